@@ -1,0 +1,19 @@
+import ArgumentParser
+import Martlet
+
+@main
+struct MartletCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "martlet",
+        abstract: "Makes local language models work with every client.",
+        version: Martlet.version,
+        subcommands: [Serve.self, Engine.self, Version.self])
+}
+
+struct Version: ParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Prints the version.")
+
+    func run() {
+        print("martlet \(Martlet.version)")
+    }
+}

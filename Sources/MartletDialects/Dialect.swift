@@ -1,0 +1,7 @@
+/// A family of wire formats that clients or upstreams speak.
+package enum DialectID: String, Sendable, Hashable, CaseIterable {
+    /// OpenAI Chat Completions, and what compatible servers make of it.
+    case chat
+    /// Anthropic Messages.
+    case anthropic
+}

@@ -1,0 +1,44 @@
+/// What went wrong, from a bounded set that also serves as metric labels. New codes may be added; their wire form is a
+/// row of `ErrorTable`.
+package struct ErrorCode: Hashable, Sendable, RawRepresentable {
+    package let rawValue: String
+
+    package init(rawValue: String) { self.rawValue = rawValue }
+    private init(_ rawValue: String) { self.rawValue = rawValue }
+
+    // The request.
+    package static let invalidRequest = ErrorCode("invalid_request")
+    package static let invalidJSON = ErrorCode("invalid_json")
+    package static let unsupportedEncoding = ErrorCode("unsupported_encoding")
+    package static let bodyTooLarge = ErrorCode("body_too_large")
+    package static let headersTooLarge = ErrorCode("headers_too_large")
+    package static let unauthorized = ErrorCode("unauthorized")
+    package static let forbiddenHost = ErrorCode("forbidden_host")
+    package static let forbiddenOrigin = ErrorCode("forbidden_origin")
+    package static let modelNotAllowed = ErrorCode("model_not_allowed")
+    package static let modelNotFound = ErrorCode("model_not_found")
+    package static let notFound = ErrorCode("not_found")
+    package static let methodNotAllowed = ErrorCode("method_not_allowed")
+    /// The model is known, but not of the kind this endpoint needs.
+    package static let modelMismatch = ErrorCode("model_mismatch")
+    package static let contextOverflow = ErrorCode("context_overflow")
+
+    // Ourselves.
+    package static let queueFull = ErrorCode("queue_full")
+    package static let rateLimited = ErrorCode("rate_limited")
+    package static let engineFailed = ErrorCode("engine_failed")
+    package static let modelLoadFailed = ErrorCode("model_load_failed")
+    package static let shuttingDown = ErrorCode("shutting_down")
+    package static let internalError = ErrorCode("internal_error")
+
+    // The upstream.
+    package static let upstreamOverloaded = ErrorCode("upstream_overloaded")
+    package static let upstreamUnreachable = ErrorCode("upstream_unreachable")
+    package static let upstreamFailed = ErrorCode("upstream_failed")
+    package static let upstreamBadReply = ErrorCode("upstream_bad_reply")
+    package static let upstreamClosedEarly = ErrorCode("upstream_closed_early")
+    /// The upstream refused our own key; the client's is fine.
+    package static let upstreamCredentials = ErrorCode("upstream_credentials")
+    package static let upstreamTimeout = ErrorCode("upstream_timeout")
+    package static let eventTooLong = ErrorCode("event_too_long")
+}

@@ -1,0 +1,78 @@
+/// Why an exchange failed, before any dialect has worded it.
+package struct GatewayError: Error, Hashable, Sendable {
+    package var code: ErrorCode
+    /// For the user: what, which, what to do. Never credentials, upstream addresses with user info, or prompt text.
+    package var message: String
+    /// The request's field at fault, where there is one.
+    package var param: String?
+    /// For the log only.
+    package var detail: String?
+    package var retryAfter: Duration?
+    /// Overrides the table's HTTP status, for example with the upstream's own 4xx.
+    package var status: Int?
+    /// What the error is about: for `modelNotFound` the model's id, which some dialects put in place of the message.
+    package var subject: String?
+    /// For `contextOverflow`: the numbers, where they are known.
+    package var overflow: ContextOverflow?
+
+    package init(
+        code: ErrorCode, message: String, param: String? = nil, detail: String? = nil, retryAfter: Duration? = nil,
+        status: Int? = nil, subject: String? = nil, overflow: ContextOverflow? = nil
+    ) {
+        self.code = code
+        self.message = message
+        self.param = param
+        self.detail = detail
+        self.retryAfter = retryAfter
+        self.status = status
+        self.subject = subject
+        self.overflow = overflow
+    }
+}
+
+/// By how much a prompt did not fit. Both in tokens; nil where the upstream did not say.
+package struct ContextOverflow: Hashable, Sendable {
+    package var prompt: Int?
+    package var maximum: Int?
+
+    package init(prompt: Int? = nil, maximum: Int? = nil) {
+        self.prompt = prompt
+        self.maximum = maximum
+    }
+}
+
+package extension GatewayError {
+    /// A prompt that does not fit; each dialect words it with the numbers, as its clients expect them.
+    static func contextOverflow(
+        prompt: Int? = nil, maximum: Int? = nil, detail: String? = nil
+    ) -> GatewayError {
+        GatewayError(
+            code: .contextOverflow, message: "the prompt does not fit in the model's context window",
+            detail: detail, overflow: ContextOverflow(prompt: prompt, maximum: maximum))
+    }
+
+    static func modelNotFound(_ model: String, message: String? = nil) -> GatewayError {
+        GatewayError(
+            code: .modelNotFound, message: message ?? "model \"\(model)\" is not installed or served",
+            param: "model", subject: model)
+    }
+
+    static var closedEarly: GatewayError {
+        GatewayError(code: .upstreamClosedEarly, message: "upstream closed the stream early")
+    }
+
+    static var eventTooLong: GatewayError {
+        GatewayError(code: .eventTooLong, message: "the upstream sent an event over the size limit")
+    }
+
+    /// What an upstream wrote could not be read as its dialect.
+    init(unreadable error: DialectError) {
+        switch error.code {
+        case .truncated: self = .closedEarly
+        case .malformed, .unexpected:
+            self.init(
+                code: .upstreamBadReply, message: "the upstream sent a reply that could not be read",
+                detail: error.sentence)
+        }
+    }
+}

@@ -1,0 +1,37 @@
+/// Mints the ids of replies. A value with its own state: the same seed gives the same ids, so whoever creates it for a
+/// live exchange seeds it at random.
+package struct IDSource: Sendable {
+    private var state: UInt64
+
+    package init(seed: UInt64) { state = seed }
+
+    package mutating func chatCompletion() -> String { mint("chatcmpl-") }
+    package mutating func chatCall() -> String { mint("call_") }
+    package mutating func message() -> String { mint("msg_") }
+    package mutating func toolUse() -> String { mint("toolu_") }
+    package mutating func request() -> String { mint("req_") }
+
+    /// `prefix` and 24 base62 characters.
+    package mutating func mint(_ prefix: String) -> String {
+        let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
+        var text = prefix
+        text.reserveCapacity(prefix.utf8.count + 24)
+        for _ in 0..<3 {
+            var word = next()
+            for _ in 0..<8 {
+                text.unicodeScalars.append(Unicode.Scalar(alphabet[Int(word % 62)]))
+                word /= 62
+            }
+        }
+        return text
+    }
+
+    /// SplitMix64 (https://prng.di.unimi.it/splitmix64.c).
+    private mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var word = state
+        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+        return word ^ (word >> 31)
+    }
+}

@@ -1,0 +1,241 @@
+import MartletWire
+
+/// One chunk of a Chat Completions stream, or one whole reply, as ranges of its text. Members it does not know are
+/// checked and skipped; members of an unexpected kind count as absent.
+struct ChatChunk {
+    var id: Range<Int>?
+    var model: Range<Int>?
+    /// The value of a top-level `error` that is neither null nor false; the whole object when it calls itself an error.
+    var error: Range<Int>?
+    var hasChoices = false
+    var choices: [Choice] = []
+    var usage: Usage?
+    /// Prompt tokens processed and in total, as llama.cpp reports them.
+    var progress: (done: Int, total: Int)?
+
+    struct Choice {
+        var index: Int?
+        var content: [Range<Int>] = []
+        var refusal: Range<Int>?
+        /// In order of preference; see `ReasoningField`.
+        var reasoning: [Range<Int>?] = [nil, nil, nil]
+        var reasoningDetails: [Range<Int>] = []
+        var calls: [Call] = []
+        var finish: Range<Int>?
+        var stopReason: Range<Int>?
+    }
+
+    struct Call {
+        var index: Int?
+        var id: Range<Int>?
+        var name: Range<Int>?
+        /// Inside the quotes.
+        var arguments: Range<Int>?
+        /// Arguments given as a JSON value instead of as a string.
+        var argumentValue: Range<Int>?
+        var isCustom = false
+    }
+
+    init(_ walk: inout JSONWalk) throws(JSONError) {
+        var isError = false
+        var timings: Usage?
+        let start = walk.offset
+        try walk.enterObject()
+        while let key = try walk.nextKey() {
+            if walk.key(key, is: "id") {
+                id = try walk.stringOrSkip()
+            } else if walk.key(key, is: "model") {
+                model = try walk.stringOrSkip()
+            } else if walk.key(key, is: "choices") {
+                try readChoices(&walk)
+            } else if walk.key(key, is: "usage") {
+                usage = try ChatUsage.read(&walk) ?? usage
+            } else if walk.key(key, is: "timings") {
+                timings = try ChatUsage.readTimings(&walk)
+            } else if walk.key(key, is: "prompt_progress") {
+                progress = try ChatUsage.readProgress(&walk)
+            } else if walk.key(key, is: "error") {
+                let isNothing = try walk.kind() == .null
+                let range = try walk.skip()
+                if !isNothing, walk.text(range) != "false" { error = range }
+            } else if walk.key(key, is: "object") {
+                if let object = try walk.stringOrSkip(), walk.text(object) == "error" { isError = true }
+            } else {
+                _ = try walk.skip()
+            }
+        }
+        if isError, error == nil { error = start..<walk.offset }
+        if let timings {
+            var merged = timings
+            merged.update(with: usage ?? Usage())
+            usage = merged
+        }
+        try walk.end()
+    }
+
+    private mutating func readChoices(_ walk: inout JSONWalk) throws(JSONError) {
+        guard try walk.kind() == .array else {
+            _ = try walk.skip()
+            return
+        }
+        hasChoices = true
+        try walk.enterArray()
+        while try walk.nextElement() {
+            guard try walk.kind() == .object else {
+                _ = try walk.skip()
+                continue
+            }
+            choices.append(try Choice(&walk))
+        }
+    }
+}
+
+extension ChatChunk.Choice {
+    fileprivate init(_ walk: inout JSONWalk) throws(JSONError) {
+        try walk.enterObject()
+        while let key = try walk.nextKey() {
+            if walk.key(key, is: "delta") || walk.key(key, is: "message") {
+                try readDelta(&walk)
+            } else if walk.key(key, is: "index") {
+                index = try walk.intOrSkip()
+            } else if walk.key(key, is: "finish_reason") {
+                finish = try walk.stringOrSkip()
+            } else if walk.key(key, is: "stop_reason") {
+                stopReason = try walk.stringOrSkip()
+            } else {
+                _ = try walk.skip()
+            }
+        }
+    }
+
+    private mutating func readDelta(_ walk: inout JSONWalk) throws(JSONError) {
+        guard try walk.kind() == .object else {
+            _ = try walk.skip()
+            return
+        }
+        try walk.enterObject()
+        while let key = try walk.nextKey() {
+            if walk.key(key, is: "content") {
+                content = try walk.texts()
+            } else if walk.key(key, is: "reasoning_content") {
+                reasoning[0] = try walk.stringOrSkip()
+            } else if walk.key(key, is: "reasoning") {
+                reasoning[1] = try walk.stringOrSkip()
+            } else if walk.key(key, is: "thinking") {
+                reasoning[2] = try walk.stringOrSkip()
+            } else if walk.key(key, is: "reasoning_details") {
+                reasoningDetails = try walk.texts()
+            } else if walk.key(key, is: "refusal") {
+                refusal = try walk.stringOrSkip()
+            } else if walk.key(key, is: "tool_calls") {
+                try readCalls(&walk)
+            } else if walk.key(key, is: "function_call") {
+                guard try walk.kind() == .object else {
+                    _ = try walk.skip()
+                    continue
+                }
+                var call = ChatChunk.Call()
+                try call.readFunction(&walk)
+                calls.append(call)
+            } else {
+                _ = try walk.skip()
+            }
+        }
+    }
+
+    private mutating func readCalls(_ walk: inout JSONWalk) throws(JSONError) {
+        guard try walk.kind() == .array else {
+            _ = try walk.skip()
+            return
+        }
+        try walk.enterArray()
+        while try walk.nextElement() {
+            guard try walk.kind() == .object else {
+                _ = try walk.skip()
+                continue
+            }
+            calls.append(try ChatChunk.Call(&walk))
+        }
+    }
+}
+
+extension ChatChunk.Call {
+    fileprivate init(_ walk: inout JSONWalk) throws(JSONError) {
+        try walk.enterObject()
+        while let key = try walk.nextKey() {
+            if walk.key(key, is: "index") {
+                index = try walk.intOrSkip()
+            } else if walk.key(key, is: "id") {
+                id = try walk.stringOrSkip()
+            } else if walk.key(key, is: "function"), try walk.kind() == .object {
+                try readFunction(&walk)
+            } else if walk.key(key, is: "custom"), try walk.kind() == .object {
+                isCustom = true
+                try readFunction(&walk)
+            } else {
+                _ = try walk.skip()
+            }
+        }
+    }
+
+    /// `function` has `arguments`, `custom` has `input`.
+    fileprivate mutating func readFunction(_ walk: inout JSONWalk) throws(JSONError) {
+        try walk.enterObject()
+        while let key = try walk.nextKey() {
+            if walk.key(key, is: "name") {
+                name = try walk.stringOrSkip()
+            } else if walk.key(key, is: "arguments") || walk.key(key, is: "input") {
+                switch try walk.kind() {
+                case .string: arguments = try walk.string()
+                case .object, .array: argumentValue = try walk.skip()
+                case .number, .bool, .null: _ = try walk.skip()
+                }
+            } else {
+                _ = try walk.skip()
+            }
+        }
+    }
+}
+
+extension JSONWalk {
+    /// Inside the quotes; nil, and stepped over, when it is no string.
+    mutating func stringOrSkip() throws(JSONError) -> Range<Int>? {
+        if try kind() == .string { return try string() }
+        _ = try skip()
+        return nil
+    }
+
+    mutating func intOrSkip() throws(JSONError) -> Int? {
+        if try kind() == .number { return try int() }
+        _ = try skip()
+        return nil
+    }
+
+    /// A string, or the `text` members of an array of parts.
+    fileprivate mutating func texts() throws(JSONError) -> [Range<Int>] {
+        switch try kind() {
+        case .string: return [try string()]
+        case .array:
+            var texts: [Range<Int>] = []
+            try enterArray()
+            while try nextElement() {
+                guard try kind() == .object else {
+                    _ = try skip()
+                    continue
+                }
+                try enterObject()
+                while let key = try nextKey() {
+                    if self.key(key, is: "text"), let text = try stringOrSkip() {
+                        texts.append(text)
+                    } else {
+                        _ = try skip()
+                    }
+                }
+            }
+            return texts
+        case .object, .number, .bool, .null:
+            _ = try skip()
+            return []
+        }
+    }
+}

@@ -1,0 +1,135 @@
+package import MartletWire
+package import NIOCore
+
+/// Edits the chunks of a relayed Chat Completions stream.
+package struct ChatFrameEdit: FrameEdit {
+    package enum Mode: Sendable, Hashable {
+        /// Only the value of `model` is put back to the client's spelling.
+        case exact
+        /// What compatible servers get wrong is set right; unknown members stay byte for byte.
+        case repair
+    }
+
+    /// Where the client expects usage. Only `repair` moves it.
+    package enum UsagePlacement: Sendable, Hashable {
+        /// In a chunk of its own with `choices: []`, before `[DONE]` (`stream_options.include_usage`).
+        case asked
+        /// Inside the finish chunk.
+        case finalChunk
+        /// Nowhere: the client did not ask.
+        case hidden
+    }
+
+    /// Stands for a delta's text when a frame is edited only to learn what the edit does around it.
+    private static let marker = ByteBuffer(string: "~the text of a delta~")
+
+    // One of the two.
+    private var splice: ModelSplice?
+    private var repair: ChatStreamRepair?
+    private var templates = FrameTemplates()
+    private let learns: Bool
+
+    package var refusesUnreadable: Bool { repair != nil }
+
+    /// - Parameters:
+    ///   - model: as the client spelled it.
+    ///   - created: for upstreams that give none; seconds since 1970.
+    ///   - learns: false edits every frame from scratch, as a measure for the fast path.
+    package init(
+        mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0, ids: IDSource, learns: Bool = true
+    ) {
+        self.learns = learns
+        switch mode {
+        case .exact: splice = ModelSplice(model: model)
+        case .repair: repair = ChatStreamRepair(model: model, usage: usage, created: created, ids: ids)
+        }
+    }
+
+    package mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
+        if let done = splice?.edit(frame, into: &out) { return done }
+        guard let event = frame.event else { return close(frame, into: &out) }
+        if events.count == 1, case .delta(_, let text) = events[0] {
+            if let template = templates.match(frame.bytes, text.bytes) {
+                if let call = template.call { repair?.take(text, call) }
+                guard let replacement = template.replacement else { return false }
+                out.writeParts(replacement.head, text.bytes, replacement.tail)
+                return true
+            }
+            let edited = edit(frame, event, events, into: &out)
+            if learns { learn(frame, text.bytes) }
+            return edited
+        }
+        templates.forget()
+        return edit(frame, event, events, into: &out)
+    }
+
+    private mutating func edit(
+        _ frame: SSEFrame, _ event: SSEEvent, _ events: [ReplyEvent], into out: inout ByteBuffer
+    ) -> Bool {
+        if event.isDone {
+            for chunk in repair?.owed(events) ?? [] { out.writeChunk(chunk) }
+            out.writeImmutableBuffer(frame.bytes)
+            out.writeClosing(frame)
+            return true
+        }
+        if event.data.readableBytes == 0 {
+            // Clients read an empty data line as broken JSON.
+            out.writeString(":\n\n")
+            return true
+        }
+        guard let chunks = repair?.edit(event.data) else { return close(frame, into: &out) }
+        for chunk in chunks.dropLast() { out.writeChunk(chunk) }
+        if let last = chunks.last { out.writeFrame(frame, data: last) }
+        return true
+    }
+
+    /// A frame that stays as it is, but for a blank line the upstream forgot.
+    private func close(_ frame: SSEFrame, into out: inout ByteBuffer) -> Bool {
+        guard !frame.isClosed else { return false }
+        out.writeImmutableBuffer(frame.bytes)
+        out.writeClosing(frame)
+        return true
+    }
+
+    /// Edits the frame once more with a marker for its text, to see what the edit does before and behind it.
+    private mutating func learn(_ frame: SSEFrame, _ text: ByteBuffer) {
+        guard templates.wantsMore else { return templates.skipLearning() }
+        guard let repair, frame.isClosed, let offset = frame.bytes.offset(of: text),
+            let dataOffset = frame.event.flatMap({ frame.bytes.offset(of: $0.data) })
+        else { return }
+        let head = ByteBuffer(bytes: frame.bytes.part(0..<offset).readableBytesView)
+        let end = offset + text.readableBytes
+        let tail = ByteBuffer(bytes: frame.bytes.part(end..<frame.bytes.readableBytes).readableBytesView)
+        var bytes = head
+        bytes.writeParts(Self.marker, tail, ByteBuffer())
+        let dataEnd = bytes.readableBytes - frame.bytes.readableBytes + dataOffset
+        let data = bytes.part(dataOffset..<dataEnd + (frame.event?.data.readableBytes ?? 0))
+        let marked = SSEFrame(bytes: bytes, event: SSEEvent(name: frame.event?.name, data: data))
+        var trial = self
+        trial.templates.forget()
+        var out = ByteBuffer()
+        var template = FrameTemplates.Template(head: head, tail: tail, replacement: nil, call: repair.lastCall)
+        if let event = marked.event, trial.edit(marked, event, [], into: &out) {
+            guard let place = out.onlyPlace(of: Self.marker) else { return }
+            template.replacement = (
+                ByteBuffer(bytes: out.part(0..<place.lowerBound).readableBytesView),
+                ByteBuffer(bytes: out.part(place.upperBound..<out.readableBytes).readableBytesView)
+            )
+        }
+        templates.learn(template)
+    }
+
+    package mutating func finish(into out: inout ByteBuffer) {
+        guard repair != nil else { return }
+        for chunk in repair?.owed([]) ?? [] { out.writeChunk(chunk) }
+        out.writeString("data: [DONE]\n\n")
+    }
+
+    package mutating func keepAlive(into out: inout ByteBuffer) {
+        ErrorTable.writeKeepAlive(for: .chat, into: &out)
+    }
+
+    package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
+        ErrorTable.writeInStream(error, for: .chat, requestID: "", into: &out)
+    }
+}

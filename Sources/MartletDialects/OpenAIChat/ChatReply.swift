@@ -1,0 +1,96 @@
+import MartletWire
+package import NIOCore
+
+/// A whole (unstreamed) Chat Completions reply.
+package struct ChatReply: Sendable {
+    package let summary: ReplySummary
+    let body: ByteBuffer
+
+    /// Throws the upstream's own error when a 200 carries one, `upstreamBadReply` when it is no such reply.
+    package static func read(_ body: ByteBuffer) throws(GatewayError) -> ChatReply {
+        let chunk: ChatChunk
+        do throws(JSONError) {
+            chunk = try body.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in
+                try ChatChunk(&walk)
+            }
+        } catch {
+            if error.code == .notThisType { throw ChatErrors.read(status: 200, body: body) }
+            throw GatewayError(unreadable: DialectError(error))
+        }
+        if chunk.error != nil { throw ChatErrors.read(status: 200, body: body) }
+        guard !chunk.choices.isEmpty else {
+            throw GatewayError(code: .upstreamBadReply, message: "the upstream's reply has no choices")
+        }
+        var summary = ReplySummary(
+            id: body.unescaped(chunk.id), model: body.unescaped(chunk.model), usage: chunk.usage ?? Usage())
+        for choice in chunk.choices {
+            let word = body.unescaped(choice.finish)
+            if word == "error" || word == "abort" {
+                throw GatewayError(code: .upstreamFailed, message: "the upstream gave up in the middle of the reply")
+            }
+            summary.toolCalls += choice.calls.count
+            summary.finishes.append(ChatFinish.agree(ChatFinish.read(word), hasCalls: !choice.calls.isEmpty))
+        }
+        return ChatReply(summary: summary, body: body)
+    }
+
+    /// The body for the client, as pieces to be written one after another.
+    /// - Parameters:
+    ///   - model: as the client spelled it.
+    ///   - created: for upstreams that give none; seconds since 1970. `repair` only.
+    package func edit(mode: ChatFrameEdit.Mode, model: String, created: Int = 0, ids: inout IDSource) -> [ByteBuffer] {
+        switch mode {
+        case .exact: return spliced(model)
+        case .repair:
+            do throws(JSONError) {
+                return try repaired(model, created: created, ids: &ids)
+            } catch {
+                return spliced(model)  // it has been read before, so this is out of reach
+            }
+        }
+    }
+
+    private func spliced(_ model: String) -> [ByteBuffer] {
+        let name = ByteBuffer.rawString(model)
+        guard let value = ModelSplice.find(in: body), body.part(value) != name else { return [body] }
+        return [body.part(0..<value.lowerBound), name, body.part(value.upperBound..<body.readableBytes)]
+    }
+
+    private func repaired(_ model: String, created: Int, ids: inout IDSource) throws(JSONError) -> [ByteBuffer] {
+        var top = try RawObject(body)
+        top.set("object", .rawString("chat.completion"))
+        top.set("model", .rawString(model))
+        if summary.id.isEmpty { top.set("id", .rawString(ids.chatCompletion())) }
+        if top["created"]?.rawKind != .number { top.set("created", ByteBuffer(string: "\(created)")) }
+        var choices: [ByteBuffer] = []
+        var isChanged = false
+        for (position, element) in (try top["choices"]?.rawElements() ?? []).enumerated() {
+            guard var choice = try? RawObject(element) else { continue }
+            var repair = ChatChoiceRepair(choice: position)
+            if choice["index"]?.rawInt == nil { choice.set("index", ByteBuffer(string: "\(position)")) }
+            try repair.repairWhole(&choice, ids: &ids)
+            isChanged = isChanged || choice.isChanged
+            choices.append(choice.isChanged ? choice.text : element)
+        }
+        if isChanged { top.set("choices", .rawArray(choices)) }
+        return top.isChanged ? [top.text] : [body]
+    }
+
+    /// A whole reply said as a stream: one chunk with everything, and the end. Nil when it is no JSON object.
+    static func streamed(_ whole: ByteBuffer) -> ByteBuffer? {
+        guard var reply = try? JSON(parsing: whole), reply.object != nil else { return nil }
+        if let choices = reply["choices"]?.array {
+            reply["object"] = "chat.completion.chunk"
+            reply["choices"] = .array(choices.map(delta))
+        }
+        var stream = ByteBuffer(string: "data: ")
+        reply.write(into: &stream)
+        stream.writeString("\n\ndata: [DONE]\n\n")
+        return stream
+    }
+
+    private static func delta(_ choice: JSON) -> JSON {
+        guard let members = choice.object else { return choice }
+        return .object(JSONObject(members.map { ($0.key == "message" ? "delta" : $0.key, $0.value) }))
+    }
+}

@@ -1,0 +1,117 @@
+package import MartletWire
+package import NIOCore
+
+/// Reads Chat Completions chunks as canonical events.
+///
+/// Chunks of one stream differ in little but the text of their delta, so a chunk that equals an earlier one before and
+/// behind its text is not parsed again (`ChunkTemplates`); every other takes the walk. A block of text, reasoning or
+/// refusal closes when another kind begins; tool calls stay open until their choice has finished.
+package struct ChatStreamReader: StreamReader {
+    /// The `n` of a request is at most 128: https://platform.openai.com/docs/api-reference/chat/create
+    static let choiceLimit = 128
+
+    private var choices: [ChatChoiceState] = []
+    private var templates = ChunkTemplates()
+    private let readsFast: Bool
+    private var isStarted = false
+    private var isEnded = false
+
+    package init() { self.init(readsFast: true) }
+
+    /// - Parameter readsFast: false walks every chunk, as a measure for the fast path.
+    package init(readsFast: Bool) { self.readsFast = readsFast }
+
+    package mutating func read(_ event: SSEEvent, into events: inout [ReplyEvent]) throws(DialectError) {
+        guard !isEnded else { return }
+        if let hit = templates.match(event.data), event.name == nil {
+            if let call = hit.call { choices[call.choice].calls.take(hit.text, slot: call.slot) }
+            events.append(.delta(hit.block, hit.text))
+            return
+        }
+        guard event.data.readableBytes > 0 else { return }
+        if event.isDone { return try end(into: &events) }
+        if event.isNamed("error") {
+            isEnded = true
+            events.append(.failed(ChatErrors.read(inStream: event.data)))
+            return
+        }
+        let chunk: ChatChunk
+        do throws(JSONError) {
+            chunk = try event.data.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in try ChatChunk(&walk) }
+        } catch {
+            throw DialectError(error)
+        }
+        try read(chunk, of: event.data, into: &events)
+    }
+
+    package mutating func finish(into events: inout [ReplyEvent]) throws(DialectError) {
+        guard !isEnded else { return }
+        isEnded = true
+        guard choices.contains(where: \.isFinished), choices.allSatisfy(\.isFinished) else {
+            throw DialectError(.truncated, "the stream ended before its finish reason")
+        }
+    }
+
+    /// `[DONE]`: choices that never said how they ended get the reason inferred.
+    private mutating func end(into events: inout [ReplyEvent]) throws(DialectError) {
+        isEnded = true
+        guard isStarted else {
+            events.append(
+                .failed(GatewayError(code: .upstreamBadReply, message: "the upstream's stream held no reply")))
+            return
+        }
+        if choices.isEmpty { choices.append(ChatChoiceState(choice: 0)) }
+        for position in choices.indices where !choices[position].isFinished {
+            choices[position].finish(.inferred, stop: nil, into: &events)
+        }
+        events.append(.ended)
+    }
+
+    private mutating func read(
+        _ chunk: ChatChunk, of data: ByteBuffer, into events: inout [ReplyEvent]
+    ) throws(DialectError) {
+        if chunk.error != nil {
+            isEnded = true
+            events.append(.failed(ChatErrors.read(inStream: data)))
+            return
+        }
+        let before = events.count
+        if !isStarted, chunk.hasChoices || chunk.id != nil {
+            isStarted = true
+            events.append(.started(id: data.unescaped(chunk.id), model: data.unescaped(chunk.model)))
+        }
+        if let progress = chunk.progress, progress.total > 0 {
+            let fraction = min(1, Double(progress.done) / Double(progress.total))
+            events.append(.progress(Progress(.prefill, fraction: fraction)))
+        }
+        var only: ChunkTemplates.Place?
+        for (position, choice) in chunk.choices.enumerated() {
+            let state = try state(of: choice.index ?? position)
+            try choices[state].read(choice, of: data, at: state, into: &events, only: &only)
+        }
+        if let usage = chunk.usage { events.append(.usage(usage)) }
+        guard readsFast else { return }
+        if events.count == before + 1, case .delta(let block, _) = events[before], let only {
+            templates.learn(data, only, block)
+        } else {
+            templates.forget()
+        }
+    }
+
+    private mutating func state(of choice: Int) throws(DialectError) -> Int {
+        if let position = choices.firstIndex(where: { $0.choice == choice }) { return position }
+        guard choice >= 0, choice < Self.choiceLimit else {
+            throw DialectError(.unexpected, at: "choices[].index", "\(choice) is no choice of this reply")
+        }
+        choices.append(ChatChoiceState(choice: choice))
+        return choices.count - 1
+    }
+
+    package func streamed(_ whole: ByteBuffer) -> ByteBuffer? { ChatReply.streamed(whole) }
+}
+
+extension ByteBuffer {
+    func unescaped(_ range: Range<Int>?) -> String { range.map { EscapedText(part($0)).unescaped() } ?? "" }
+
+    func escaped(_ range: Range<Int>) -> EscapedText { EscapedText(part(range)) }
+}

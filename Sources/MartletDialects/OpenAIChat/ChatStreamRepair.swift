@@ -1,0 +1,176 @@
+import MartletWire
+import NIOCore
+
+/// Sets right what compatible servers get wrong in a stream, chunk by chunk. Members it does not know stay byte for byte.
+struct ChatStreamRepair: Sendable {
+    private let model: ByteBuffer
+    private let usagePlacement: ChatFrameEdit.UsagePlacement
+    private var ids: IDSource
+    /// The stream's id as a JSON string: the first the upstream gave, else one of ours.
+    private var id: ByteBuffer?
+    private var created: ByteBuffer
+    private var choices: [ChatChoiceRepair] = []
+    /// Value of the last `usage`, and the members of the last chunk that had nothing else.
+    private var usage: ByteBuffer?
+    private var usageChunk: RawObject?
+    /// Finish chunks that wait for the usage they are to carry.
+    private var heldFinishes: [RawObject] = []
+    /// Which call the last chunk's arguments belong to.
+    private(set) var lastCall: ChunkTemplates.CallPlace?
+
+    init(model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource) {
+        self.model = .rawString(model)
+        usagePlacement = usage
+        self.ids = ids
+        self.created = ByteBuffer(string: "\(created)")
+    }
+
+    /// - Returns: the chunks that take this one's place, perhaps none; nil when it stays as it is.
+    mutating func edit(_ data: ByteBuffer) -> [ByteBuffer]? {
+        do throws(JSONError) {
+            return try repair(data)
+        } catch {
+            return nil  // the reader has said so already
+        }
+    }
+
+    mutating func take(_ arguments: EscapedText, _ call: ChunkTemplates.CallPlace) {
+        choices[call.choice].take(arguments, slot: call.slot)
+    }
+
+    /// What has to go out before `[DONE]`: finish chunks that never came or were held back, and the usage chunk.
+    /// - Parameter events: of the frame that is the terminal mark; reasons that were inferred are among them.
+    mutating func owed(_ events: [ReplyEvent]) -> [ByteBuffer] {
+        var chunks: [ByteBuffer] = []
+        for case .finished(let choice, let reason, _) in events {
+            let state = state(of: choice)
+            guard let state, !choices[state].isFinished else { continue }
+            if let rest = choices[state].missingArguments() { chunks.append(chunk(choice: choice, delta: rest)) }
+            choices[state].end()
+            var base = base()
+            base.set("choices", .rawArray([finishChoice(choice, reason)]))
+            heldFinishes.append(base)
+        }
+        if usagePlacement == .finalChunk, let usage, let last = heldFinishes.indices.last {
+            heldFinishes[last].set("usage", usage)
+        }
+        chunks += heldFinishes.map(\.text)
+        heldFinishes = []
+        if usagePlacement == .asked, let usage {
+            var last = usageChunk ?? base()
+            last.set("choices", ByteBuffer(string: "[]"))
+            last.set("usage", usage)
+            chunks.append(last.text)
+        }
+        usage = nil
+        return chunks
+    }
+
+    private mutating func repair(_ data: ByteBuffer) throws(JSONError) -> [ByteBuffer]? {
+        var top = try RawObject(data)
+        guard let elements = try top["choices"]?.rawElements() else {
+            // No chunk at all, but something a server thought its client should see.
+            return nil
+        }
+        repairHead(&top)
+        let hadUsage = takeUsage(&top, isAlone: elements.isEmpty)
+        var before: [ByteBuffer] = []
+        var kept: [ByteBuffer] = []
+        var held: [ByteBuffer] = []
+        var isChanged = false
+        for (position, element) in elements.enumerated() {
+            guard var choice = try? RawObject(element) else {
+                kept.append(element)
+                continue
+            }
+            let number = choice["index"]?.rawInt ?? position
+            guard let state = state(of: number), !choices[state].isFinished else {
+                isChanged = true  // a second end, or more text behind the first
+                continue
+            }
+            choice.set("index", ByteBuffer(string: "\(number)"))
+            let rest = try choices[state].repair(&choice, ids: &ids)
+            if let rest { before.append(chunk(choice: number, delta: rest)) }
+            if let slot = choices[state].lastSlot { lastCall = .init(choice: state, slot: slot) } else { lastCall = nil }
+            isChanged = isChanged || choice.isChanged
+            let text = choice.isChanged ? choice.text : element
+            if choices[state].isFinished, usagePlacement == .finalChunk {
+                held.append(text)
+            } else {
+                kept.append(text)
+            }
+        }
+        for choice in held {
+            var finish = top
+            finish.set("choices", .rawArray([choice]))
+            heldFinishes.append(finish)
+        }
+        if kept.isEmpty {
+            if hadUsage { usageChunk = top }
+            return before
+        }
+        if isChanged { top.set("choices", .rawArray(kept)) }
+        return top.isChanged || !before.isEmpty ? before + [top.text] : nil
+    }
+
+    /// What all chunks of a stream share.
+    private mutating func repairHead(_ top: inout RawObject) {
+        top.set("object", ByteBuffer(string: "\"chat.completion.chunk\""))
+        top.set("model", model)
+        if id == nil {
+            if let given = top["id"]?.rawString, !given.isEmpty {
+                id = top["id"]
+            } else {
+                id = .rawString(ids.chatCompletion())
+            }
+        }
+        if let id { top.set("id", id) }
+        if let given = top["created"], given.rawKind == .number {
+            created = given
+        } else {
+            top.set("created", created)
+        }
+    }
+
+    /// Takes note of a usage, and takes it out of a chunk that has something else.
+    private mutating func takeUsage(_ top: inout RawObject, isAlone: Bool) -> Bool {
+        guard let value = top["usage"] else { return false }
+        if value.rawKind == .null {
+            if usagePlacement != .asked { top.remove("usage") }
+            return false
+        }
+        usage = value
+        if !isAlone { top.remove("usage") }
+        return true
+    }
+
+    private mutating func state(of choice: Int) -> Int? {
+        if let place = choices.firstIndex(where: { $0.choice == choice }) { return place }
+        guard choice >= 0, choice < ChatStreamReader.choiceLimit else { return nil }
+        choices.append(ChatChoiceRepair(choice: choice))
+        return choices.count - 1
+    }
+
+    private mutating func base() -> RawObject {
+        var base = RawObject()
+        base.set("id", id ?? .rawString(ids.chatCompletion()))
+        base.set("object", ByteBuffer(string: "\"chat.completion.chunk\""))
+        base.set("created", created)
+        base.set("model", model)
+        return base
+    }
+
+    private mutating func chunk(choice: Int, delta: ByteBuffer) -> ByteBuffer {
+        var head = RawObject()
+        head.set("index", ByteBuffer(string: "\(choice)"))
+        head.set("delta", delta)
+        head.set("finish_reason", ByteBuffer(string: "null"))
+        var base = base()
+        base.set("choices", .rawArray([head.text]))
+        return base.text
+    }
+
+    private func finishChoice(_ choice: Int, _ reason: FinishReason) -> ByteBuffer {
+        ByteBuffer(string: "{\"index\":\(choice),\"delta\":{},\"finish_reason\":\"\(ChatFinish.word(reason))\"}")
+    }
+}

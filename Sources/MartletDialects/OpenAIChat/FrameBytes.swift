@@ -1,0 +1,71 @@
+import MartletWire
+import NIOCore
+
+extension ByteBuffer {
+    /// Where a slice of this buffer stands in it; nil when the other is no such slice.
+    func offset(of part: ByteBuffer) -> Int? {
+        withUnsafeReadableBytes { whole in
+            part.withUnsafeReadableBytes { part in
+                guard let start = whole.baseAddress, let other = part.baseAddress else { return nil }
+                let offset = other - start
+                return offset >= 0 && offset + part.count <= whole.count ? offset : nil
+            }
+        }
+    }
+
+    /// Where the other stands in this buffer, when it stands there exactly once.
+    func onlyPlace(of other: ByteBuffer) -> Range<Int>? {
+        let ranges = withUnsafeReadableBytes { bytes in
+            other.withUnsafeReadableBytes { other in
+                (0...max(0, bytes.count - other.count)).filter { $0 + other.count <= bytes.count && other.begins(bytes, at: $0) }
+            }
+        }
+        guard ranges.count == 1 else { return nil }
+        return ranges[0]..<ranges[0] + other.readableBytes
+    }
+
+    /// Writes three pieces, with room made once.
+    mutating func writeParts(_ first: ByteBuffer, _ second: ByteBuffer, _ third: ByteBuffer) {
+        reserveCapacity(minimumWritableBytes: first.readableBytes + second.readableBytes + third.readableBytes)
+        writeImmutableBuffer(first)
+        writeImmutableBuffer(second)
+        writeImmutableBuffer(third)
+    }
+
+    /// Writes a chunk as an event of its own.
+    mutating func writeChunk(_ chunk: ByteBuffer) {
+        writeString("data: ")
+        writeImmutableBuffer(chunk)
+        writeString("\n\n")
+    }
+
+    /// Writes the frame with other data; its other lines stay.
+    mutating func writeFrame(_ frame: SSEFrame, data: ByteBuffer) {
+        guard let event = frame.event else { return }
+        if let offset = frame.bytes.offset(of: event.data) {
+            writeImmutableBuffer(frame.bytes.part(0..<offset))
+            writeImmutableBuffer(data)
+            writeImmutableBuffer(frame.bytes.part(offset + event.data.readableBytes..<frame.bytes.readableBytes))
+            writeClosing(frame)
+            return
+        }
+        // Data of several lines: white space between its tokens, so one line means the same.
+        if let name = event.name {
+            writeString("event: ")
+            writeImmutableBuffer(name)
+            writeString("\n")
+        }
+        var line = data
+        line.withUnsafeMutableReadableBytes { bytes in
+            for place in bytes.indices where bytes[place] == 0x0A || bytes[place] == 0x0D { bytes[place] = 0x20 }
+        }
+        writeChunk(line)
+    }
+
+    /// The blank line an upstream forgot at the end of its stream, so that more can follow.
+    mutating func writeClosing(_ frame: SSEFrame) {
+        guard !frame.isClosed else { return }
+        let last = frame.bytes.readableBytesView.last
+        writeString(last == 0x0A || last == 0x0D ? "\n" : "\n\n")
+    }
+}

@@ -1,0 +1,66 @@
+import MartletWire
+import NIOCore
+
+/// Puts the client's spelling of the model in place of the upstream's, and touches nothing else.
+///
+/// Chunks of one stream begin with the same bytes, and `model` is most often among them: once found, a frame that begins
+/// like the last one is spliced without a look at the rest.
+struct ModelSplice: Sendable {
+    /// As a JSON string, with its quotes.
+    private let model: ByteBuffer
+    /// A frame's beginning, through the value of `model`.
+    private var head: ByteBuffer?
+    /// What stands there for the client; nil when that is the same.
+    private var spliced: ByteBuffer?
+
+    init(model: String) { self.model = .rawString(model) }
+
+    /// False: the frame goes on as it is.
+    mutating func edit(_ frame: SSEFrame, into out: inout ByteBuffer) -> Bool {
+        guard let data = frame.event?.data else { return false }
+        if let head, head.readableBytes <= frame.bytes.readableBytes, frame.bytes.begins(with: head) {
+            guard let spliced else { return false }
+            out.writeImmutableBuffer(spliced)
+            out.writeImmutableBuffer(frame.bytes.part(head.readableBytes..<frame.bytes.readableBytes))
+            return true
+        }
+        guard let value = Self.find(in: data) else { return false }
+        guard let offset = frame.bytes.offset(of: data) else {
+            var edited = data.part(0..<value.lowerBound)
+            edited.writeImmutableBuffer(model)
+            edited.writeImmutableBuffer(data.part(value.upperBound..<data.readableBytes))
+            out.writeFrame(frame, data: edited)
+            return true
+        }
+        let end = offset + value.upperBound
+        head = ByteBuffer(bytes: frame.bytes.part(0..<end).readableBytesView)
+        spliced = nil
+        guard data.part(value) != model else { return false }
+        var replaced = ByteBuffer(bytes: frame.bytes.part(0..<offset + value.lowerBound).readableBytesView)
+        replaced.writeImmutableBuffer(model)
+        out.writeImmutableBuffer(replaced)
+        out.writeImmutableBuffer(frame.bytes.part(end..<frame.bytes.readableBytes))
+        spliced = replaced
+        return true
+    }
+
+    /// The top-level `model`, with its quotes; nil when there is none or the text is no object.
+    static func find(in text: ByteBuffer) -> Range<Int>? {
+        try? text.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) -> Range<Int>? in
+            try walk.enterObject()
+            while let key = try walk.nextKey() {
+                let value = try walk.skip()
+                if walk.key(key, is: "model") { return value }
+            }
+            return nil
+        }
+    }
+}
+
+extension ByteBuffer {
+    func begins(with head: ByteBuffer) -> Bool {
+        withUnsafeReadableBytes { bytes in
+            head.withUnsafeReadableBytes { $0.count <= bytes.count && $0.begins(bytes, at: 0) }
+        }
+    }
+}

@@ -1,0 +1,177 @@
+import MartletWire
+package import NIOCore
+
+/// Turns upstream bytes into client bytes, and keeps the tally of what went by. The reader always runs; the writer
+/// only when the client speaks another dialect than the upstream, else the frames' own bytes go on, edited at most.
+package struct ReplyPipe: Sendable {
+    package private(set) var tally = ReplyTally()
+    private var framer = SSEFramer()
+    private var reader: any StreamReader
+    private var writer: (any StreamWriter)?
+    private var edit: (any FrameEdit)?
+    private let dialect: DialectID
+    private let requestID: String
+    /// Reused: nothing is allocated per event.
+    private var events: [ReplyEvent] = []
+    private var whole = WholeReply.undecided
+    /// The upstream's own words for its failure, for relays that promise its bytes.
+    private var failedFrame: ByteBuffer?
+    /// The last frame went out as it came, without its blank line.
+    private var isUnclosed = false
+
+    /// A body that is a JSON object where a stream was asked for is collected and then said as a stream.
+    private enum WholeReply { case undecided, no, collecting(ByteBuffer) }
+
+    /// - Parameters:
+    ///   - writer: nil when the client speaks the upstream's dialect.
+    ///   - edit: for such a relay; nil relays every frame as it is.
+    ///   - dialect: the client's, for errors and keep-alives of a relay without an edit.
+    ///   - requestID: for dialects whose in-stream errors carry it; may be empty.
+    package init(
+        reader: any StreamReader, writer: (any StreamWriter)? = nil, edit: (any FrameEdit)? = nil,
+        dialect: DialectID, requestID: String = ""
+    ) {
+        self.reader = reader
+        self.writer = writer
+        self.edit = edit
+        self.dialect = dialect
+        self.requestID = requestID
+    }
+
+    /// Takes one upstream read and appends what the client gets for it. Once it has answered `failed`, it writes nothing
+    /// more: the caller says the failure, by status or by `fail`. What follows the terminal mark is ignored.
+    package mutating func pass(_ read: ByteBuffer, into out: inout ByteBuffer) -> Finding {
+        guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+        if collects(read) { return tally.finding }
+        guard framer.take(read) else {
+            tally.fail(.eventTooLong)
+            return tally.finding
+        }
+        while let frame = framer.next() {
+            pass(frame, into: &out)
+            if tally.isEnded || tally.failure != nil { break }
+        }
+        return tally.finding
+    }
+
+    /// The upstream closed its side: writes what is still owed and gives the verdict.
+    package mutating func finish(into out: inout ByteBuffer) -> Finding {
+        guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+        if case .collecting(let body) = whole {
+            passWhole(body, into: &out)
+            guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+        }
+        if let frame = framer.finish() {
+            pass(frame, into: &out)
+            guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+        }
+        events.removeAll(keepingCapacity: true)
+        do throws(DialectError) {
+            try reader.finish(into: &events)
+        } catch {
+            tally.fail(GatewayError(unreadable: error))
+            return tally.finding
+        }
+        for event in events { tally.note(event) }
+        guard tally.failure == nil else { return tally.finding }
+        tally.end()
+        if writer != nil {
+            for event in events { writer?.write(event, into: &out) }
+            writer?.finish(into: &out)
+        } else {
+            edit?.finish(into: &out)
+        }
+        return tally.finding
+    }
+
+    package mutating func keepAlive(into out: inout ByteBuffer) {
+        closeFrame(into: &out)
+        if writer != nil {
+            writer?.keepAlive(into: &out)
+        } else if edit != nil {
+            edit?.keepAlive(into: &out)
+        } else {
+            ErrorTable.writeKeepAlive(for: dialect, into: &out)
+        }
+    }
+
+    /// Says the failure in the stream, after the head has left. Nothing may follow.
+    package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
+        closeFrame(into: &out)
+        if writer != nil {
+            writer?.fail(error, into: &out)
+        } else if error == tally.failure, let failedFrame {
+            out.writeImmutableBuffer(failedFrame)
+        } else if edit != nil {
+            edit?.fail(error, into: &out)
+        } else {
+            ErrorTable.writeInStream(error, for: dialect, requestID: requestID, into: &out)
+        }
+    }
+
+    private mutating func pass(_ frame: SSEFrame, into out: inout ByteBuffer) {
+        events.removeAll(keepingCapacity: true)
+        if let event = frame.event {
+            do throws(DialectError) {
+                try reader.read(event, into: &events)
+            } catch {
+                // A relay that only watches must not break what it cannot read.
+                if writer != nil || edit?.refusesUnreadable == true { tally.fail(GatewayError(unreadable: error)) }
+            }
+        }
+        for event in events { tally.note(event) }
+        guard tally.failure == nil else {
+            if writer == nil, edit?.refusesUnreadable != true { failedFrame = frame.bytes }
+            return  // whoever decides says it, once and in one way
+        }
+        if writer != nil {
+            for event in events { writer?.write(event, into: &out) }
+            if tally.isEnded { writer?.finish(into: &out) }
+        } else if edit?.edit(frame, events, into: &out) != true {
+            out.writeImmutableBuffer(frame.bytes)
+            isUnclosed = !frame.isClosed
+        }
+    }
+
+    private mutating func closeFrame(into out: inout ByteBuffer) {
+        if isUnclosed { out.writeString("\n\n") }
+        isUnclosed = false
+    }
+}
+
+extension ReplyPipe {
+    /// Whether the read belongs to a reply that is no stream; decided by the first byte that is not whitespace.
+    private mutating func collects(_ read: ByteBuffer) -> Bool {
+        switch whole {
+        case .no: return false
+        case .collecting(var body):
+            whole = .no  // so that the body has one owner while it grows
+            if body.readableBytes + read.readableBytes > WireLimits.event {
+                tally.fail(.eventTooLong)
+            } else {
+                body.writeImmutableBuffer(read)
+            }
+            whole = .collecting(body)
+            return true
+        case .undecided:
+            let first = read.readableBytesView.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
+            guard let first else { return false }
+            whole = first == UInt8(ascii: "{") ? .collecting(read) : .no
+            return first == UInt8(ascii: "{")
+        }
+    }
+
+    private mutating func passWhole(_ body: ByteBuffer, into out: inout ByteBuffer) {
+        whole = .no
+        guard let stream = reader.streamed(body), framer.take(stream) else {
+            tally.fail(
+                GatewayError(
+                    code: .upstreamBadReply, message: "the upstream answered with something that is not a stream"))
+            return
+        }
+        while let frame = framer.next() {
+            pass(frame, into: &out)
+            if tally.isEnded || tally.failure != nil { return }
+        }
+    }
+}

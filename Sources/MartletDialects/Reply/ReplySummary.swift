@@ -1,0 +1,20 @@
+/// What a whole (unstreamed) reply says about itself.
+package struct ReplySummary: Sendable, Hashable {
+    package var id: String
+    /// As the upstream named it.
+    package var model: String
+    package var usage: Usage
+    /// One per choice, in their order.
+    package var finishes: [FinishReason]
+    package var toolCalls: Int
+
+    package init(
+        id: String = "", model: String = "", usage: Usage = Usage(), finishes: [FinishReason] = [], toolCalls: Int = 0
+    ) {
+        self.id = id
+        self.model = model
+        self.usage = usage
+        self.finishes = finishes
+        self.toolCalls = toolCalls
+    }
+}

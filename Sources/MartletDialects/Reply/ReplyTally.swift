@@ -1,0 +1,76 @@
+import MartletWire
+import NIOCore
+
+/// What has gone by in one reply: the basis of its record, of metrics and of the verdict about its end.
+package struct ReplyTally: Sendable {
+    package private(set) var id = ""
+    /// As the upstream named it.
+    package private(set) var model = ""
+    package private(set) var usage = Usage()
+    /// Per choice, in the order in which they ended. One element unless the client asked for several choices.
+    package private(set) var finishes: [(choice: Int, reason: FinishReason)] = []
+    package private(set) var failure: GatewayError?
+    /// A block has opened, or a choice has ended: something a client can use.
+    package private(set) var isUsable = false
+    /// The terminal mark has gone by.
+    package private(set) var isEnded = false
+    package private(set) var events = 0
+    /// Bytes of all deltas, JSON escapes included.
+    package private(set) var deltaBytes = 0
+    package private(set) var deltas = 0
+    package private(set) var toolCalls = 0
+    package private(set) var openToolCalls: Set<BlockID> = []
+
+    package init() {}
+
+    /// Of the first choice.
+    package var finishReason: FinishReason? { finishes.first { $0.choice == 0 }?.reason ?? finishes.first?.reason }
+
+    package var finding: Finding {
+        if let failure { return .failed(failure) }
+        if isEnded { return .complete }
+        return isUsable ? .usable : .nothing
+    }
+
+    package mutating func note(_ event: ReplyEvent) {
+        events &+= 1
+        switch event {
+        case .delta(_, let text):
+            deltas &+= 1
+            deltaBytes &+= text.bytes.readableBytes
+        case .started(let id, let model):
+            self.id = id
+            self.model = model
+        case .opened(let block, let kind):
+            isUsable = true
+            if case .toolCall = kind {
+                toolCalls += 1
+                openToolCalls.insert(block)
+            }
+        case .closed(let block): openToolCalls.remove(block)
+        case .usage(let usage): self.usage.update(with: usage)
+        case .finished(let choice, let reason, _):
+            isUsable = true
+            finishes.append((choice, reason))
+        case .failed(let error): failure = failure ?? error
+        case .ended: isEnded = true
+        case .blob, .opaque, .progress: break
+        }
+    }
+
+    /// The upstream ended, or could not be understood, in a way no event says.
+    package mutating func fail(_ error: GatewayError) { failure = failure ?? error }
+
+    /// The upstream ended well without a terminal mark.
+    package mutating func end() { isEnded = true }
+}
+
+/// What is known of a reply so far.
+package enum Finding: Sendable, Hashable {
+    /// Nothing a client can use.
+    case nothing
+    case usable
+    /// Its end has gone by, or was agreed on.
+    case complete
+    case failed(GatewayError)
+}

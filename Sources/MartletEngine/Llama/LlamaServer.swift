@@ -1,0 +1,139 @@
+/// What asking an engine whether it can answer has shown.
+package enum Probe: Sendable, Hashable {
+    case notYet
+    case ready
+    /// It will never answer; the sentence says why.
+    case failed(String)
+}
+
+/// One llama-server process: one model, one scope.
+package enum LlamaServer {
+    /// Asks the engine behind a Unix socket whether it can answer; called only when the socket's file is there.
+    package typealias Prober = @Sendable (_ socketPath: String) async -> Probe
+
+    /// What happens while an engine runs, in this order; `loading` any number of times, once a second.
+    package enum Event: Sendable, Hashable {
+        case started(process: Int32)
+        case loading(elapsed: Duration)
+        case ready(elapsed: Duration)
+    }
+
+    private enum Verdict: Sendable {
+        case failed(String)
+        case timedOut
+        case cancelled
+    }
+
+    /// Between two probes at first; doubled after each, up to the last.
+    private static let probeInterval = (first: Duration.milliseconds(20), last: Duration.milliseconds(250))
+
+    /// Starts the engine and stays until every process of it is gone; never restarts it.
+    ///
+    /// Cancel the task to stop the engine: SIGTERM to its process group, the plan's grace, SIGKILL. The socket's file is
+    /// removed before the start and after the end.
+    /// - Throws: `launchFailed`, `loadFailed`, `loadTimedOut` before it was ready, `exited` after; each with the last lines
+    ///   it printed. An end by cancellation is not an error.
+    package static func run(
+        _ plan: LaunchPlan,
+        probe: @escaping Prober,
+        onEvent: @escaping @Sendable (Event) async -> Void
+    ) async throws(EngineError) {
+        guard !Task.isCancelled else { return }
+        Disk.unlink(plan.socketPath)
+        defer { Disk.unlink(plan.socketPath) }
+        let command = ChildProcess.Command(
+            plan.binary.executable, plan.arguments,
+            environment: EngineEnvironment.inherited(adding: plan.binary.environment), grace: plan.grace)
+        let wasReady = Flag()
+        let outcome = try await ChildProcess.run(command) { process in
+            await onEvent(.started(process: process))
+            let start = ContinuousClock.now
+            if let verdict = await load(plan, since: start, probe: probe, onEvent: onEvent) { return verdict }
+            wasReady.raise()
+            await onEvent(.ready(elapsed: ContinuousClock.now - start))
+            while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
+            return Verdict.cancelled
+        }
+        if Task.isCancelled { return }
+        throw error(outcome.value, end: outcome.end, ready: wasReady.isRaised, plan: plan, tail: outcome.tail)
+    }
+
+    /// Waits until the engine is ready: nil. Anything else is why not.
+    private static func load(
+        _ plan: LaunchPlan, since start: ContinuousClock.Instant, probe: Prober,
+        onEvent: @Sendable (Event) async -> Void
+    ) async -> Verdict? {
+        var interval = probeInterval.first
+        var seconds: Int64 = 0
+        while !Task.isCancelled {
+            if Disk.exists(plan.socketPath) {
+                switch await probe(plan.socketPath) {
+                case .ready: return nil
+                case .failed(let reason): return .failed(reason)
+                case .notYet: break
+                }
+            }
+            let elapsed = ContinuousClock.now - start
+            if elapsed >= plan.loadTimeout { return .timedOut }
+            if elapsed.components.seconds > seconds {
+                seconds = elapsed.components.seconds
+                await onEvent(.loading(elapsed: elapsed))
+            }
+            try? await Task.sleep(for: interval)
+            interval = min(interval * 2, probeInterval.last)
+        }
+        return .cancelled
+    }
+
+    private static func error(
+        _ verdict: Verdict?, end: ChildProcess.End, ready: Bool, plan: LaunchPlan, tail: [String]
+    ) -> EngineError {
+        // The model's folder is nobody's business who only asked for a reply.
+        let lines = tail.map { $0.replacing(plan.model.path, with: plan.model.file) }
+        let model = plan.model.id
+        switch verdict {
+        case .failed(let reason):
+            return EngineError(.loadFailed, "the engine could not serve \(model): \(reason)", logTail: lines)
+        case .timedOut:
+            return EngineError(
+                .loadTimedOut,
+                "\(model) was not ready after \(plan.loadTimeout.components.seconds) s and was given up. "
+                    + "A large model on a slow disk needs a longer load timeout.", logTail: lines)
+        case .cancelled, nil: break
+        }
+        let said = reason(in: lines, ready: ready).map { ": \($0)" } ?? ""
+        if ready {
+            return EngineError(
+                .exited, "the engine of \(model) ended by itself (\(end))\(said). The next request starts it anew.",
+                logTail: lines)
+        }
+        if end == .code(126) || end == .code(127) {
+            return EngineError(
+                .launchFailed, "the engine for \(model) could not be started\(said). See: martlet engine ls",
+                logTail: lines)
+        }
+        return EngineError(.loadFailed, "the engine could not load \(model) (\(end))\(said)", logTail: lines)
+    }
+
+    /// The line that most likely says why, without llama.cpp's time stamp and level. While loading that is the first
+    /// complaint, of which the later ones are consequences; of an engine that had worked, the last.
+    static func reason(in lines: [String], ready: Bool) -> String? {
+        let complaints = lines.filter { level(of: $0) == "E" }
+        let candidates =
+            !complaints.isEmpty
+            ? complaints
+            : lines.filter { line in
+                let line = line.lowercased()
+                return ["error", "failed", "out of memory", "not found"].contains { line.contains($0) }
+            }
+        guard let line = (ready ? candidates.last : candidates.first) ?? lines.last else { return nil }
+        return level(of: line) == nil ? line : String(line.drop { $0 != " " }.dropFirst(3))
+    }
+
+    /// The level of a line as llama.cpp writes them, `0.00.003.346 E gguf_init: …`; nil for any other line.
+    private static func level(of line: String) -> Character? {
+        let words = line.split(separator: " ", maxSplits: 2)
+        guard words.count == 3, words[1].count == 1, words[0].allSatisfy({ $0.isNumber || $0 == "." }) else { return nil }
+        return words[1].first
+    }
+}

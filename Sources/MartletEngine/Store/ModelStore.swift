@@ -1,0 +1,129 @@
+/// One model on disk.
+package struct InstalledModel: Sendable, Hashable {
+    /// The name it is asked for by, such as `qwen3-8b` or `qwen3-8b@q4_k_m`.
+    package var id: String
+    /// The weights file, or the first of its parts.
+    package var path: String
+    /// Bytes of all parts.
+    package var bytes: Int64
+    /// The file's name, without folders.
+    package var file: String
+
+    package init(id: String, path: String, bytes: Int64, file: String) {
+        self.id = id
+        self.path = path
+        self.bytes = bytes
+        self.file = file
+    }
+}
+
+/// The models under a folder laid out as `<publisher>/<repo>/<file>.gguf`.
+///
+/// Read anew at every call: whatever lies there now is installed. A link in place of a weights file is followed wherever
+/// it leads, because its owner put it there; a link in place of a folder only as long as it stays inside the root. Names
+/// with control characters, hidden ones and files of more than one further level are passed over, as are projectors
+/// (`mmproj*`) and every part but the first of a model in parts.
+package struct ModelStore: Sendable {
+    package var root: String
+
+    package init(root: String) { self.root = root }
+
+    /// One entry per model, in the order of their paths.
+    package func models() -> [InstalledModel] { named().map(\.model) }
+
+    /// The model of that id, in any of its spellings: `key`, `key@quant`, either with `publisher/` before it. Letter
+    /// case does not matter.
+    package func find(_ id: String) -> InstalledModel? {
+        let wanted = id.lowercased()
+        let named = named()
+        return (named.first { $0.model.id == wanted } ?? named.first { $0.aliases.contains(wanted) })?.model
+    }
+
+    private struct Named {
+        var model: InstalledModel
+        var aliases: [String]
+    }
+
+    private func named() -> [Named] {
+        guard let top = Disk.resolved(root) else { return [] }
+        var taken: Set<String> = []
+        var found: [Named] = []
+        for publisher in folders(in: top, under: top) {
+            for repo in folders(in: "\(top)/\(publisher)", under: top) {
+                let key = Self.key(of: repo)
+                let qualified = "\(publisher.lowercased())/\(key)"
+                let plain = taken.insert(key).inserted ? key : qualified
+                found += weights(in: "\(top)/\(publisher)/\(repo)", key: plain, qualified: qualified)
+            }
+        }
+        return found
+    }
+
+    private func weights(in folder: String, key: String, qualified: String) -> [Named] {
+        let names = Disk.names(in: folder).filter { Self.isPlain($0) && $0.lowercased().hasSuffix(".gguf") }
+        var variants: Set<String> = []
+        var found: [Named] = []
+        for name in names where !name.lowercased().hasPrefix("mmproj") {
+            let stem = String(name.dropLast(".gguf".count))
+            let part = Self.part(of: stem)
+            if let part, part.number != 1 { continue }
+            guard let entry = Disk.entry("\(folder)/\(name)"), entry.isRegular else { continue }
+            var bytes = entry.bytes
+            if let part, part.count > 1 {
+                for other in names where other != name && other.hasPrefix(part.stem + "-") {
+                    bytes += Disk.entry("\(folder)/\(other)")?.bytes ?? 0
+                }
+            }
+            let whole = part?.stem ?? stem
+            var variant = Self.quantisation(of: whole) ?? whole.lowercased()
+            if !variants.insert(variant).inserted {
+                variant = whole.lowercased()
+                variants.insert(variant)
+            }
+            let id = found.isEmpty ? key : "\(key)@\(variant)"
+            var aliases = ["\(key)@\(variant)", "\(qualified)@\(variant)"]
+            if found.isEmpty { aliases.append(qualified) }
+            found.append(
+                Named(
+                    model: InstalledModel(id: id, path: "\(folder)/\(name)", bytes: bytes, file: name),
+                    aliases: aliases))
+        }
+        return found
+    }
+
+    private func folders(in folder: String, under top: String) -> [String] {
+        Disk.names(in: folder).filter { name in
+            guard Self.isPlain(name), let entry = Disk.entry("\(folder)/\(name)"), entry.isFolder else { return false }
+            guard entry.isLink else { return true }
+            return Disk.resolved("\(folder)/\(name)")?.hasPrefix(top + "/") == true
+        }
+    }
+
+    private static func isPlain(_ name: String) -> Bool {
+        !name.hasPrefix(".") && !name.unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
+    }
+
+    private static func key(of repo: String) -> String {
+        let key = repo.lowercased()
+        return key.hasSuffix("-gguf") ? String(key.dropLast("-gguf".count)) : key
+    }
+
+    /// `name-00001-of-00003` → `name`, 1, 3: how llama.cpp's gguf-split names parts.
+    private static func part(of stem: String) -> (stem: String, number: Int, count: Int)? {
+        let pieces = stem.split(separator: "-", omittingEmptySubsequences: false)
+        guard pieces.count > 3, pieces[pieces.count - 2] == "of",
+            let count = Int(pieces[pieces.count - 1]), let number = Int(pieces[pieces.count - 3]),
+            pieces[pieces.count - 1].count == 5, pieces[pieces.count - 3].count == 5
+        else { return nil }
+        return (pieces.dropLast(3).joined(separator: "-"), number, count)
+    }
+
+    /// The quantisation a file's name ends in, lower-case: `Qwen3-8B-Q4_K_M` → `q4_k_m`.
+    private static func quantisation(of stem: String) -> String? {
+        guard let last = stem.lowercased().split(whereSeparator: { $0 == "-" || $0 == "." }).last else { return nil }
+        for prefix in ["iq", "tq", "q", "bf", "f", "mxfp", "nvfp"] where last.hasPrefix(prefix) {
+            if last.dropFirst(prefix.count).first?.isWholeNumber == true { return String(last) }
+        }
+        return nil
+    }
+}

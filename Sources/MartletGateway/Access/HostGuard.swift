@@ -1,0 +1,42 @@
+/// Who may be named in `Host` and `Origin`: the guard against DNS rebinding and cross-site requests (product.md 2, Hosts).
+package struct HostGuard: Sendable {
+    private let hosts: Set<String>
+    private let origins: Set<String>
+    private let allowsAnyHost: Bool
+
+    /// - Parameters:
+    ///   - bound: the address the server listens on.
+    ///   - machine: this machine's name.
+    ///   - allowedHosts: further names, from `server.allowed_hosts`; `*` allows all.
+    ///   - allowedOrigins: origins that browsers may call from, from `server.allowed_origins`.
+    package init(bound: String, machine: String?, allowedHosts: [String] = [], allowedOrigins: [String] = []) {
+        var names: Set<String> = ["localhost", "127.0.0.1", "::1", "host.docker.internal", bound.lowercased()]
+        if let machine, !machine.isEmpty { names.insert(machine.lowercased()) }
+        for host in allowedHosts { names.insert(host.lowercased()) }
+        hosts = names
+        allowsAnyHost = allowedHosts.contains("*")
+        origins = Set(allowedOrigins.map { $0.lowercased() })
+    }
+
+    /// Whether the `Host` field (with or without a port) names us. Absent or repeated: refused by the caller as empty.
+    package func allows(host field: String) -> Bool {
+        if allowsAnyHost { return true }
+        guard let (name, _) = BaseURL.hostAndPort(field[...], defaultPort: 80) else { return false }
+        if hosts.contains(name) { return true }
+        let lower = name.lowercased()
+        return hosts.contains(lower) || lower.hasPrefix("127.") && lower.allSatisfy { $0.isNumber || $0 == "." }
+            || lower.hasSuffix(".localhost")
+    }
+
+    /// Whether a browser page of this origin may call us. Our own pages come from an allowed host over http.
+    package func allows(origin: String, host: String) -> Bool {
+        let lower = origin.lowercased()
+        if origins.contains(lower) || origins.contains("*") { return true }
+        return lower == "http://\(host.lowercased())" || lower == "https://\(host.lowercased())"
+    }
+
+    /// Whether replies to this origin carry CORS headers: only for origins that were allowed by name.
+    package func grantsCrossOrigin(_ origin: String) -> Bool {
+        origins.contains(origin.lowercased()) || origins.contains("*")
+    }
+}

@@ -1,0 +1,32 @@
+package import NIOCore
+
+/// Every bound of the data path, in one place. Each has a name, a unit and the reason for its size.
+package enum Limits {
+    /// Bytes of a request body after decoding (specs 0.1); `server.max_body` overrides it.
+    package static let body = 32 << 20
+    /// Bytes of an upstream's response head. llhttp allows 80 KiB in all; no upstream sends a tenth of it.
+    package static let upstreamHead = 64 << 10
+    /// Bytes of an upstream's error body that are read for the client; the rest tells nothing more.
+    package static let errorBody = 1 << 20
+    /// Bytes of an unstreamed reply: the largest body a request may have, doubled for embeddings of long inputs.
+    package static let wholeReply = 64 << 20
+    /// Bytes held back before the status line leaves; more of them are proof enough that the reply is under way.
+    package static let heldBack = 1 << 20
+    /// Bytes an upstream body may continue past what the client asked for before a connection is closed instead of kept.
+    package static let pipelinedRequests = 16
+    /// Silence after the decision before the status line is committed and the first keep-alive sent (specs 0.4).
+    package static let commitDelay = TimeAmount.seconds(5)
+    /// Silence after which a further keep-alive is sent (specs 0.4).
+    package static let keepAliveInterval = TimeAmount.seconds(10)
+    /// Time a client may take to send its head and body, and to drain a reply that waits for it.
+    package static let clientStall = TimeAmount.seconds(60)
+    /// The longest pause before a retry, whatever `retry-after` says: agents give up on longer silences.
+    package static let backOff = TimeAmount.seconds(30)
+    /// The first pause before a retry where the upstream names none; it doubles with every attempt.
+    package static let firstBackOff = TimeAmount.milliseconds(100)
+    /// Bytes of a model name: long enough for any repository path, short enough for a header line.
+    package static let modelName = 512
+    /// Bytes buffered towards one client before its upstream is paused; a quarter of it resumes the upstream.
+    package static let clientHighWater = 256 << 10
+    package static let clientLowWater = 64 << 10
+}

@@ -1,0 +1,100 @@
+import MartletDialects
+package import NIOCore
+
+extension Exchange {
+    /// Fires whatever is due. Called about ten times a second while the exchange lives: a deadline is kept to that precision,
+    /// and bytes need only note the time.
+    mutating func tick(at now: NIODeadline, into actions: inout [Action]) {
+        guard let deadlines = candidate?.upstream.deadlines else { return }
+        if let total = deadlines.total, now - startedAt >= total, isWaiting {
+            return timedOut("total", total, "total", at: now, into: &actions)
+        }
+        switch phase {
+        case .connecting:
+            if let connect = deadlines.connect, now - waitingSince >= connect {
+                actions.append(.closeUpstream)
+                return giveUp(
+                    timeout("connect", connect, "connect", verb: "could not be connected"), at: now, into: &actions)
+            }
+        case .sent:
+            if let firstByte = deadlines.firstByte, now - waitingSince >= firstByte {
+                return timedOut("first byte", firstByte, "first_byte", at: now, into: &actions)
+            }
+        case .whole:
+            if let idle = deadlines.idle, now - waitingSince >= idle {
+                return timedOut("idle", idle, "idle", at: now, into: &actions)
+            }
+        case .streaming:
+            if isPaused {
+                if now - waitingSince >= Limits.clientStall {
+                    actions.append(.closeUpstream)
+                    actions.append(.closeClient)
+                    return end(.clientGone, at: now, into: &actions)
+                }
+            } else if let idle = deadlines.idle, now - waitingSince >= idle {
+                return timedOut("idle", idle, "idle", at: now, into: &actions)
+            }
+        case .draining:
+            if now - waitingSince >= .milliseconds(250) {
+                actions.append(.closeUpstream)
+                actions.append(.endReply)
+                return end(.complete, at: now, into: &actions)
+            }
+        case .backingOff(let until):
+            if now >= until { acquire(into: &actions) }
+        default: break
+        }
+        keepAliveIfDue(at: now, into: &actions)
+    }
+
+    /// Whether something else than the client is being waited for.
+    private var isWaiting: Bool {
+        switch phase {
+        case .acquiring, .connecting, .sent, .whole, .streaming, .backingOff: true
+        default: false
+        }
+    }
+
+    private mutating func keepAliveIfDue(at now: NIODeadline, into actions: inout [Action]) {
+        guard let plan, plan.streams, isWaiting, !isPaused else { return }
+        if !committed {
+            guard now - startedAt >= Limits.commitDelay else { return }
+            committed = true
+            actions.append(.commitStream(nil))
+        } else if now - lastWrite < Limits.keepAliveInterval {
+            return
+        }
+        lastWrite = now
+        actions.append(.keepAlive)
+        actions.append(.flush)
+    }
+
+    private mutating func timedOut(
+        _ name: String, _ after: TimeAmount, _ setting: String, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        switch phase {
+        case .acquiring: actions.append(.stopWaiting)
+        case .backingOff: break
+        default: actions.append(.closeUpstream)
+        }
+        fail(timeout(name, after, setting, verb: "did not answer in time"), at: now, into: &actions)
+    }
+
+    private func timeout(_ name: String, _ after: TimeAmount, _ setting: String, verb: String) -> GatewayError {
+        let upstream = candidate?.upstream
+        let place = upstream.map { "upstreams.\($0.name).timeouts.\(setting)" } ?? "timeouts.\(setting)"
+        return GatewayError(
+            code: .upstreamTimeout,
+            message: "\(shownUpstream) \(verb): \(name) timeout after \(after.shown); \(place) raises it")
+    }
+}
+
+extension TimeAmount {
+    /// `10 s`, `250 ms`, `30 min`.
+    package var shown: String {
+        let milliseconds = nanoseconds / 1_000_000
+        if milliseconds < 1000 || milliseconds % 1000 != 0 { return "\(milliseconds) ms" }
+        let seconds = milliseconds / 1000
+        return seconds >= 120 && seconds % 60 == 0 ? "\(seconds / 60) min" : "\(seconds) s"
+    }
+}

@@ -1,0 +1,180 @@
+import MartletDialects
+import NIOCore
+
+extension Exchange {
+    // MARK: What the upstream sends
+
+    mutating func received(_ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .sent = phase, let plan else { return }
+        firstByteAt = now
+        waitingSince = now
+        if head.isSuccess, plan.streams {
+            // The pipe notices by itself when a JSON body comes where a stream was asked for (specs 0.3).
+            phase = .streaming(head)
+        } else {
+            phase = .whole(head, bytes: 0)
+        }
+    }
+
+    mutating func received(_ bytes: ByteBuffer, at now: NIODeadline, into actions: inout [Action]) {
+        waitingSince = now
+        switch phase {
+        case .streaming:
+            if !committed { heldBytes += bytes.readableBytes }
+            hasUnflushed = true
+            actions.append(.pass(bytes))
+        case .whole(let head, let before):
+            let count = before + bytes.readableBytes
+            if head.isSuccess, count > Limits.wholeReply {
+                actions.append(.closeUpstream)
+                return giveUp(
+                    GatewayError(
+                        code: .upstreamBadReply,
+                        message: "\(shownUpstream)'s reply is longer than \(Limits.wholeReply >> 20) MiB"),
+                    at: now, into: &actions)
+            }
+            phase = .whole(head, bytes: count)
+            if head.isSuccess || count <= Limits.errorBody { actions.append(.collect(bytes)) }
+        default: break
+        }
+    }
+
+    /// What a read or the end of the stream amounted to.
+    mutating func passed(_ finding: Finding, at now: NIODeadline, into actions: inout [Action]) {
+        switch phase {
+        case .streaming(let head): streamed(finding, head, at: now, into: &actions)
+        case .whole(let head, _): wholeRead(finding, head, at: now, into: &actions)
+        default: break
+        }
+    }
+
+    private mutating func streamed(
+        _ finding: Finding, _ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        switch finding {
+        case .nothing:
+            if !committed, heldBytes > Limits.heldBack { commit(head, at: now, into: &actions) }
+        case .usable: commit(head, at: now, into: &actions)
+        case .complete:
+            commit(head, at: now, into: &actions)
+            phase = .draining
+            waitingSince = now
+            flushIfDue(at: now, into: &actions)
+        case .failed(let error):
+            actions.append(.closeUpstream)
+            trouble(error, retryAfter: nil, at: now, into: &actions)
+        }
+    }
+
+    private mutating func wholeRead(
+        _ finding: Finding, _ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        if case .failed(let error) = finding {
+            if !head.isSuccess, Exchange.isRetryable(status: head.status), !committed {
+                return trouble(error, retryAfter: head.retryAfter, at: now, into: &actions)
+            }
+            if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true, ![401, 403].contains(head.status) {
+                actions.append(.commitWhole(head))
+                return end(.failed(error.code), at: now, into: &actions)
+            }
+            return fail(error, at: now, into: &actions)
+        }
+        actions.append(.commitWhole(head))
+        end(.complete, at: now, into: &actions)
+    }
+
+    private mutating func commit(_ head: UpstreamHead?, at now: NIODeadline, into actions: inout [Action]) {
+        guard !committed else { return }
+        committed = true
+        lastWrite = now
+        actions.append(.commitStream(head))
+    }
+
+    /// Once per upstream read, never per event.
+    mutating func flushIfDue(at now: NIODeadline, into actions: inout [Action]) {
+        guard committed, hasUnflushed else { return }
+        hasUnflushed = false
+        lastWrite = now
+        actions.append(.flush)
+    }
+
+    mutating func upstreamEnded(
+        cleanly: Bool, reusable: Bool, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        switch phase {
+        case .streaming:
+            // The verdict is the dialect's: a stream that said all is complete however its transport ended (specs 0.5).
+            actions.append(reusable ? .keepUpstream : .closeUpstream)
+            actions.append(.finishPipe)
+        case .draining:
+            actions.append(reusable ? .keepUpstream : .closeUpstream)
+            actions.append(.endReply)
+            end(.complete, at: now, into: &actions)
+        case .whole(let head, _):
+            actions.append(reusable ? .keepUpstream : .closeUpstream)
+            guard cleanly else { return trouble(closedEarly, retryAfter: nil, at: now, into: &actions) }
+            actions.append(.finishWhole(head))
+        default: break
+        }
+    }
+
+    /// Answer to `finishPipe`: the stream's last word.
+    mutating func finished(_ finding: Finding, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .streaming(let head) = phase else { return }
+        switch finding {
+        case .failed(let error): trouble(error, retryAfter: nil, at: now, into: &actions)
+        case .nothing, .usable, .complete:
+            commit(head, at: now, into: &actions)
+            actions.append(.flush)
+            actions.append(.endReply)
+            end(.complete, at: now, into: &actions)
+        }
+    }
+
+    mutating func upstreamFailed(
+        _ error: GatewayError, stale: Bool, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        switch phase {
+        case .connecting, .sent:
+            actions.append(.closeUpstream)
+            if stale, !hasRetriedStale {
+                hasRetriedStale = true
+                attempts -= 1
+                prepareNextAttempt(into: &actions)
+                return acquire(into: &actions)
+            }
+            trouble(error, retryAfter: nil, at: now, into: &actions)
+        case .whole, .streaming, .draining: upstreamEnded(cleanly: false, reusable: false, at: now, into: &actions)
+        default: break
+        }
+    }
+
+    // MARK: Retries
+
+    /// A failure that another attempt may mend (specs 0.7): only before the commit, and only some kinds.
+    mutating func trouble(
+        _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        guard !committed, Exchange.isRetryable(error.code), let upstream = candidate?.upstream else {
+            return fail(error, at: now, into: &actions)
+        }
+        guard attempts <= upstream.retries else { return giveUp(error, at: now, into: &actions) }
+        prepareNextAttempt(into: &actions)
+        let doubled = Limits.firstBackOff.nanoseconds << Int64(min(attempts - 1, 20))
+        let pause = min(retryAfter ?? .nanoseconds(doubled), Limits.backOff)
+        phase = .backingOff(until: now + pause)
+    }
+
+    static func isRetryable(_ code: ErrorCode) -> Bool {
+        [.upstreamUnreachable, .upstreamClosedEarly, .upstreamOverloaded, .rateLimited].contains(code)
+    }
+
+    static func isRetryable(status: Int) -> Bool { [408, 429, 502, 503, 529].contains(status) }
+
+    var closedEarly: GatewayError {
+        GatewayError(
+            code: .upstreamClosedEarly, message: "\(shownUpstream) closed the connection before its reply was complete")
+    }
+
+    var shownUpstream: String { candidate?.upstream.shown ?? "the upstream" }
+}

@@ -1,0 +1,203 @@
+import MartletDialects
+package import NIOCore
+
+/// One request and its reply, as a value: facts go in, orders come out. It holds no socket, clock, lock or task.
+///
+/// Before the commit failures are HTTP statuses and may be retried or go to the next candidate; after it they are events of
+/// the client's dialect, and never do (specs 0.4, 0.7).
+package struct Exchange: Sendable {
+    enum Phase: Sendable {
+        case receiving
+        /// A decision, or a fresh model list, is on its way.
+        case deciding(InboundRequest, mayRefresh: Bool)
+        /// A control route is at work.
+        case answering
+        case acquiring
+        case connecting
+        /// The request is sent; nothing has come back.
+        case sent
+        /// The reply is taken whole: an unstreamed reply, or an error's body.
+        case whole(UpstreamHead, bytes: Int)
+        case streaming(UpstreamHead)
+        /// The stream has said all; its transport has not ended yet.
+        case draining
+        case backingOff(until: NIODeadline)
+        case ended
+    }
+
+    var phase = Phase.receiving
+    package private(set) var plan: Plan?
+    var candidateIndex = 0
+    package internal(set) var attempts = 0
+    var hasRetriedStale = false
+    var holdsSlot = false
+    var committed = false
+    var isPaused = false
+    /// Bytes passed before the commit.
+    var heldBytes = 0
+    /// Bytes were passed since the last flush.
+    var hasUnflushed = false
+
+    var startedAt = NIODeadline.distantPast
+    var firstByteAt: NIODeadline?
+    /// When the current wait (connect, first byte, idle, stall) began.
+    var waitingSince = NIODeadline.distantPast
+    var lastWrite = NIODeadline.distantPast
+
+    package init() {}
+
+    package var hasEnded: Bool {
+        if case .ended = phase { true } else { false }
+    }
+
+    var candidate: Candidate? { plan?.candidates[candidateIndex] }
+
+    package mutating func receive(_ event: Event, at now: NIODeadline, into actions: inout [Action]) {
+        switch event {
+        case .bytes(let bytes): received(bytes, at: now, into: &actions)
+        case .passed(let finding): passed(finding, at: now, into: &actions)
+        case .finished(let finding): finished(finding, at: now, into: &actions)
+        case .readComplete: flushIfDue(at: now, into: &actions)
+        case .tick: tick(at: now, into: &actions)
+        case .clientWritable(let writable): clientWritable(writable, at: now, into: &actions)
+        case .clientGone: clientGone(at: now, into: &actions)
+        case .head(let head): received(head, at: now, into: &actions)
+        case .end(let cleanly, let reusable):
+            upstreamEnded(cleanly: cleanly, reusable: reusable, at: now, into: &actions)
+        case .upstreamFailed(let error, let stale): upstreamFailed(error, stale: stale, at: now, into: &actions)
+        case .requestComplete(let request):
+            guard case .receiving = phase else { return }
+            startedAt = now
+            lastWrite = now
+            phase = .deciding(request, mayRefresh: true)
+            actions.append(.decide(request, mayRefresh: true))
+        case .decided(let decision): decided(decision, at: now, into: &actions)
+        case .catalogRefreshed:
+            guard case .deciding(let request, _) = phase else { return }
+            phase = .deciding(request, mayRefresh: false)
+            actions.append(.decide(request, mayRefresh: false))
+        case .answered(let reply):
+            guard case .answering = phase else { return }
+            actions.append(.reply(reply))
+            end(.complete, at: now, into: &actions)
+        case .slotGranted(let origin):
+            guard case .acquiring = phase, let upstream = candidate?.upstream else { return }
+            holdsSlot = true
+            phase = .connecting
+            waitingSince = now
+            actions.append(.connect(origin, upstream))
+        case .slotRefused(let error):
+            guard case .acquiring = phase else { return }
+            giveUp(error, at: now, into: &actions)
+        case .connected:
+            guard case .connecting = phase, let plan, let candidate else { return }
+            phase = .sent
+            waitingSince = now
+            actions.append(.send(plan, candidate))
+        }
+    }
+
+    private mutating func decided(_ decision: Decision, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .deciding(let request, _) = phase else { return }
+        switch decision {
+        case .refuse(let error):
+            actions.append(.refuse(error))
+            end(.failed(error.code), at: now, into: &actions)
+        case .refresh: actions.append(.refreshCatalog)
+        case .control:
+            phase = .answering
+            actions.append(.answer(request))
+        case .complete(let plan):
+            self.plan = plan
+            acquire(into: &actions)
+        }
+    }
+
+    mutating func acquire(into actions: inout [Action]) {
+        guard let candidate else { return }
+        attempts += 1
+        phase = .acquiring
+        actions.append(.acquire(candidate))
+    }
+
+    // MARK: The client
+
+    private mutating func clientWritable(_ writable: Bool, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .streaming = phase, writable == isPaused else { return }
+        isPaused = !writable
+        waitingSince = now
+        actions.append(writable ? .resumeUpstream : .pauseUpstream)
+    }
+
+    private mutating func clientGone(at now: NIODeadline, into actions: inout [Action]) {
+        switch phase {
+        case .ended: return
+        case .receiving:
+            phase = .ended
+            return
+        case .deciding, .answering, .acquiring: actions.append(.stopWaiting)
+        case .connecting, .sent, .whole, .streaming, .draining: actions.append(.closeUpstream)
+        case .backingOff: break
+        }
+        end(.clientGone, at: now, into: &actions)
+    }
+
+    // MARK: The end
+
+    /// The one place where an exchange ends and its record is made.
+    mutating func end(_ outcome: ExchangeRecord.Outcome, at now: NIODeadline, into actions: inout [Action]) {
+        if holdsSlot {
+            holdsSlot = false
+            actions.append(.release)
+        }
+        phase = .ended
+        actions.append(
+            .record(
+                ExchangeRecord(
+                    outcome: outcome, candidate: candidate?.shown, attempts: attempts, duration: now - startedAt,
+                    firstByte: firstByteAt.map { $0 - startedAt }, committed: committed)))
+    }
+
+    /// A failure that no retry will mend: a status while the head is ours, an event afterwards.
+    mutating func fail(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
+        actions.append(committed ? .failInDialect(error) : .refuse(error))
+        end(.failed(error.code), at: now, into: &actions)
+    }
+
+    /// This candidate will not answer: the next one, or the error.
+    mutating func giveUp(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
+        guard !committed, let plan, candidateIndex + 1 < plan.candidates.count else {
+            return fail(error, at: now, into: &actions)
+        }
+        prepareNextAttempt(into: &actions)
+        candidateIndex += 1
+        attempts = 0
+        hasRetriedStale = false
+        acquire(into: &actions)
+    }
+
+    /// The slot is given back before the next is asked for.
+    mutating func prepareNextAttempt(into actions: inout [Action]) {
+        if holdsSlot {
+            holdsSlot = false
+            actions.append(.release)
+        }
+        heldBytes = 0
+        hasUnflushed = false
+        isPaused = false
+        actions.append(.resetReply)
+    }
+}
+
+extension Exchange {
+    package var isAcquiring: Bool {
+        if case .acquiring = phase { true } else { false }
+    }
+
+    /// Whether a connection that was asked for by this attempt is still wanted.
+    package func isConnecting(attempt: Int) -> Bool {
+        if case .connecting = phase { attempts == attempt } else { false }
+    }
+
+    package func elapsed(at now: NIODeadline) -> TimeAmount { now - startedAt }
+}

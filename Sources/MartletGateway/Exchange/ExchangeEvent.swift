@@ -1,0 +1,87 @@
+package import MartletDialects
+package import NIOCore
+
+extension Exchange {
+    /// Facts, in the order they happened.
+    package enum Event: Sendable {
+        // From the front.
+        case requestComplete(InboundRequest)
+        case clientWritable(Bool)
+        case clientGone
+        // From decisions and the tasks that left the loop.
+        case decided(Decision)
+        case catalogRefreshed
+        case answered(WholeReply)
+        case slotGranted(Origin)
+        case slotRefused(GatewayError)
+        // From the upstream's handler.
+        case connected
+        case head(UpstreamHead)
+        case bytes(ByteBuffer)
+        case readComplete
+        /// The upstream's reply has ended; not cleanly when its framing promised more.
+        case end(cleanly: Bool, reusable: Bool)
+        /// `stale`: a kept connection that ended before it answered anything.
+        case upstreamFailed(GatewayError, stale: Bool)
+        // Answers to `pass` and `finishWhole`, and to `finishPipe`.
+        case passed(Finding)
+        case finished(Finding)
+        /// Time has gone by: whatever is due fires.
+        case tick
+    }
+
+    /// Orders, to be carried out one after another.
+    package enum Action: Sendable {
+        case decide(InboundRequest, mayRefresh: Bool)
+        case refreshCatalog
+        case answer(InboundRequest)
+        case acquire(Candidate)
+        case stopWaiting
+        case release
+        case connect(Origin, Upstream)
+        case send(Plan, Candidate)
+        case pauseUpstream, resumeUpstream
+        case closeUpstream, keepUpstream
+        /// Stream bytes into the pipe; answered by `passed`.
+        case pass(ByteBuffer)
+        /// The stream has ended; answered by `finished`.
+        case finishPipe
+        /// Bytes of a reply that is taken whole.
+        case collect(ByteBuffer)
+        /// Reads and edits the collected reply; answered by `passed`.
+        case finishWhole(UpstreamHead)
+        case keepAlive
+        /// The status line and stream headers leave.
+        case commitStream(UpstreamHead?)
+        /// Status line, headers and the edited collected body leave.
+        case commitWhole(UpstreamHead)
+        case flush
+        case endReply
+        /// Drops what an attempt produced, before the next.
+        case resetReply
+        /// The head is still ours: a status and a body in the client's dialect.
+        case refuse(GatewayError)
+        /// It is not: the dialect's own last event, then close.
+        case failInDialect(GatewayError)
+        case reply(WholeReply)
+        /// The client does not read: its connection is given up.
+        case closeClient
+        /// The last one, exactly once.
+        case record(ExchangeRecord)
+    }
+}
+
+/// A reply that is ready to be sent, from a control route.
+package struct WholeReply: Sendable, Hashable {
+    package var status: Int
+    package var contentType: String
+    package var body: ByteBuffer
+    package var headers: [String]
+
+    package init(status: Int, contentType: String = "application/json", body: ByteBuffer, headers: [String] = []) {
+        self.status = status
+        self.contentType = contentType
+        self.body = body
+        self.headers = headers
+    }
+}

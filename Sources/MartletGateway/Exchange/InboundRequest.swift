@@ -1,0 +1,69 @@
+package import MartletDialects
+package import NIOCore
+
+/// A request as the front read it: its head's facts and its whole body.
+package struct InboundRequest: Sendable {
+    package var id: String
+    package var method: String
+    package var path: String
+    package var endpoint: Endpoint
+    /// Shape of every answer, errors included.
+    package var dialect: DialectID
+    /// Header lines that travel upstream as they are: `anthropic-…`, `openai-…`, `x-stainless-…`.
+    package var forwarded: [(name: String, value: String)]
+    package var query: String
+    package var body: ByteBuffer
+
+    package init(
+        id: String, method: String, path: String, endpoint: Endpoint, dialect: DialectID,
+        forwarded: [(name: String, value: String)] = [], query: String = "", body: ByteBuffer = ByteBuffer()
+    ) {
+        self.id = id
+        self.method = method
+        self.path = path
+        self.endpoint = endpoint
+        self.dialect = dialect
+        self.forwarded = forwarded
+        self.query = query
+        self.body = body
+    }
+}
+
+/// What an upstream's response head says.
+package struct UpstreamHead: Sendable, Hashable {
+    package enum Content: Sendable, Hashable { case eventStream, json, other }
+
+    package var status: Int
+    package var content: Content
+    package var retryAfter: TimeAmount?
+    /// The header lines as they came, without the status line and the blank line.
+    package var lines: ByteBuffer
+
+    package init(status: Int, content: Content, retryAfter: TimeAmount? = nil, lines: ByteBuffer = ByteBuffer()) {
+        self.status = status
+        self.content = content
+        self.retryAfter = retryAfter
+        self.lines = lines
+    }
+
+    package var isSuccess: Bool { (200..<300).contains(status) }
+}
+
+/// How an exchange ended: one per exchange, made in one place.
+package struct ExchangeRecord: Sendable, Hashable {
+    package enum Outcome: Sendable, Hashable {
+        case complete
+        /// Answered with an error, as a status or inside the stream.
+        case failed(ErrorCode)
+        case clientGone
+    }
+
+    package var outcome: Outcome
+    /// `upstream/model` that was last tried; nil when the request was refused before.
+    package var candidate: String?
+    package var attempts: Int
+    /// From the last byte of the request.
+    package var duration: TimeAmount
+    package var firstByte: TimeAmount?
+    package var committed: Bool
+}

@@ -1,0 +1,23 @@
+package import MartletDialects
+
+/// What the gateway needs from the rest of the program. The wiring hands over real ones, tests ten-line fakes.
+
+/// Makes models of this machine ready.
+package protocol ModelHost: Sendable {
+    /// Waits until the model's engine listens, and counts one user of it until `release`. A caller that is cancelled is no
+    /// longer waited for; a load that nobody waits for is stopped.
+    func acquire(_ model: String) async throws(GatewayError) -> Origin
+    func release(_ model: String)
+}
+
+/// Answers everything that is not a completion.
+package protocol ControlRoutes: Sendable {
+    func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> WholeReply
+    /// Reads the upstreams' model lists anew, at most every few seconds, within a second.
+    func refreshCatalog() async
+}
+
+/// Keeps the record of an exchange. Called on the loop: must not wait.
+package protocol RecordSink: Sendable {
+    func keep(_ record: ExchangeRecord, of request: InboundRequest, tally: ReplyTally?)
+}

@@ -1,0 +1,82 @@
+package import MartletDialects
+
+/// What a path stands for.
+package enum Endpoint: Sendable, Hashable {
+    /// A completion in the named dialect.
+    case completion(DialectID)
+    case countTokens
+    case models
+    /// One model; the id is the rest of the path, percent-decoded.
+    case model(String)
+    case health, live, ready
+    /// `/` and `/api/hello`: probes that want a quick 200.
+    case hello
+    case unknown
+}
+
+/// Paths to endpoints. Routes on the path only, exactly as it is written: no case folding, no cleaning of `//` or `..`.
+package enum Endpoints {
+    package struct Match: Sendable, Hashable {
+        package var endpoint: Endpoint
+        /// Methods served, for 405's `Allow`.
+        package var methods: [String]
+    }
+
+    package static func match(_ path: Substring) -> Match {
+        switch path {
+        case "/v1/chat/completions", "/chat/completions":
+            return Match(endpoint: .completion(.chat), methods: ["POST"])
+        case "/v1/models", "/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
+        case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
+        case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])
+        case "/health/ready": return Match(endpoint: .ready, methods: ["GET", "HEAD"])
+        case "/", "/api/hello": return Match(endpoint: .hello, methods: ["GET", "HEAD"])
+        default:
+            for prefix in ["/v1/models/", "/models/"] where path.hasPrefix(prefix) {
+                if let id = percentDecoded(path.dropFirst(prefix.count)), !id.isEmpty {
+                    return Match(endpoint: .model(id), methods: ["GET", "HEAD"])
+                }
+            }
+            return Match(endpoint: .unknown, methods: [])
+        }
+    }
+
+    /// The dialect whose error shape an answer on this path has (specs 0.1).
+    package static func dialect(path: Substring, hasAnthropicVersion: Bool) -> DialectID {
+        if hasAnthropicVersion || path.hasPrefix("/v1/messages") || path.hasPrefix("/anthropic") { return .anthropic }
+        return .chat
+    }
+
+    /// Nil on a broken escape, NUL, or text that is not UTF-8.
+    static func percentDecoded(_ text: Substring) -> String? {
+        guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+        var bytes: [UInt8] = []
+        var rest = text.utf8.makeIterator()
+        while let byte = rest.next() {
+            if byte == UInt8(ascii: "%") {
+                guard let high = rest.next(), let low = rest.next(), let value = UInt8(hex: high, low), value != 0 else {
+                    return nil
+                }
+                bytes.append(value)
+            } else {
+                bytes.append(byte)
+            }
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+}
+
+extension UInt8 {
+    fileprivate init?(hex high: UInt8, _ low: UInt8) {
+        func nibble(_ digit: UInt8) -> UInt8? {
+            switch digit {
+            case UInt8(ascii: "0")...UInt8(ascii: "9"): digit - UInt8(ascii: "0")
+            case UInt8(ascii: "a")...UInt8(ascii: "f"): digit - UInt8(ascii: "a") + 10
+            case UInt8(ascii: "A")...UInt8(ascii: "F"): digit - UInt8(ascii: "A") + 10
+            default: nil
+            }
+        }
+        guard let first = nibble(high), let second = nibble(low) else { return nil }
+        self = first << 4 | second
+    }
+}

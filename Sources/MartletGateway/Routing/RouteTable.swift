@@ -1,0 +1,207 @@
+package import MartletDialects
+
+/// What is known of an upstream's models.
+package struct ServedModels: Sendable, Hashable {
+    /// Ids in the upstream's own order. Nil: its list was never read, so any id is taken on trust.
+    package var ids: [String]?
+    /// The loaded ones, where the upstream says so.
+    package var loaded: [String]
+
+    package init(ids: [String]? = nil, loaded: [String] = []) {
+        self.ids = ids
+        self.loaded = loaded
+    }
+}
+
+/// A place a request can go: an upstream and the model's name there.
+package struct Candidate: Sendable {
+    package let upstream: Upstream
+    package let model: String
+
+    package init(upstream: Upstream, model: String) {
+        self.upstream = upstream
+        self.model = model
+    }
+
+    /// `upstream/model`, for headers and logs.
+    package var shown: String { "\(upstream.name)/\(model)" }
+}
+
+/// Model names to places. Immutable; made anew when configuration or a model list changes.
+package struct RouteTable: Sendable {
+    /// A failover order of `upstream/model` or bare model names.
+    package typealias Targets = [String]
+
+    package let upstreams: [Upstream]
+    package let served: [String: ServedModels]
+    private let exact: [String: Targets]
+    private let globs: [(glob: Glob, targets: Targets)]
+    private let byName: [String: Upstream]
+    private let defaultModel: String?
+    /// Names a request may use; empty: all.
+    private let allowed: Set<String>
+
+    package init(
+        upstreams: [Upstream], served: [String: ServedModels] = [:], aliases: [(pattern: String, targets: Targets)] = [],
+        defaultModel: String? = nil, allowed: [String] = []
+    ) {
+        self.upstreams = upstreams
+        self.served = served
+        self.defaultModel = defaultModel
+        self.allowed = Set(allowed)
+        byName = Dictionary(upstreams.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
+        var exact: [String: Targets] = [:]
+        var globs: [(glob: Glob, targets: Targets)] = []
+        for (pattern, targets) in aliases {
+            let glob = Glob(pattern)
+            if glob.isExact { exact[pattern] = targets } else { globs.append((glob, targets)) }
+        }
+        self.exact = exact
+        self.globs = globs.sorted { $0.glob.specificity > $1.glob.specificity }
+    }
+
+    /// The same table with other model lists.
+    package func with(served: [String: ServedModels]) -> RouteTable {
+        RouteTable(
+            upstreams: upstreams, served: served,
+            aliases: exact.map { ($0.key, $0.value) } + globs.map { ($0.glob.pattern, $0.targets) },
+            defaultModel: defaultModel, allowed: Array(allowed))
+    }
+
+    /// Ids a client may use, in configuration order, aliases last, without doubles.
+    package var listed: [String] {
+        var seen: Set<String> = []
+        var ids: [String] = []
+        for upstream in upstreams {
+            for id in served[upstream.name]?.ids ?? [] where seen.insert(id).inserted { ids.append(id) }
+        }
+        for alias in exact.keys.sorted() where seen.insert(alias).inserted { ids.append(alias) }
+        return allowed.isEmpty ? ids : ids.filter { allowed.contains($0) }
+    }
+
+    /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
+    /// - Throws: `modelNotFound`, `modelNotAllowed`, or `invalidRequest` when no model is named and several are served.
+    package func resolve(_ asked: String?) throws(GatewayError) -> [Candidate] {
+        guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked) }
+        guard ModelName.isPlain(asked) else {
+            throw GatewayError(
+                code: .invalidRequest,
+                message: "model must be a name of at most \(Limits.modelName) bytes without control characters",
+                param: "model")
+        }
+        if let found = try find(asked) { return found }
+        let bare = ModelName.withoutContextSuffix(asked)
+        if bare != asked, let found = try find(bare) { return found }
+        throw notFound(asked)
+    }
+
+    private func find(_ name: String) throws(GatewayError) -> [Candidate]? {
+        if !allowed.isEmpty, !allowed.contains(name) {
+            throw GatewayError(
+                code: .modelNotAllowed,
+                message: "model \"\(name)\" is not in models.allowed; allowed: "
+                    + allowed.sorted().joined(separator: ", "),
+                param: "model")
+        }
+        if let targets = exact[name] { return try candidates(targets) }
+        if let place = direct(name) { return [place] }
+        for (glob, targets) in globs where glob.matches(name) { return try candidates(targets) }
+        let trusting = upstreams.filter { served[$0.name]?.ids == nil && $0.location != .hosted }
+        return trusting.isEmpty ? nil : trusting.map { Candidate(upstream: $0, model: name) }
+    }
+
+    /// `upstream/model`, else an id that an upstream lists, in configuration order.
+    private func direct(_ name: String) -> Candidate? {
+        if let slash = name.firstIndex(of: "/"), let upstream = byName[String(name[..<slash])] {
+            let model = String(name[name.index(after: slash)...])
+            let ids = served[upstream.name]?.ids
+            if !model.isEmpty, ids == nil || ids?.contains(model) == true {
+                return Candidate(upstream: upstream, model: model)
+            }
+        }
+        for upstream in upstreams {
+            guard let models = served[upstream.name] else { continue }
+            if models.ids?.contains(name) == true || models.loaded.contains(name) {
+                return Candidate(upstream: upstream, model: name)
+            }
+        }
+        return nil
+    }
+
+    private func candidates(_ targets: Targets) throws(GatewayError) -> [Candidate] {
+        var found: [Candidate] = []
+        for target in targets {
+            if let place = direct(target) {
+                found.append(place)
+            } else if let slash = target.firstIndex(of: "/"), let upstream = byName[String(target[..<slash])] {
+                found.append(Candidate(upstream: upstream, model: String(target[target.index(after: slash)...])))
+            } else if let place = try unlisted(target) {
+                found.append(place)
+            }
+        }
+        guard found.isEmpty else { return found }
+        throw notFound(targets.joined(separator: ", "))
+    }
+
+    /// A configured name that no list holds: a unique substring is enough; else it is taken on trust by an upstream
+    /// whose list is not known.
+    private func unlisted(_ target: String) throws(GatewayError) -> Candidate? {
+        var matches: [Candidate] = []
+        for upstream in upstreams {
+            for id in served[upstream.name]?.ids ?? [] where id.contains(target) {
+                matches.append(Candidate(upstream: upstream, model: id))
+            }
+        }
+        if matches.count > 1 {
+            throw GatewayError(
+                code: .modelNotFound,
+                message: "\"\(target)\" in the configuration could be any of "
+                    + matches.map(\.shown).joined(separator: ", ") + "; write one of them in full", param: "model")
+        }
+        if let only = matches.first { return only }
+        let trusting = upstreams.first { served[$0.name]?.ids == nil && $0.location != .hosted }
+        return trusting.map { Candidate(upstream: $0, model: target) }
+    }
+
+    private func resolveDefault(_ asked: String?) throws(GatewayError) -> [Candidate] {
+        if let asked, !asked.isEmpty, exact[asked] != nil || direct(asked) != nil {
+            if let found = try find(asked) { return found }
+        }
+        if let defaultModel, defaultModel != asked { return try candidates([defaultModel]) }
+        let loaded = upstreams.flatMap { upstream in
+            (served[upstream.name]?.loaded ?? []).map { Candidate(upstream: upstream, model: $0) }
+        }
+        if loaded.count == 1 { return loaded }
+        let all = upstreams.flatMap { upstream in
+            (served[upstream.name]?.ids ?? []).map { Candidate(upstream: upstream, model: $0) }
+        }
+        if all.count == 1 { return all }
+        let trusting = upstreams.filter { served[$0.name]?.ids == nil && $0.location != .hosted }
+        if all.isEmpty, !trusting.isEmpty {
+            return trusting.map { Candidate(upstream: $0, model: asked ?? defaultModel ?? "local-model") }
+        }
+        guard !all.isEmpty else {
+            throw GatewayError(
+                code: .modelNotFound,
+                message: "no model is installed or served. Put a .gguf under the models folder, or start with "
+                    + "--upstream URL; see: martlet doctor", param: "model")
+        }
+        throw GatewayError(
+            code: .invalidRequest,
+            message: "the request names no model and \(all.count) are served; name one of: "
+                + all.prefix(10).map(\.model).joined(separator: ", ")
+                + ", or set models.default", param: "model")
+    }
+
+    private func notFound(_ name: String) -> GatewayError {
+        let near = ModelName.closest(to: name, among: listed)
+        let closest = near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))"
+        let remedy =
+            listed.isEmpty
+            ? "No model is known: put a .gguf under the models folder, or name an upstream that serves it"
+            : "See what is served with: martlet ls"
+        return GatewayError(
+            code: .modelNotFound, message: "model \"\(name)\" is not installed or served\(closest). \(remedy)",
+            param: "model")
+    }
+}

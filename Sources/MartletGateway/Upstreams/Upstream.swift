@@ -1,0 +1,99 @@
+import MartletDialects
+package import NIOCore
+
+/// Bounds on one exchange's waits at an upstream. Nil: none.
+package struct Deadlines: Sendable, Hashable {
+    package var connect: TimeAmount?
+    /// From the request's last byte sent to the reply's first.
+    package var firstByte: TimeAmount?
+    /// Between two reads of a reply.
+    package var idle: TimeAmount?
+    /// From the decision to the end.
+    package var total: TimeAmount?
+
+    package init(
+        connect: TimeAmount? = .seconds(10), firstByte: TimeAmount? = .minutes(30), idle: TimeAmount? = .minutes(5),
+        total: TimeAmount? = nil
+    ) {
+        self.connect = connect
+        self.firstByte = firstByte
+        self.idle = idle
+        self.total = total
+    }
+}
+
+/// Bounds on the connections kept to an upstream, per event loop.
+package struct ConnectionLimits: Sendable, Hashable {
+    /// How long an idle connection is kept.
+    package var keepAlive: TimeAmount
+    package var maxIdle: Int
+
+    package init(keepAlive: TimeAmount = .seconds(30), maxIdle: Int = 10) {
+        self.keepAlive = keepAlive
+        self.maxIdle = maxIdle
+    }
+}
+
+/// One configured upstream. Immutable: a reload makes new ones.
+package final class Upstream: Sendable {
+    /// Where its connections go.
+    package enum Location: Sendable, Hashable {
+        case url(BaseURL)
+        /// A model of this machine: the model host says, per model, where its engine listens.
+        case hosted
+    }
+
+    package let name: String
+    package let profile: UpstreamProfile
+    package let location: Location
+    package let mode: RelayMode
+    /// `authorization: Bearer …` or `x-api-key: …`, ready to send; nil: none. A secret: never logged.
+    package let credentialLine: Secret?
+    /// Requests in flight; the rest wait.
+    package let maxConcurrent: Int
+    package let deadlines: Deadlines
+    /// Attempts after the first, before a reply has begun.
+    package let retries: Int
+    package let connections: ConnectionLimits
+
+    package init(
+        name: String, profile: UpstreamProfile, location: Location, mode: RelayMode? = nil, apiKey: Secret? = nil,
+        maxConcurrent: Int = 64, deadlines: Deadlines = Deadlines(), retries: Int = 3,
+        connections: ConnectionLimits = ConnectionLimits()
+    ) {
+        self.name = name
+        self.profile = profile
+        self.location = location
+        self.mode = mode ?? profile.mode
+        self.credentialLine = apiKey.map { key in
+            switch profile.credential {
+            case .bearer: Secret("authorization: Bearer \(key.revealed)\r\n")
+            case .apiKey: Secret("x-api-key: \(key.revealed)\r\n")
+            }
+        }
+        self.maxConcurrent = maxConcurrent
+        self.deadlines = deadlines
+        self.retries = retries
+        self.connections = connections
+    }
+
+    package var prefix: String {
+        if case .url(let base) = location { base.prefix } else { "" }
+    }
+
+    /// The place for people: `LM Studio at localhost:1234`.
+    package var shown: String {
+        switch location {
+        case .url(let base): "\(profile.shownName) at \(base.origin.shown)"
+        case .hosted: profile.shownName
+        }
+    }
+}
+
+/// A key or token. Prints `•••`; its text is taken only where it is sent or compared.
+package struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible {
+    package let revealed: String
+    package init(_ text: String) { revealed = text }
+    package var description: String { "•••" }
+    package var debugDescription: String { "•••" }
+}

@@ -1,0 +1,214 @@
+package import Logging
+import MartletDialects
+import MartletEngine
+import MartletGateway
+import MartletTransport
+import NIOCore
+import NIOPosix
+import NIOSSL
+import ServiceLifecycle
+import UnixSignals
+
+/// A server from its configuration to its end.
+package struct App: Sendable {
+    package var configuration: Configuration
+    /// `~/.martlet`, or `MARTLET_HOME`.
+    package var home: String
+    /// `PATH`, for the engine's binary.
+    package var path: String
+    package var logger: Logger
+    /// Writes a line to stdout at once.
+    package var say: @Sendable (String) -> Void
+
+    package init(
+        configuration: Configuration, home: String, path: String, logger: Logger,
+        say: @escaping @Sendable (String) -> Void
+    ) {
+        self.configuration = configuration
+        self.home = home
+        self.path = path
+        self.logger = logger
+        self.say = say
+    }
+
+    /// Serves until the process is told to end.
+    /// - Throws: `AppError`, a sentence, when it cannot start.
+    package func run() async throws {
+        let group = MultiThreadedEventLoopGroup(
+            numberOfThreads: configuration.server.loops ?? max(1, System.coreCount))
+        do {
+            try await serve(on: group)
+        } catch {
+            try? await group.shutdownGracefully()
+            throw error
+        }
+        try await group.shutdownGracefully()
+    }
+
+    private func serve(on group: MultiThreadedEventLoopGroup) async throws {
+        let store = ModelStore(root: configuration.engine.models ?? home + "/models")
+        let hasEngine = !store.models().isEmpty
+        let instance = String(UInt64.random(in: .min ... .max), radix: 36)
+        let box = CatalogBox()
+        let hosts = HostGuard(
+            bound: configuration.server.host, machine: MachineName.current,
+            allowedHosts: configuration.server.allowedHosts, allowedOrigins: configuration.server.allowedOrigins)
+        let empty = Snapshot(
+            routes: RouteTable(upstreams: []), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
+        let callBox = CallBox()
+        let supervisor = hasEngine ? makeSupervisor(store, callBox) : nil
+        let services = Services(
+            control: Control(catalog: box, instance: instance, startedAt: MachineName.secondsSince1970),
+            models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates())
+        let usesTLS = configuration.upstreams.contains { $0.url.hasPrefix("https") }
+        let tls = usesTLS ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil
+        let listener = try await Listener(
+            group: group, services: services, snapshot: empty, tls: tls,
+            seed: { UInt64.random(in: .min ... .max) })
+        callBox.fill(listener.calls)
+
+        var upstreams = try await makeUpstreams(over: listener)
+        if hasEngine { upstreams.append(UpstreamFactory.engine(configuration.engine)) }
+        let snapshot = Snapshot(
+            routes: makeRoutes(upstreams), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
+        let catalog = Catalog(
+            upstreams: upstreams, store: hasEngine ? store : nil, listener: listener, snapshot: snapshot,
+            logger: logger)
+        box.fill(catalog)
+        listener.use(snapshot)
+        await catalog.refresh()
+
+        let channel = try await bind(listener)
+        for line in await summary(catalog) { say(line) }
+        say("martlet ready on http://\(shownAddress(channel))")
+
+        var services2: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: ListenerService(listener: listener, channel: channel))
+        ]
+        if let supervisor { services2.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
+        var settings = ServiceGroupConfiguration(
+            services: services2, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
+        settings.maximumGracefulShutdownDuration = .seconds(20)
+        try await ServiceGroup(configuration: settings).run()
+    }
+
+    /// The lifecycle's own log says nothing a user wants to know below warnings.
+    private var quietLogger: Logger {
+        var logger = self.logger
+        logger.logLevel = max(logger.logLevel, .warning)
+        return logger
+    }
+
+    private func gates() -> [String: UpstreamGate] {
+        let queue = configuration.queue
+        return Dictionary(
+            configuration.upstreams.map {
+                ($0.name, UpstreamGate(slots: $0.maxConcurrent, queueLength: queue.length, wait: queue.wait.timeAmount))
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    private func makeUpstreams(over listener: Listener) async throws(GatewayError) -> [Upstream] {
+        var made: [Upstream] = []
+        for settings in configuration.upstreams {
+            var kind = settings.kind
+            if kind == nil, let calls = listener.calls { kind = await KindProbe.kind(of: settings, over: calls) }
+            made.append(try UpstreamFactory.make(settings, kind: kind ?? UpstreamProfile.openAICompatible.kind))
+        }
+        return made
+    }
+
+    private func makeRoutes(_ upstreams: [Upstream]) -> RouteTable {
+        let models = configuration.models
+        return RouteTable(
+            upstreams: upstreams, aliases: models.aliases.map { ($0.pattern, $0.targets) },
+            defaultModel: models.preferred, allowed: models.allowed)
+    }
+
+    private func makeSupervisor(_ store: ModelStore, _ calls: CallBox) -> Supervisor {
+        var settings = EngineSettings()
+        settings.parallel = configuration.engine.parallel
+        settings.contextTokens = configuration.engine.context
+        settings.threads = configuration.engine.threads
+        let binary = configuration.engine.binary
+        let (home, path, logger) = (self.home, self.path, self.logger)
+        let probed = UpstreamFactory.engine(configuration.engine)
+        return Supervisor(
+            store: store,
+            binary: { () async throws(EngineError) -> EngineBinary in
+                let found = try await EngineFinder.find(configured: binary, home: home, path: path)
+                logger.info(
+                    "engine found",
+                    metadata: ["version": "\(found.version)", "backend": "\(found.backend)", "origin": "\(found.origin)"])
+                if let warning = EngineFinder.gpuWarning(for: found) {
+                    logger.warning("a GPU is not used", metadata: ["reason": "\(warning)"])
+                }
+                return found
+            }, home: home, settings: settings,
+            probe: { socket in
+                guard let calls = calls.value else { return .notYet }
+                let origin = Origin(address: .unix(path: socket))
+                let reply = try? await calls.get("/health", at: probed, origin: origin, timeout: .seconds(2))
+                return reply?.head.status == 200 ? .ready : .notYet
+            }, logger: logger)
+    }
+
+    private func bind(_ listener: Listener) async throws -> any Channel {
+        let (host, port) = (configuration.server.host, configuration.server.port)
+        do {
+            return try await listener.bind(host: host, port: port)
+        } catch let error as IOError where error.errnoCode == EADDRINUSE {
+            throw AppError(
+                "port \(port) is taken by another program. Use --port N (0 takes any free one), or stop that program")
+        } catch {
+            throw AppError("cannot listen on \(host):\(port): \(error)")
+        }
+    }
+
+    private func shownAddress(_ channel: any Channel) -> String {
+        let port = channel.localAddress?.port ?? configuration.server.port
+        let host = configuration.server.host
+        return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
+    }
+
+    /// A few lines on what was found and what to do next.
+    private func summary(_ catalog: Catalog) async -> [String] {
+        let all = await catalog.upstreamHealth()
+        var lines = all.map { upstream, health -> String in
+            let count = health.models.map { $0 == 1 ? "1 model" : "\($0) models" } ?? "models not known yet"
+            if let problem = health.problem { return "\(upstream.name): \(problem)" }
+            return "\(upstream.name): \(upstream.shown), \(count)"
+        }
+        if all.isEmpty {
+            lines.append(
+                "no upstream and no local model yet: start with --upstream URL, or put a .gguf file under "
+                    + "models/<publisher>/<name>/ in martlet's home")
+        }
+        return lines
+    }
+}
+
+/// Why a server cannot start: one sentence.
+package struct AppError: Error, CustomStringConvertible {
+    package var description: String
+    package init(_ description: String) { self.description = description }
+}
+
+private struct ListenerService: Service {
+    let listener: Listener
+    let channel: any Channel
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        try? await channel.close().get()
+        await listener.drain(grace: .seconds(10))
+    }
+}
+
+private struct SupervisorService: Service {
+    let supervisor: Supervisor
+
+    /// Ends after the listener, which is shut down first: services stop in reverse order.
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await supervisor.run() }
+    }
+}

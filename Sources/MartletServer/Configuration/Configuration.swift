@@ -1,0 +1,119 @@
+package import MartletGateway
+
+/// Every effective setting of a server, with its default (product.md 3). Made by `ConfigurationLoader` from flags, environment and a file.
+package struct Configuration: Sendable, Equatable {
+    package var server = ServerSettings()
+    package var auth = AuthSettings()
+    /// In configuration order, which is also the order in which their models are looked up.
+    package var upstreams: [UpstreamSettings] = []
+    /// Whether upstreams were named at all; else `serve` looks for some on loopback.
+    package var discovers = true
+    package var models = ModelSettings()
+    package var engine = EngineOptions()
+    package var queue = QueueSettings()
+    /// Errors as the `inference:` form documents them: a model outside `allowed` is a 400.
+    package var usesInferenceErrors = false
+
+    package init() {}
+
+    package struct ServerSettings: Sendable, Equatable {
+        package var host = "127.0.0.1"
+        /// 0: any free port.
+        package var port = 3000
+        /// Bytes of a request body after decoding.
+        package var maxBody = 32 << 20
+        package var allowedHosts: [String] = []
+        package var allowedOrigins: [String] = []
+        /// Event loops. Nil: one per core.
+        package var loops: Int?
+    }
+
+    package struct AuthSettings: Sendable, Equatable {
+        package enum Required: String, Sendable { case auto, on, off }
+        package var required = Required.auto
+        /// `sha256:` and 64 hexadecimal digits each.
+        package var tokens: [String] = []
+        /// `--allow-open`: a bind beyond loopback without authentication is meant.
+        package var allowOpen = false
+    }
+
+    package struct UpstreamSettings: Sendable, Equatable {
+        package var name: String
+        /// A profile's kind; nil: probed at start.
+        package var kind: String?
+        package var url: String
+        package var apiKey: Secret?
+        /// Requests in flight; the rest wait.
+        package var maxConcurrent = 64
+        package var timeouts = Timeouts()
+        package var retries = 3
+        /// How long an idle connection is kept.
+        package var keepAlive = Duration.seconds(30)
+        /// Idle connections kept per event loop.
+        package var maxIdleConnections = 10
+        /// Nil: the kind's own.
+        package var mode: RelayMode?
+
+        package init(name: String, kind: String? = nil, url: String) {
+            self.name = name
+            self.kind = kind
+            self.url = url
+        }
+    }
+
+    /// Nil: none (written `0s`).
+    package struct Timeouts: Sendable, Equatable {
+        package var connect: Duration? = .seconds(10)
+        package var firstByte: Duration? = .seconds(30 * 60)
+        package var idle: Duration? = .seconds(5 * 60)
+        package var total: Duration?
+        /// For unstreamed requests only, where it differs from `total` (`inference.http.timeout_secs`).
+        package var unstreamedTotal: Duration?
+    }
+
+    package struct ModelSettings: Sendable, Equatable {
+        /// When a request names no model.
+        package var preferred: String?
+        /// Empty: all.
+        package var allowed: [String] = []
+        package var aliases: [Alias] = []
+        /// Sent when the client is silent. Nil: left to the model.
+        package var temperature: Double?
+        package var maxTokens: Int?
+        package var streamUsage = StreamUsage.asked
+    }
+
+    package struct Alias: Sendable, Equatable {
+        /// A name, or a pattern with `*`.
+        package var pattern: String
+        /// A failover order.
+        package var targets: [String]
+
+        package init(pattern: String, targets: [String]) {
+            self.pattern = pattern
+            self.targets = targets
+        }
+    }
+
+    package enum StreamUsage: String, Sendable {
+        case asked
+        case finalChunk = "final_chunk"
+    }
+
+    package struct EngineOptions: Sendable, Equatable {
+        /// Folder of models. Nil: `models` under home.
+        package var models: String?
+        /// A `llama-server`. Nil: looked for on `PATH` and among the installed ones.
+        package var binary: String?
+        package var parallel = 4
+        /// Tokens. Nil: as the model has it, fitted to memory.
+        package var context: Int?
+        /// Nil: the engine's own choice.
+        package var threads: Int?
+    }
+
+    package struct QueueSettings: Sendable, Equatable {
+        package var length = 64
+        package var wait = Duration.seconds(600)
+    }
+}

@@ -1,0 +1,127 @@
+import MartletDialects
+package import MartletGateway
+import MartletWire
+import NIOCore
+
+/// Answers what is no completion: model lists, health, probes.
+package struct Control: ControlRoutes {
+    private let catalog: CatalogBox
+    private let instance: String
+    private let startedAt: Int
+
+    /// - Parameters:
+    ///   - catalog: filled in once the listener stands.
+    ///   - startedAt: seconds since 1970; the `created` of models that tell none, so that it does not change from list to list.
+    package init(catalog: CatalogBox, instance: String, startedAt: Int) {
+        self.catalog = catalog
+        self.instance = instance
+        self.startedAt = startedAt
+    }
+
+    package func refreshCatalog() async { await catalog.value?.refresh(ifOlderThan: .seconds(1)) }
+
+    package func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> WholeReply {
+        switch request.endpoint {
+        case .models:
+            await catalog.value?.refresh()
+            return ok(await list())
+        case .model(let id):
+            await catalog.value?.refresh()
+            return await model(id, request)
+        case .health: return await health()
+        case .live: return ok(["status": "ok"])
+        case .ready: return await ready()
+        case .hello: return ok(["message": "Ok", "name": "martlet", "instance": .string(instance)])
+        default:
+            return error(
+                GatewayError(code: .notFound, message: "there is no route \(request.path.prefix(200))"), request)
+        }
+    }
+
+    // MARK: Models
+
+    /// One list that reads as OpenAI's and as Anthropic's (specs 1.6).
+    private func list() async -> JSON {
+        let ids = await catalog.value?.routes.listed ?? []
+        return [
+            "object": "list", "data": .array(ids.map(entry)), "models": [], "has_more": false,
+            "first_id": ids.first.map(JSON.string) ?? .null, "last_id": ids.last.map(JSON.string) ?? .null,
+        ]
+    }
+
+    private func entry(_ id: String) -> JSON {
+        [
+            "id": .string(id), "object": "model", "type": "model", "created": .int(startedAt),
+            "created_at": .string(Timestamp.text(startedAt)), "owned_by": "martlet", "display_name": .string(id),
+        ]
+    }
+
+    private func model(_ id: String, _ request: InboundRequest) async -> WholeReply {
+        let routes = await catalog.value?.routes
+        if routes?.listed.contains(id) == true { return ok(entry(id)) }
+        do throws(GatewayError) {
+            _ = try routes?.resolve(id)
+        } catch {
+            return self.error(error, request)
+        }
+        return ok(entry(id))
+    }
+
+    // MARK: Health
+
+    private func ready() async -> WholeReply {
+        let all = await catalog.value?.upstreamHealth() ?? []
+        let isReady = all.isEmpty || all.contains { $0.health.isReachable == true }
+        var reply = ok(["status": isReady ? "ok" : "no upstream answers"])
+        if !isReady { reply.status = 503 }
+        return reply
+    }
+
+    private func health() async -> WholeReply {
+        await catalog.value?.refresh()
+        let all = await catalog.value?.upstreamHealth() ?? []
+        let lines = all.map { upstream, health -> JSON in
+            [
+                "name": .string(upstream.name), "kind": .string(upstream.profile.kind),
+                "status": health.isReachable.map { $0 ? "ok" : "unreachable" } ?? "unknown",
+                "models": health.models.map(JSON.int) ?? .null,
+                "problem": health.problem.map(JSON.string) ?? .null,
+                "mode": .string(upstream.mode.rawValue),
+            ]
+        }
+        let isOK = all.allSatisfy { $0.health.isReachable != false }
+        return ok([
+            "status": isOK ? "ok" : "degraded", "instance": .string(instance),
+            "provider": all.first.map { .string($0.upstream.profile.kind) } ?? .null,
+            "http_config": all.first.map { Control.httpConfig($0.upstream) } ?? .null,
+            "upstreams": .array(lines),
+        ])
+    }
+
+    private static func httpConfig(_ upstream: Upstream) -> JSON {
+        func seconds(_ amount: TimeAmount?) -> JSON {
+            amount.map { .int(Int($0.nanoseconds / 1_000_000_000)) } ?? .null
+        }
+        return [
+            "timeout_secs": seconds(upstream.deadlines.total ?? upstream.deadlines.idle),
+            "connect_timeout_secs": seconds(upstream.deadlines.connect),
+            "keep_alive_secs": seconds(upstream.connections.keepAlive),
+            "max_idle_connections": .int(upstream.connections.maxIdle),
+            "max_retries": .int(upstream.retries),
+        ]
+    }
+
+    // MARK: Replies
+
+    private func ok(_ json: JSON) -> WholeReply {
+        var body = ByteBuffer()
+        json.write(into: &body)
+        return WholeReply(status: 200, body: body)
+    }
+
+    private func error(_ error: GatewayError, _ request: InboundRequest) -> WholeReply {
+        WholeReply(
+            status: ErrorTable.status(error, for: request.dialect),
+            body: ErrorTable.body(error, for: request.dialect, requestID: request.id))
+    }
+}

@@ -1,0 +1,32 @@
+package import Logging
+package import MartletDialects
+package import MartletGateway
+import NIOCore
+
+/// Logs the record of each exchange: numbers and names, never content.
+package struct RecordWriter: RecordSink {
+    private let logger: Logger
+
+    package init(logger: Logger) { self.logger = logger }
+
+    package func keep(_ record: ExchangeRecord, of request: InboundRequest, tally: ReplyTally?) {
+        guard logger.logLevel <= .debug else { return }
+        let outcome: String =
+            switch record.outcome {
+            case .complete: "complete"
+            case .failed(let code): code.rawValue
+            case .clientGone: "client_gone"
+            }
+        var metadata: Logger.Metadata = [
+            "request": "\(request.id)", "dialect": "\(request.dialect.rawValue)", "outcome": "\(outcome)",
+            "attempts": "\(record.attempts)", "ms": "\(record.duration.nanoseconds / 1_000_000)",
+        ]
+        if let candidate = record.candidate { metadata["model"] = "\(candidate)" }
+        if let firstByte = record.firstByte { metadata["first_byte_ms"] = "\(firstByte.nanoseconds / 1_000_000)" }
+        if let usage = tally?.usage {
+            if let input = usage.input { metadata["input_tokens"] = "\(input)" }
+            if let output = usage.output { metadata["output_tokens"] = "\(output)" }
+        }
+        logger.debug("exchange ended", metadata: metadata)
+    }
+}

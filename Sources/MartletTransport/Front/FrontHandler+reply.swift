@@ -1,0 +1,138 @@
+import MartletDialects
+import MartletGateway
+import NIOCore
+
+extension FrontHandler {
+    /// Room before the bytes of a chunk, for its size.
+    static let chunkRoom = 18
+
+    /// A head with the status line and what every reply carries.
+    func head(status: Int) -> ReplyHead {
+        var head = ReplyHead(status: status, into: ByteBufferAllocator().buffer(capacity: 512))
+        head.add(line: loopContext.currentDateLine())
+        if !keepsAlive { head.add(fixed: "connection: close\r\n") }
+        if let corsOrigin {
+            head.add("access-control-allow-origin", corsOrigin)
+            head.add(fixed: "access-control-expose-headers: x-request-id, x-martlet-model, retry-after\r\nvary: origin\r\n")
+        }
+        return head
+    }
+
+    // MARK: Streams
+
+    func beginStream(_ head: ReplyHead) {
+        var head = head
+        if usesChunks {
+            head.add(fixed: "transfer-encoding: chunked\r\n")
+        } else if keepsAlive {
+            // An older client knows no chunks: the end of the connection is the end of the stream.
+            keepsAlive = false
+            head.add(fixed: "connection: close\r\n")
+        }
+        isStreaming = true
+        write(head.end())
+    }
+
+    /// Sends what has been written since the last time as one chunk, and the last one after it.
+    func send(chunk out: inout ByteBuffer, last: Bool) {
+        guard let context, isStreaming else { return }
+        if out.readableBytes > 0 {
+            if usesChunks { frame(&out, last: last) }
+            context.write(wrapOutboundOut(out), promise: nil)
+        } else if last, usesChunks {
+            context.write(wrapOutboundOut(ByteBuffer(staticString: "0\r\n\r\n")), promise: nil)
+        }
+        context.flush()
+        FrontHandler.prepare(&out)
+        if last {
+            isStreaming = false
+            hasReplied = true
+        }
+    }
+
+    /// Empties the buffer and leaves room for the next chunk's size.
+    static func prepare(_ out: inout ByteBuffer) {
+        out.clear(minimumCapacity: 512)
+        out.moveWriterIndex(to: chunkRoom)
+        out.moveReaderIndex(to: chunkRoom)
+    }
+
+    private func frame(_ out: inout ByteBuffer, last: Bool) {
+        var size = out.readableBytes
+        var at = out.readerIndex
+        guard at >= FrontHandler.chunkRoom else {
+            // Nothing was reserved: the size goes in front in a write of its own.
+            context?.write(
+                wrapOutboundOut(ByteBuffer(string: String(size, radix: 16) + "\r\n")), promise: nil)
+            out.writeStaticString(last ? "\r\n0\r\n\r\n" : "\r\n")
+            return
+        }
+        at -= 2
+        out.setInteger(UInt16(0x0D0A), at: at)
+        repeat {
+            at -= 1
+            let digit = UInt8(truncatingIfNeeded: size & 15)
+            out.setInteger(digit < 10 ? 0x30 + digit : 0x57 + digit, at: at)
+            size >>= 4
+        } while size > 0
+        out.moveReaderIndex(to: at)
+        out.writeStaticString(last ? "\r\n0\r\n\r\n" : "\r\n")
+    }
+
+    // MARK: Whole replies
+
+    /// A head and a body in pieces.
+    func send(_ head: ReplyHead, body: [ByteBuffer]) {
+        guard let context else { return }
+        var head = head
+        head.add("content-length", String(body.reduce(0) { $0 + $1.readableBytes }))
+        var bytes = head.end()
+        if !isHead {
+            if body.count == 1, body[0].readableBytes <= 16 << 10 {
+                bytes.writeImmutableBuffer(body[0])
+                context.write(wrapOutboundOut(bytes), promise: nil)
+            } else {
+                context.write(wrapOutboundOut(bytes), promise: nil)
+                for piece in body { context.write(wrapOutboundOut(piece), promise: nil) }
+            }
+        } else {
+            context.write(wrapOutboundOut(bytes), promise: nil)
+        }
+        context.flush()
+        hasReplied = true
+    }
+
+    func send(whole reply: WholeReply) {
+        var head = head(status: reply.status)
+        head.add("content-type", reply.contentType)
+        head.add(fixed: "x-content-type-options: nosniff\r\n")
+        for line in reply.headers { head.add(line: line + "\r\n") }
+        send(head, body: [reply.body])
+    }
+
+    /// An error as a status and a body in the client's dialect.
+    func send(_ error: GatewayError, dialect: DialectID, requestID: String, allow: [String] = []) {
+        var head = head(status: ErrorTable.status(error, for: dialect))
+        head.add(fixed: "content-type: application/json\r\n")
+        head.add("x-request-id", requestID)
+        if dialect == .anthropic { head.add("request-id", requestID) }
+        if let retryAfter = error.retryAfter { head.add("retry-after", String(max(1, retryAfter.components.seconds))) }
+        if !allow.isEmpty { head.add("allow", allow.joined(separator: ", ")) }
+        send(head, body: [ErrorTable.body(error, for: dialect, requestID: requestID)])
+    }
+
+    /// The answer to a browser's pre-flight, from an origin that was allowed by name.
+    func sendPreflight(allowed methods: [String]) {
+        var head = head(status: 204)
+        head.add("access-control-allow-methods", methods.joined(separator: ", "))
+        head.add(fixed: "access-control-allow-headers: authorization, content-type, x-api-key, anthropic-version, anthropic-beta\r\n")
+        head.add(fixed: "access-control-max-age: 600\r\n")
+        write(head.end())
+        context?.flush()
+        hasReplied = true
+    }
+
+    private func write(_ bytes: ByteBuffer) {
+        context?.write(wrapOutboundOut(bytes), promise: nil)
+    }
+}

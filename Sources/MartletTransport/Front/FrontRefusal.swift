@@ -1,0 +1,87 @@
+import MartletDialects
+import MartletGateway
+import NIOCore
+import NIOHTTP1
+import NIOHTTPCompression
+
+/// What is refused before a byte of the body is kept.
+enum FrontRefusal {
+    static func check(_ facts: RequestFacts, _ match: Endpoints.Match, in context: LoopContext) -> GatewayError? {
+        let snapshot = context.snapshot
+        guard facts.hostCount == 1, let host = facts.host, snapshot.hosts.allows(host: host) else {
+            return GatewayError(
+                code: .forbiddenHost,
+                message: facts.hostCount == 1
+                    ? "the Host \"\(facts.host ?? "")\" is not one of this server's names; server.allowed_hosts adds some"
+                    : "the request must carry one Host header")
+        }
+        if let origin = facts.origin, !snapshot.hosts.allows(origin: origin, host: host) {
+            return GatewayError(
+                code: .forbiddenOrigin,
+                message: "pages from \(origin.prefix(100)) may not call this server; server.allowed_origins adds origins")
+        }
+        if context.isClosing {
+            return GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5))
+        }
+        if case .unknown = match.endpoint {
+            return GatewayError(
+                code: .notFound, message: "there is no route \(facts.method.prefix(16)) \(facts.path.prefix(200))")
+        }
+        if !match.methods.contains(facts.method) {
+            let isPreflight = facts.method == "OPTIONS" && facts.origin.map(snapshot.hosts.grantsCrossOrigin) == true
+            if !isPreflight {
+                return GatewayError(
+                    code: .methodNotAllowed,
+                    message: "\(facts.path) takes \(match.methods.joined(separator: " or ")), not \(facts.method)")
+            }
+        }
+        if let encoding = facts.encoding, !["identity", "gzip", "deflate"].contains(encoding) {
+            return GatewayError(
+                code: .unsupportedEncoding,
+                message: "content-encoding \(encoding.prefix(32)) is not supported; send gzip, deflate or none")
+        }
+        if let length = facts.length, length > snapshot.maxBody { return tooLarge(snapshot.maxBody) }
+        return nil
+    }
+
+    static func tooLarge(_ limit: Int) -> GatewayError {
+        GatewayError(
+            code: .bodyTooLarge,
+            message: "the request body is larger than \(limit >> 20) MiB; server.max_body raises the limit")
+    }
+
+    /// What the layers below the front complain of; nil: not the client's doing.
+    static func error(_ error: any Error, maxBody: Int) -> GatewayError? {
+        if let parser = error as? HTTPParserError {
+            if parser == .headerOverflow {
+                return GatewayError(code: .headersTooLarge, message: "the request's headers are larger than 80 KiB")
+            }
+            return GatewayError(code: .invalidRequest, message: "the request is not valid HTTP/1.1 (\(parser.debugName))")
+        }
+        if let decompression = error as? NIOHTTPDecompression.DecompressionError {
+            return decompression == .limit
+                ? tooLarge(maxBody)
+                : GatewayError(code: .invalidRequest, message: "the request body is not valid gzip or deflate data")
+        }
+        if error is NIOHTTPDecompression.ExtraDecompressionError {
+            return GatewayError(code: .invalidRequest, message: "the request body is not valid gzip or deflate data")
+        }
+        return nil
+    }
+}
+
+extension HTTPParserError {
+    /// The parser's own word for it.
+    fileprivate var debugName: String {
+        switch self {
+        case .unexpectedContentLength: "conflicting content-length and transfer-encoding"
+        case .invalidContentLength: "invalid content-length"
+        case .invalidHeaderToken: "invalid header"
+        case .invalidMethod: "invalid method"
+        case .invalidVersion: "invalid version"
+        case .invalidURL: "invalid target"
+        case .invalidChunkSize: "invalid chunk size"
+        default: "malformed"
+        }
+    }
+}

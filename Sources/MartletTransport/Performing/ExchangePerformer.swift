@@ -1,0 +1,356 @@
+import MartletDialects
+import MartletGateway
+import MartletWire
+import NIOCore
+
+/// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used again
+/// for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
+final class ExchangePerformer: UpstreamUser {
+    private let context: LoopContext
+    private unowned let front: FrontHandler
+    private var exchange = Exchange()
+    private var request: InboundRequest?
+    /// Tells a task's answer to an earlier exchange from one to this.
+    private var epoch: UInt64 = 0
+
+    private var actions: [Exchange.Action] = []
+    private var waiting: [Exchange.Event] = []
+    private var isPerforming = false
+
+    private var plan: Plan?
+    private var candidate: Candidate?
+    private var upstream: UpstreamHandler?
+    private var task: Task<Void, Never>?
+    private var heldGate: UpstreamGate?
+    private var heldModel: String?
+
+    private var pipe: ReplyPipe?
+    /// What the pipe has written and the client has not got.
+    private var out = ByteBuffer()
+    private var collected = ByteBuffer()
+    private var wholePieces: [ByteBuffer] = []
+    private var wantsFlush = false
+    private var wantsEnd = false
+
+    init(context: LoopContext, front: FrontHandler) {
+        self.context = context
+        self.front = front
+        FrontHandler.prepare(&out)
+    }
+
+    var isBusy: Bool { request != nil }
+
+    func begin(_ request: InboundRequest) {
+        exchange = Exchange()
+        epoch += 1
+        self.request = request
+        receive(.requestComplete(request))
+    }
+
+    func upstream(_ event: Exchange.Event) { receive(event) }
+
+    func receive(_ event: Exchange.Event) {
+        guard !isPerforming else { return waiting.append(event) }
+        guard request != nil else { return }
+        isPerforming = true
+        exchange.receive(event, at: .now(), into: &actions)
+        perform()
+        var next = 0
+        while next < waiting.count {
+            exchange.receive(waiting[next], at: .now(), into: &actions)
+            next += 1
+            perform()
+        }
+        waiting.removeAll(keepingCapacity: true)
+        isPerforming = false
+        emit()
+        if request == nil { front.exchangeEnded() }
+    }
+
+    private func perform() {
+        var next = 0
+        while next < actions.count {
+            perform(actions[next])
+            next += 1
+        }
+        actions.removeAll(keepingCapacity: true)
+    }
+
+    private func perform(_ action: Exchange.Action) {
+        switch action {
+        case .pass(let bytes):
+            if pipe == nil { makePipe() }
+            let finding = pipe?.pass(bytes, into: &out) ?? .nothing
+            waiting.append(.passed(finding))
+        case .flush: wantsFlush = true
+        case .endReply: wantsEnd = true
+        case .decide(let request, let mayRefresh):
+            waiting.append(.decided(Decider.decide(request, in: context.snapshot, mayRefresh: mayRefresh)))
+        case .refreshCatalog:
+            let control = context.services.control
+            later { await control.refreshCatalog() } then: { _ in .catalogRefreshed }
+        case .answer(let request):
+            let control = context.services.control
+            let snapshot = context.snapshot
+            later { await control.answer(request, in: snapshot) } then: { .answered($0) }
+        case .acquire(let candidate): acquire(candidate)
+        case .stopWaiting:
+            task?.cancel()
+            task = nil
+        case .release: release()
+        case .connect(let origin, let upstream): connect(to: origin, upstream)
+        case .send(let plan, let candidate): send(plan, candidate)
+        case .pauseUpstream: upstream?.pause()
+        case .resumeUpstream: upstream?.resume()
+        case .closeUpstream:
+            upstream?.close()
+            upstream = nil
+        case .keepUpstream:
+            upstream?.keep()
+            upstream = nil
+        case .finishPipe: waiting.append(.finished(pipe?.finish(into: &out) ?? .complete))
+        case .collect(var bytes): collected.writeBuffer(&bytes)
+        case .finishWhole(let head): waiting.append(.passed(finishWhole(head)))
+        case .keepAlive:
+            if pipe == nil { makePipe() }
+            pipe?.keepAlive(into: &out)
+        case .commitStream(let head): commitStream(head)
+        case .commitWhole(let head): commitWhole(head)
+        case .resetReply: resetReply()
+        case .refuse(let error): refuse(error)
+        case .failInDialect(let error):
+            pipe?.fail(error, into: &out)
+            front.closeAfterReply()
+            wantsFlush = true
+            wantsEnd = true
+        case .reply(let reply): front.send(whole: reply)
+        case .closeClient: front.closeNow()
+        case .record(let record): finish(record)
+        }
+    }
+
+    /// Sends what this turn has written, in one go.
+    private func emit() {
+        guard wantsFlush || wantsEnd else { return }
+        wantsFlush = false
+        if wantsEnd {
+            wantsEnd = false
+            front.send(chunk: &out, last: true)
+        } else {
+            front.send(chunk: &out, last: false)
+        }
+    }
+
+    // MARK: Leaving the loop
+
+    /// Runs `work` as a task and brings its answer back as an event of this exchange, if it still runs then.
+    private func later<Answer: Sendable>(
+        _ work: @escaping @Sendable () async -> Answer, then: @escaping @Sendable (Answer) -> Exchange.Event
+    ) {
+        let epoch = self.epoch
+        let loop = context.loop
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        task = Task {
+            let answer = await work()
+            loop.execute {
+                let performer = bound.value
+                guard performer.epoch == epoch else { return }
+                performer.task = nil
+                performer.receive(then(answer))
+            }
+        }
+    }
+
+    private func acquire(_ candidate: Candidate) {
+        self.candidate = candidate
+        let upstream = candidate.upstream
+        guard case .url(let base) = upstream.location else { return acquireHosted(candidate) }
+        guard let gate = context.services.gates[upstream.name] else {
+            waiting.append(.slotGranted(base.origin))
+            return
+        }
+        if gate.tryTake() {
+            heldGate = gate
+            waiting.append(.slotGranted(base.origin))
+            return
+        }
+        let epoch = self.epoch
+        let loop = context.loop
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        task = Task {
+            let result: Result<Void, GatewayError>
+            do throws(GatewayError) {
+                try await gate.wait(for: upstream)
+                result = .success(())
+            } catch {
+                result = .failure(error)
+            }
+            let given = result
+            loop.execute {
+                bound.value.granted(given.map { base.origin }, gate: gate, model: nil, epoch: epoch)
+            }
+        }
+    }
+
+    private func acquireHosted(_ candidate: Candidate) {
+        let epoch = self.epoch
+        let loop = context.loop
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        let models = context.services.models
+        task = Task {
+            let result: Result<Origin, GatewayError>
+            do throws(GatewayError) {
+                result = .success(try await models.acquire(candidate.model))
+            } catch {
+                result = .failure(error)
+            }
+            let given = result
+            loop.execute { bound.value.granted(given, gate: nil, model: candidate.model, epoch: epoch) }
+        }
+    }
+
+    /// A task's slot has come; if the exchange has gone on or ended meanwhile, it is given back.
+    private func granted(_ result: Result<Origin, GatewayError>, gate: UpstreamGate?, model: String?, epoch: UInt64) {
+        switch result {
+        case .failure(let error):
+            guard self.epoch == epoch, !exchange.hasEnded else { return }
+            task = nil
+            receive(.slotRefused(error))
+        case .success(let origin):
+            guard self.epoch == epoch, exchange.isAcquiring else {
+                gate?.release()
+                if let model { context.services.models.release(model) }
+                return
+            }
+            task = nil
+            heldGate = gate
+            heldModel = model
+            receive(.slotGranted(origin))
+        }
+    }
+
+    private func release() {
+        heldGate?.release()
+        heldGate = nil
+        if let model = heldModel { context.services.models.release(model) }
+        heldModel = nil
+    }
+
+    // MARK: The upstream
+
+    private func connect(to origin: Origin, _ upstream: Upstream) {
+        let epoch = self.epoch
+        let attempt = exchange.attempts
+        context.pool.connect(to: origin, upstream: upstream) { [self] result in
+            guard self.epoch == epoch, exchange.isConnecting(attempt: attempt) else {
+                if case .success(let handler) = result { handler.keep() }
+                return
+            }
+            switch result {
+            case .success(let handler):
+                self.upstream = handler
+                handler.begin(for: self)
+                receive(.connected)
+            case .failure(let error): receive(.upstreamFailed(error, stale: false))
+            }
+        }
+    }
+
+    private func send(_ plan: Plan, _ candidate: Candidate) {
+        self.plan = plan
+        do throws(JSONError) {
+            let body = try plan.body(for: candidate)
+            upstream?.send(RequestHead.pieces(plan, candidate, body: body))
+        } catch {
+            waiting.append(
+                .upstreamFailed(GatewayError(code: .invalidRequest, message: error.sentence), stale: false))
+        }
+    }
+
+    // MARK: The reply
+
+    private func makePipe() {
+        guard let plan = plan ?? exchange.plan, let candidate else { return }
+        self.plan = plan
+        pipe = ReplyPipes.make(plan, candidate, ids: context.ids)
+        _ = context.ids.message()  // moves on, so that two exchanges never mint the same ids
+    }
+
+    private func finishWhole(_ head: UpstreamHead) -> Finding {
+        guard let plan, let candidate else { return .failed(GatewayError(code: .internalError, message: "no plan")) }
+        guard head.isSuccess else {
+            wholePieces = [collected]
+            return .failed(
+                ChatErrors.read(
+                    status: head.status, body: collected,
+                    retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
+        }
+        do throws(GatewayError) {
+            let reply = try ChatReply.read(collected)
+            wholePieces = reply.edit(
+                mode: candidate.upstream.mode.frameMode, model: plan.shownModel(candidate), created: Int(HTTPDate.now()),
+                ids: &context.ids)
+            return .complete
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    private func commitStream(_ head: UpstreamHead?) {
+        guard let request, let candidate else { return }
+        if pipe == nil { makePipe() }
+        var reply = front.head(status: 200)
+        reply.add(fixed: "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n")
+        describe(&reply, request, candidate, head)
+        front.beginStream(reply)
+    }
+
+    private func commitWhole(_ head: UpstreamHead) {
+        guard let request, let candidate else { return }
+        var reply = front.head(status: head.status)
+        if candidate.upstream.mode != .exact || head.content == .json {
+            reply.add(fixed: "content-type: application/json\r\n")
+        }
+        describe(&reply, request, candidate, head)
+        let seconds = exchange.elapsed(at: .now())
+        reply.add("server-timing", "total;dur=\(seconds.nanoseconds / 1_000_000)")
+        front.send(reply, body: wholePieces)
+    }
+
+    private func describe(
+        _ reply: inout ReplyHead, _ request: InboundRequest, _ candidate: Candidate, _ head: UpstreamHead?
+    ) {
+        reply.add("x-request-id", request.id)
+        if request.dialect == .anthropic { reply.add("request-id", request.id) }
+        if ModelName.isPlain(candidate.model) { reply.add("x-martlet-model", candidate.shown) }
+        if let head { reply.add(head, exact: candidate.upstream.mode == .exact) }
+    }
+
+    private func refuse(_ error: GatewayError) {
+        guard let request else { return }
+        front.send(error, dialect: request.dialect, requestID: request.id)
+    }
+
+    private func resetReply() {
+        pipe = nil
+        FrontHandler.prepare(&out)
+        collected.clear()
+        wholePieces = []
+        upstream = nil
+    }
+
+    // MARK: The end
+
+    private func finish(_ record: ExchangeRecord) {
+        guard let request else { return }
+        context.services.records.keep(record, of: request, tally: pipe?.tally)
+        self.request = nil
+        plan = nil
+        candidate = nil
+        pipe = nil
+        task = nil
+        collected = ByteBuffer()
+        wholePieces = []
+        waiting.removeAll(keepingCapacity: true)
+    }
+}

@@ -1,0 +1,131 @@
+package import MartletDialects
+package import MartletGateway
+package import NIOCore
+
+/// A whole reply of an upstream, as the slow paths want it.
+package struct UpstreamReply: Sendable {
+    package var head: UpstreamHead
+    package var body: ByteBuffer
+}
+
+/// The `async` face of one loop's pool, for model lists, probes and readiness. Not for completions.
+package struct UpstreamCalls: Sendable {
+    private let context: NIOLoopBound<LoopContext>
+
+    init(_ context: NIOLoopBound<LoopContext>) { self.context = context }
+
+    /// One `GET`, its whole reply.
+    /// - Parameters:
+    ///   - origin: where; the upstream's own when nil.
+    ///   - timeout: from the call to the reply's last byte.
+    /// - Throws: `upstreamUnreachable`, `upstreamTimeout`, `upstreamClosedEarly`, `upstreamBadReply`. A status that is no
+    ///   success is not an error.
+    package func get(
+        _ path: String, at upstream: Upstream, origin: Origin? = nil, timeout: TimeAmount
+    ) async throws(GatewayError) -> UpstreamReply {
+        guard let place = origin ?? upstream.origin else {
+            throw GatewayError(code: .internalError, message: "\(upstream.name) has no address of its own")
+        }
+        let bound = self.context
+        let promise = bound.eventLoop.makePromise(of: UpstreamReply.self)
+        bound.eventLoop.execute {
+            let call = Call(path: path, upstream: upstream, origin: place, promise: promise)
+            call.start(bound.value, timeout: timeout)
+        }
+        do {
+            return try await promise.futureResult.get()
+        } catch let error as GatewayError {
+            throw error
+        } catch {
+            throw GatewayError(code: .internalError, message: "the call failed", detail: String(describing: error))
+        }
+    }
+}
+
+extension Upstream {
+    /// Nil for models of this machine.
+    package var origin: Origin? {
+        if case .url(let base) = location { base.origin } else { nil }
+    }
+}
+
+/// One call under way, on its loop.
+private final class Call: UpstreamUser {
+    private let path: String
+    private let upstream: Upstream
+    private let origin: Origin
+    private let promise: EventLoopPromise<UpstreamReply>
+    private var handler: UpstreamHandler?
+    private var head: UpstreamHead?
+    private var body = ByteBuffer()
+    private var isDone = false
+    private var alarm: Scheduled<Void>?
+
+    init(path: String, upstream: Upstream, origin: Origin, promise: EventLoopPromise<UpstreamReply>) {
+        self.path = path
+        self.upstream = upstream
+        self.origin = origin
+        self.promise = promise
+    }
+
+    func start(_ context: LoopContext, timeout: TimeAmount) {
+        let bound = NIOLoopBound(self, eventLoop: context.loop)
+        alarm = context.loop.scheduleTask(in: timeout) {
+            bound.value.fail(
+                GatewayError(
+                    code: .upstreamTimeout,
+                    message: "\(bound.value.upstream.shown) did not answer \(bound.value.path) within \(timeout.shown)"))
+        }
+        context.pool.connect(to: origin, upstream: upstream) { [self] result in
+            switch result {
+            case .failure(let error): fail(error)
+            case .success(let handler):
+                guard !isDone else { return handler.keep() }
+                self.handler = handler
+                handler.begin(for: self)
+                handler.send([request()])
+            }
+        }
+    }
+
+    private func request() -> ByteBuffer {
+        var head = ByteBuffer()
+        head.writeString("GET \(upstream.prefix)\(path) HTTP/1.1\r\nhost: \(origin.authority)\r\n")
+        head.writeString("user-agent: martlet\r\naccept: application/json\r\n")
+        if let credential = upstream.credentialLine { head.writeString(credential.revealed) }
+        head.writeString("\r\n")
+        return head
+    }
+
+    func upstream(_ event: Exchange.Event) {
+        switch event {
+        case .head(let head): self.head = head
+        case .bytes(var bytes):
+            body.writeBuffer(&bytes)
+            if body.readableBytes > Limits.wholeReply {
+                fail(GatewayError(code: .upstreamBadReply, message: "\(upstream.shown)'s reply is too long"))
+            }
+        case .end(let cleanly, let reusable):
+            guard cleanly, let head else {
+                return fail(GatewayError(code: .upstreamClosedEarly, message: "\(upstream.shown) closed early"))
+            }
+            finish(reusable: reusable)
+            promise.succeed(UpstreamReply(head: head, body: body))
+        case .upstreamFailed(let error, _): fail(error)
+        default: break
+        }
+    }
+
+    private func fail(_ error: GatewayError) {
+        guard !isDone else { return }
+        finish(reusable: false)
+        promise.fail(error)
+    }
+
+    private func finish(reusable: Bool) {
+        isDone = true
+        alarm?.cancel()
+        if reusable { handler?.keep() } else { handler?.close() }
+        handler = nil
+    }
+}

@@ -1,0 +1,49 @@
+import MartletDialects
+import MartletGateway
+import NIOCore
+
+/// Writes requests to upstreams: our credentials, our framing, and of the client's headers only those that travel.
+enum RequestHead {
+    /// Bodies up to this many bytes are copied behind the head, so that one write carries all.
+    private static let copied = 16 << 10
+
+    static func pieces(_ plan: Plan, _ candidate: Candidate, body: [ByteBuffer]) -> [ByteBuffer] {
+        let upstream = candidate.upstream
+        let length = body.reduce(0) { $0 + $1.readableBytes }
+        var head = ByteBufferAllocator().buffer(capacity: 512 + (length <= copied ? length : 0))
+        head.writeStaticString("POST ")
+        head.writeString(upstream.prefix)
+        head.writeStaticString("/v1/chat/completions")
+        if !plan.query.isEmpty {
+            head.writeStaticString("?")
+            head.writeString(plan.query)
+        }
+        head.writeStaticString(" HTTP/1.1\r\nhost: ")
+        if case .url(let base) = upstream.location {
+            head.writeString(base.origin.authority)
+        } else {
+            head.writeStaticString("localhost")
+        }
+        head.writeStaticString("\r\nuser-agent: martlet\r\ncontent-type: application/json\r\naccept: ")
+        if plan.streams {
+            head.writeStaticString("text/event-stream\r\n")
+        } else {
+            head.writeStaticString("application/json\r\n")
+        }
+        if let credential = upstream.credentialLine { head.writeString(credential.revealed) }
+        for (name, value) in plan.forwarded {
+            head.writeString(name)
+            head.writeStaticString(": ")
+            head.writeString(value)
+            head.writeStaticString("\r\n")
+        }
+        head.writeStaticString("x-request-id: ")
+        head.writeString(plan.requestID)
+        head.writeStaticString("\r\ncontent-length: ")
+        head.writeString(String(length))
+        head.writeStaticString("\r\n\r\n")
+        guard length <= copied else { return [head] + body }
+        for piece in body { head.writeImmutableBuffer(piece) }
+        return [head]
+    }
+}

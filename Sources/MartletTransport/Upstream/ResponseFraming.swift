@@ -1,0 +1,303 @@
+package import MartletGateway
+package import NIOCore
+
+/// Why an upstream's bytes are no HTTP/1.1 reply.
+package struct FramingError: Error, Hashable {
+    package var reason: String
+}
+
+/// Frames HTTP/1.1 responses (RFC 9112) as they are read: the head once, the body's bytes without their chunk framing, the end.
+///
+/// Upstreams are unreliable, not hostile: what is wrong is an error, never a guess. A value; one per connection, reset between
+/// replies. Tested against llhttp as oracle.
+package struct ResponseFraming {
+    package struct Parsed {
+        package var head: UpstreamHead?
+        /// Body bytes of this read, in one piece.
+        package var body: ByteBuffer?
+        package var isEnd = false
+    }
+
+    private enum State {
+        case head
+        case length(Int)
+        case chunkSize
+        case chunk(Int)
+        case chunkEnd
+        case trailers
+        case untilClose
+        case done
+    }
+
+    private var state = State.head
+    /// A head, or a line of chunk framing, that a read has cut.
+    private var partial = ByteBuffer()
+    /// Whether the connection may carry another request after this reply.
+    package private(set) var isReusable = true
+    package private(set) var hasBegun = false
+    private var trailerBytes = 0
+
+    package init() {}
+
+    /// Whether the end of the connection is the end of this reply.
+    package var endsWithConnection: Bool {
+        if case .untilClose = state { true } else { false }
+    }
+
+    package mutating func take(_ read: ByteBuffer) throws(FramingError) -> Parsed {
+        var parsed = Parsed()
+        var input = read
+        hasBegun = true
+        if partial.readableBytes > 0 {
+            partial.writeBuffer(&input)
+            input = partial
+            partial = ByteBuffer()
+        }
+        while true {
+            switch state {
+            case .head:
+                guard let head = try takeHead(&input) else {
+                    partial = input
+                    return parsed
+                }
+                if head.status >= 200 {
+                    parsed.head = head
+                } else if head.status == 101 {
+                    throw FramingError(reason: "it switched protocols unasked")
+                }
+            case .length(let left):
+                if left > 0, let piece = input.readSlice(length: min(left, input.readableBytes)), piece.readableBytes > 0 {
+                    state = .length(left - piece.readableBytes)
+                    parsed.add(piece)
+                } else if left == 0 {
+                    state = .done
+                } else {
+                    return parsed
+                }
+            case .chunkSize:
+                guard let line = try takeLine(&input) else { return parsed }
+                let size = try ResponseFraming.chunkSize(line)
+                state = size == 0 ? .trailers : .chunk(size)
+            case .chunk(let left):
+                guard let piece = input.readSlice(length: min(left, input.readableBytes)), piece.readableBytes > 0 else {
+                    return parsed
+                }
+                parsed.add(piece)
+                state = piece.readableBytes == left ? .chunkEnd : .chunk(left - piece.readableBytes)
+            case .chunkEnd:
+                guard input.readableBytes >= 2 else {
+                    partial = input
+                    return parsed
+                }
+                guard input.readInteger(as: UInt16.self) == 0x0D0A else {
+                    throw FramingError(reason: "a chunk is longer than its size")
+                }
+                state = .chunkSize
+            case .trailers:
+                guard let line = try takeLine(&input) else { return parsed }
+                trailerBytes += line.readableBytes
+                guard trailerBytes <= Limits.upstreamHead else { throw FramingError(reason: "its trailers are too long") }
+                if line.readableBytes == 0 { state = .done }
+            case .untilClose:
+                if input.readableBytes > 0 { parsed.add(input) }
+                return parsed
+            case .done:
+                parsed.isEnd = true
+                if input.readableBytes > 0 { isReusable = false }
+                return parsed
+            }
+        }
+    }
+
+    package mutating func reset() { self = ResponseFraming() }
+
+    // MARK: Lines
+
+    /// The next line without its CRLF; nil when the read has cut it.
+    private mutating func takeLine(_ input: inout ByteBuffer) throws(FramingError) -> ByteBuffer? {
+        guard let end = input.readableBytesView.firstIndex(of: 0x0A) else {
+            guard input.readableBytes <= Limits.upstreamHead else { throw FramingError(reason: "a line is too long") }
+            partial = input
+            return nil
+        }
+        let length = end - input.readerIndex
+        guard length > 0, input.getInteger(at: end - 1, as: UInt8.self) == 0x0D,
+            let line = input.readSlice(length: length - 1)
+        else { throw FramingError(reason: "a line of its chunk framing does not end in CRLF") }
+        input.moveReaderIndex(forwardBy: 2)
+        return line
+    }
+
+    private static func chunkSize(_ line: ByteBuffer) throws(FramingError) -> Int {
+        var size = 0
+        var digits = 0
+        for byte in line.readableBytesView {
+            let digit: UInt8
+            switch byte {
+            case 0x30...0x39: digit = byte - 0x30
+            case 0x41...0x46: digit = byte - 0x37
+            case 0x61...0x66: digit = byte - 0x57
+            case 0x3B, 0x20, 0x09:
+                guard digits > 0 else { throw FramingError(reason: "a chunk has no size") }
+                return size
+            default: throw FramingError(reason: "a chunk's size is not a number")
+            }
+            digits += 1
+            guard digits <= 12 else { throw FramingError(reason: "a chunk's size is too large") }
+            size = size << 4 | Int(digit)
+        }
+        guard digits > 0 else { throw FramingError(reason: "a chunk has no size") }
+        return size
+    }
+
+    // MARK: The head
+
+    private mutating func takeHead(_ input: inout ByteBuffer) throws(FramingError) -> UpstreamHead? {
+        guard let length = ResponseFraming.headLength(input) else {
+            guard input.readableBytes <= Limits.upstreamHead else { throw FramingError(reason: "its head is too long") }
+            return nil
+        }
+        guard length <= Limits.upstreamHead, var text = input.readSlice(length: length) else {
+            throw FramingError(reason: "its head is too long")
+        }
+        let (status, minor) = try ResponseFraming.statusLine(&text)
+        var facts = HeadFacts()
+        try facts.read(text)
+        isReusable = facts.keepsAlive ?? (minor > 0)
+        if status < 200 {
+            state = .head
+        } else if status == 204 || status == 304 {
+            state = .done
+        } else if facts.isChunked {
+            if facts.length != nil { isReusable = false }
+            state = .chunkSize
+        } else if let length = facts.length {
+            state = .length(length)
+        } else {
+            isReusable = false
+            state = .untilClose
+        }
+        // The blank line is not part of the lines.
+        let lines = text.getSlice(at: text.readerIndex, length: max(0, text.readableBytes - 2)) ?? ByteBuffer()
+        return UpstreamHead(status: status, content: facts.content, retryAfter: facts.retryAfter, lines: lines)
+    }
+
+    /// Bytes up to and with the blank line; nil when it has not come yet.
+    private static func headLength(_ input: ByteBuffer) -> Int? {
+        let view = input.readableBytesView
+        var start = view.startIndex
+        while let end = view[start...].firstIndex(of: 0x0A) {
+            let next = end + 1
+            if next + 1 < view.endIndex, view[next] == 0x0D, view[next + 1] == 0x0A { return next + 2 - view.startIndex }
+            start = next
+        }
+        return nil
+    }
+
+    /// `HTTP/1.x NNN reason`: the status and the minor version.
+    private static func statusLine(_ text: inout ByteBuffer) throws(FramingError) -> (Int, Int) {
+        guard let end = text.readableBytesView.firstIndex(of: 0x0A),
+            let line = text.readString(length: end + 1 - text.readerIndex)
+        else { throw FramingError(reason: "it has no status line") }
+        let bytes = Array(line.utf8)
+        guard bytes.count >= 13, line.hasPrefix("HTTP/1."), bytes[7] == 0x30 || bytes[7] == 0x31, bytes[8] == 0x20,
+            let status = Int(line.dropFirst(9).prefix(3)), (100...599).contains(status),
+            bytes[12] == 0x20 || bytes[12] == 0x0D
+        else { throw FramingError(reason: "its status line is not HTTP/1.1") }
+        return (status, Int(bytes[7]) - 0x30)
+    }
+}
+
+extension ResponseFraming.Parsed {
+    fileprivate mutating func add(_ piece: ByteBuffer) {
+        if body == nil { body = piece } else { body?.writeImmutableBuffer(piece) }
+    }
+}
+
+/// What the framing and the exchange need from a response's header lines.
+private struct HeadFacts {
+    var length: Int?
+    var isChunked = false
+    var keepsAlive: Bool?
+    var content = UpstreamHead.Content.other
+    var retryAfter: TimeAmount?
+
+    mutating func read(_ text: ByteBuffer) throws(FramingError) {
+        let view = text.readableBytesView
+        var start = view.startIndex
+        while start < view.endIndex, let end = view[start...].firstIndex(of: 0x0A) {
+            defer { start = end + 1 }
+            let line = view[start..<end]
+            guard let colon = line.firstIndex(of: 0x3A) else {
+                if line.allSatisfy({ $0 == 0x0D }) { continue }
+                throw FramingError(reason: "a header line has no colon")
+            }
+            guard line.first != 0x20, line.first != 0x09 else {
+                throw FramingError(reason: "a header line is folded")
+            }
+            try note(line[..<colon], line[(colon + 1)...])
+        }
+    }
+
+    private mutating func note(_ name: ByteBufferView, _ value: ByteBufferView) throws(FramingError) {
+        switch name.count {
+        case 10 where name.equals("connection"):
+            let text = value.trimmedLowercased
+            if text.contains("close") { keepsAlive = false } else if text.contains("keep-alive") { keepsAlive = true }
+        case 11 where name.equals("retry-after"):
+            if let seconds = Int64(value.trimmedLowercased), (0...86_400).contains(seconds) { retryAfter = .seconds(seconds) }
+        case 12 where name.equals("content-type"):
+            let text = value.trimmedLowercased
+            if text.hasPrefix("text/event-stream") {
+                content = .eventStream
+            } else if text.hasPrefix("application/json") {
+                content = .json
+            }
+        case 14 where name.equals("content-length"):
+            guard let count = Int(value.trimmedLowercased), count >= 0, length == nil || length == count else {
+                throw FramingError(reason: "its content-length is not a number")
+            }
+            length = count
+        case 14 where name.equals("retry-after-ms"):
+            if let count = Int64(value.trimmedLowercased), (0...86_400_000).contains(count) {
+                retryAfter = .milliseconds(count)
+            }
+        case 16 where name.equals("content-encoding"):
+            let text = value.trimmedLowercased
+            guard text.isEmpty || text == "identity" else {
+                throw FramingError(reason: "it compressed the reply unasked (\(text))")
+            }
+        case 17 where name.equals("transfer-encoding"):
+            guard value.trimmedLowercased == "chunked" else {
+                throw FramingError(reason: "its transfer-encoding is not chunked")
+            }
+            isChunked = true
+        default: break
+        }
+    }
+}
+
+extension ByteBufferView {
+    /// Compares with a lower-case ASCII name, case folded.
+    func equals(_ name: StaticString) -> Bool {
+        guard count == name.utf8CodeUnitCount else { return false }
+        return name.withUTF8Buffer { wanted in
+            zip(self, wanted).allSatisfy { byte, want in
+                byte == want || (0x41...0x5A).contains(byte) && byte | 0x20 == want
+            }
+        }
+    }
+
+    var trimmedLowercased: String {
+        String(decoding: self, as: UTF8.self).filter { $0 != "\r" }.trimmed.lowercased()
+    }
+}
+
+extension String {
+    var trimmed: String {
+        var rest = self[...]
+        while let first = rest.first, first == " " || first == "\t" { rest.removeFirst() }
+        while let last = rest.last, last == " " || last == "\t" { rest.removeLast() }
+        return String(rest)
+    }
+}

@@ -1,0 +1,132 @@
+import MartletDialects
+import MartletGateway
+package import NIOCore
+import NIOPosix
+package import NIOSSL
+
+/// Connections to upstreams, of one event loop: kept alive, the last used first, bounded. How many are in use is bounded by
+/// admission, so nobody ever waits here.
+package final class UpstreamPool {
+    private let loop: any EventLoop
+    private let tls: NIOSSLContext?
+    private var idle: [Origin: [UpstreamHandler]] = [:]
+    private var limits: [Origin: ConnectionLimits] = [:]
+    private var open: [ObjectIdentifier: UpstreamHandler] = [:]
+
+    package init(loop: any EventLoop, tls: NIOSSLContext?) {
+        self.loop = loop
+        self.tls = tls
+    }
+
+    package var isEmpty: Bool { open.isEmpty }
+    package var openCount: Int { open.count }
+
+    /// A kept connection at once, or a new one later; `then` runs on the loop, possibly before this returns.
+    /// - Parameter connectTimeout: nil waits as long as the system does.
+    func connect(
+        to origin: Origin, upstream: Upstream, then: @escaping (Result<UpstreamHandler, GatewayError>) -> Void
+    ) {
+        limits[origin] = upstream.connections
+        while let kept = idle[origin]?.popLast() {
+            if kept.isActive { return then(.success(kept)) }
+        }
+        let shown = upstream.shown
+        let bound = NIOLoopBound((pool: self, then: then), eventLoop: loop)
+        let tls = self.tls
+        let bootstrap = ClientBootstrap(group: loop)
+            .connectTimeout(upstream.deadlines.connect ?? .hours(1))
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if origin.usesTLS, let tls, case .tcp(let host, _) = origin.address {
+                        let name = host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) } ? nil : host
+                        let handler = try NIOSSLClientHandler(context: tls, serverHostname: name)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                    let handler = UpstreamHandler(origin: origin, shown: shown, pool: bound.value.pool)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
+        let future =
+            switch origin.address {
+            case .tcp(let host, let port): bootstrap.connect(host: host, port: port)
+            case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
+            }
+        future.assumeIsolated().whenComplete { result in
+            let (pool, then) = bound.value
+            switch result {
+            case .success(let channel):
+                guard let handler = try? channel.pipeline.syncOperations.handler(type: UpstreamHandler.self) else {
+                    channel.close(promise: nil)
+                    return then(.failure(GatewayError(code: .internalError, message: "the connection was lost")))
+                }
+                pool.open[ObjectIdentifier(handler)] = handler
+                then(.success(handler))
+            case .failure(let error):
+                then(.failure(ConnectFailure.error(error, upstream: upstream)))
+            }
+        }
+    }
+
+    func keep(_ handler: UpstreamHandler) {
+        let kept = idle[handler.origin]?.count ?? 0
+        guard kept < limits[handler.origin]?.maxIdle ?? 0 else { return handler.close() }
+        handler.idleSince = .now()
+        idle[handler.origin, default: []].append(handler)
+    }
+
+    func forget(_ handler: UpstreamHandler) {
+        open[ObjectIdentifier(handler)] = nil
+        if let at = idle[handler.origin]?.firstIndex(where: { $0 === handler }) {
+            idle[handler.origin]?.remove(at: at)
+        }
+    }
+
+    /// Closes what has been idle for longer than its limit.
+    func expire(at now: NIODeadline) {
+        for (origin, handlers) in idle {
+            let keepAlive = limits[origin]?.keepAlive ?? .zero
+            for handler in handlers where now - handler.idleSince >= keepAlive { handler.close() }
+            if idle[origin]?.isEmpty == true { idle[origin] = nil }
+        }
+    }
+
+    func closeAll() {
+        for handler in Array(open.values) { handler.close() }
+    }
+}
+
+/// Sentences for connections that did not come about.
+enum ConnectFailure {
+    static func error(_ error: any Error, upstream: Upstream) -> GatewayError {
+        let reason: String
+        if let connection = error as? NIOConnectionError {
+            reason = connection.connectionErrors.first.map { Self.reason($0.error) } ?? "its name was not found"
+        } else {
+            reason = Self.reason(error)
+        }
+        return GatewayError(
+            code: .upstreamUnreachable,
+            message: "cannot connect to \(upstream.shown): \(reason). \(upstream.profile.hint)",
+            detail: String(describing: error))
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        if let io = error as? IOError {
+            switch io.errnoCode {
+            case ECONNREFUSED: return "connection refused"
+            case ENOENT: return "its socket is gone"
+            case EHOSTUNREACH, ENETUNREACH: return "no route to it"
+            case ETIMEDOUT: return "it does not answer"
+            case EMFILE, ENFILE: return "too many open files"
+            default: return "error \(io.errnoCode)"
+            }
+        }
+        if let channel = error as? ChannelError, case .connectTimeout(let after) = channel {
+            return "no connection within \(after.shown)"
+        }
+        if error is NIOSSLError || error is BoringSSLError { return "its TLS certificate or handshake failed" }
+        if error is SocketAddressError { return "its name was not found" }
+        return "the connection failed"
+    }
+}
