@@ -74,7 +74,10 @@ let package = Package(
             swiftSettings: rules),
         .target(
             name: "Martlet",
-            dependencies: ["MartletWire", .product(name: "AsyncHTTPClient", package: "async-http-client")],
+            dependencies: [
+                "MartletWire", nio("NIOCore"), nio("NIOHTTP1"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            ],
             swiftSettings: rules),
         .executableTarget(
             name: "MartletCLI",
@@ -83,6 +86,15 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "MartletWireTests", dependencies: ["MartletWire", "CScan", nio("NIOCore")], swiftSettings: rules),
+        .testTarget(
+            name: "MartletDialectsTests", dependencies: ["MartletDialects", "MartletWire", nio("NIOCore")],
+            swiftSettings: rules),
+        .testTarget(
+            name: "MartletEngineTests",
+            dependencies: ["MartletEngine", .product(name: "Logging", package: "swift-log")],
             swiftSettings: rules),
     ]
 )

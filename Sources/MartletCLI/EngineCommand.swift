@@ -34,7 +34,7 @@ struct Engine: AsyncParsableCommand {
         func run() async throws {
             let found = await EngineFinder.all(configured: nil, home: Surroundings.home, path: Surroundings.path)
             if json {
-                print(EngineListing.json(found))
+                print(Listing.json(found))
             } else if found.isEmpty {
                 print("no engine yet. Get one with: martlet engine install")
             } else {

@@ -32,4 +32,28 @@ enum Surroundings {
         let text = line + "\n"
         _ = text.withCString { write(2, $0, strlen($0)) }
     }
+
+    /// Text on stdout as it is, at once.
+    static func put(_ text: String) {
+        print(text, terminator: "")
+        fflush(nil)
+    }
+
+    static func putAside(_ text: String) {
+        _ = text.withCString { write(2, $0, strlen($0)) }
+    }
+
+    /// All of stdin when it is a pipe or a file; nil on a terminal, or when there is nothing. At most 32 MiB are read.
+    static func pipedInput() -> String? {
+        guard isatty(0) == 0 else { return nil }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1 << 16)
+        while bytes.count < 32 << 20 {
+            let count = read(0, &chunk, chunk.count)
+            guard count > 0 else { break }
+            bytes.append(contentsOf: chunk[..<count])
+        }
+        let text = String(decoding: bytes, as: UTF8.self)
+        return text.isEmpty ? nil : text
+    }
 }

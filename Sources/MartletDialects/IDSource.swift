@@ -12,19 +12,24 @@ package struct IDSource: Sendable {
     package mutating func request() -> String { mint("req_") }
 
     /// `prefix` and 24 base62 characters.
-    package mutating func mint(_ prefix: String) -> String {
-        let alphabet = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
-        var text = prefix
-        text.reserveCapacity(prefix.utf8.count + 24)
-        for _ in 0..<3 {
-            var word = next()
-            for _ in 0..<8 {
-                text.unicodeScalars.append(Unicode.Scalar(alphabet[Int(word % 62)]))
-                word /= 62
+    package mutating func mint(_ prefix: StaticString) -> String {
+        let words = (next(), next(), next())
+        let length = prefix.utf8CodeUnitCount
+        return String(unsafeUninitializedCapacity: length + 24) { text in
+            for index in 0..<length { text[index] = prefix.utf8Start[index] }
+            var at = length
+            for var word in [words.0, words.1, words.2] {
+                for _ in 0..<8 {
+                    text[at] = Self.alphabet.utf8Start[Int(word % 62)]
+                    word /= 62
+                    at += 1
+                }
             }
+            return at
         }
-        return text
     }
+
+    private static let alphabet: StaticString = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
     /// SplitMix64 (https://prng.di.unimi.it/splitmix64.c).
     private mutating func next() -> UInt64 {

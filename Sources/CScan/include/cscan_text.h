@@ -15,9 +15,58 @@ static inline size_t cscan_plain(const uint8_t *p, size_t n) {
         if (mask) return i + (size_t)__builtin_ctz((unsigned)mask);
         i += 16;
     }
+#elif defined(CSCAN_NEON)
+    while (n - i >= 16) {
+        uint8x16_t v = vld1q_u8(p + i);
+        uint8x16_t odd = vorrq_u8(vceqq_u8(v, vdupq_n_u8('"')), vceqq_u8(v, vdupq_n_u8('\\')));
+        if (vmaxvq_u8(vorrq_u8(odd, vcltq_u8(v, vdupq_n_u8(0x20))))) break;
+        i += 16;
+    }
 #endif
     while (i < n && p[i] >= 0x20 && p[i] != '"' && p[i] != '\\') i++;
     return i;
+}
+
+/// Whether there is a backslash among them.
+static inline int cscan_has_escape(const uint8_t *p, size_t n) { return n > 0 && memchr(p, '\\', n) != NULL; }
+
+/// What `cscan_escape` did: bytes read and bytes written.
+typedef struct {
+    size_t taken, written;
+} cscan_step;
+
+/// Writes text as JSON string content with the escapes that must be (https://www.rfc-editor.org/rfc/rfc8259#section-7),
+/// as much as there is room for. Takes at least one byte when there is room for six.
+static inline cscan_step cscan_escape(const uint8_t *p, size_t n, uint8_t *out, size_t room) {
+    static const char digits[] = "0123456789abcdef";
+    cscan_step s = {0, 0};
+    while (s.taken < n) {
+        size_t space = room - s.written, left = n - s.taken;
+        size_t run = cscan_plain(p + s.taken, left < space ? left : space);
+        memcpy(out + s.written, p + s.taken, run);
+        s.taken += run;
+        s.written += run;
+        if (s.taken == n || room - s.written < 6) return s;
+        uint8_t c = p[s.taken], mark;
+        switch (c) {
+        case '"': case '\\': mark = c; break;
+        case '\b': mark = 'b'; break;
+        case '\f': mark = 'f'; break;
+        case '\n': mark = 'n'; break;
+        case '\r': mark = 'r'; break;
+        case '\t': mark = 't'; break;
+        default: mark = 'u'; break;
+        }
+        s.taken++;
+        out[s.written++] = '\\';
+        out[s.written++] = mark;
+        if (mark != 'u') continue;
+        out[s.written++] = '0';
+        out[s.written++] = '0';
+        out[s.written++] = (uint8_t)digits[c >> 4];
+        out[s.written++] = (uint8_t)digits[c & 15];
+    }
+    return s;
 }
 
 /// Whether both have the same `n` bytes; neither is looked at when `n` is 0.
@@ -91,12 +140,30 @@ static inline size_t cscan_unescape(const uint8_t *p, size_t n, uint8_t *out) {
 
 /// Whether every byte is of the base64 alphabet (https://www.rfc-editor.org/rfc/rfc4648#section-4), padding left out.
 static inline int cscan_is_base64(const uint8_t *p, size_t n) {
-    uint8_t bad = 0;
-    for (size_t i = 0; i < n; i++) {
-        uint8_t c = p[i];
-        uint8_t letter = (uint8_t)((uint8_t)((c | 0x20) - 'a') < 26);
-        uint8_t other = (uint8_t)((uint8_t)(c - '/') < 11) | (uint8_t)(c == '+');  // `/` stands before the digits
-        bad |= (uint8_t)!(letter | other);
+    size_t i = 0;
+#if defined(CSCAN_SSE2)
+    const __m128i zero = _mm_setzero_si128();
+    for (; n - i >= 16; i += 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(p + i));
+        // A saturated subtraction leaves 0 where the byte is at most that far above the first of its range.
+        __m128i letter = _mm_sub_epi8(_mm_or_si128(v, _mm_set1_epi8(0x20)), _mm_set1_epi8('a'));
+        __m128i digit = _mm_sub_epi8(v, _mm_set1_epi8('/'));  // `/` stands before the digits
+        letter = _mm_cmpeq_epi8(_mm_subs_epu8(letter, _mm_set1_epi8(25)), zero);
+        digit = _mm_cmpeq_epi8(_mm_subs_epu8(digit, _mm_set1_epi8(10)), zero);
+        __m128i good = _mm_or_si128(_mm_or_si128(letter, digit), _mm_cmpeq_epi8(v, _mm_set1_epi8('+')));
+        if (_mm_movemask_epi8(good) != 0xFFFF) return 0;
     }
-    return !bad;
+#elif defined(CSCAN_NEON)
+    for (; n - i >= 16; i += 16) {
+        uint8x16_t v = vld1q_u8(p + i);
+        uint8x16_t letter = vcleq_u8(vsubq_u8(vorrq_u8(v, vdupq_n_u8(0x20)), vdupq_n_u8('a')), vdupq_n_u8(25));
+        uint8x16_t digit = vcleq_u8(vsubq_u8(v, vdupq_n_u8('/')), vdupq_n_u8(10));
+        if (!vminvq_u8(vorrq_u8(vorrq_u8(letter, digit), vceqq_u8(v, vdupq_n_u8('+'))))) return 0;
+    }
+#endif
+    for (; i < n; i++) {
+        uint8_t c = p[i];
+        if ((uint8_t)((c | 0x20) - 'a') > 25 && (uint8_t)(c - '/') > 10 && c != '+') return 0;
+    }
+    return 1;
 }

@@ -32,14 +32,18 @@ struct ChatChoiceRepair: Sendable {
                 choice.set("delta", ByteBuffer(string: "{}"))
             }
         }
-        if let text = choice["delta"] {
-            var delta = try RawObject(text)
-            try repairDelta(&delta, inStream: true, ids: &ids)
-            if delta.isChanged { choice.set("delta", delta.text) }
+        guard let text = choice["delta"] else { return nil }
+        var delta = try RawObject(text)
+        try repairDelta(&delta, inStream: true, ids: &ids)
+        isFinished = repairFinish(&choice)
+        var missing = isFinished ? missingArguments() : []
+        if !missing.isEmpty, let pieces = try delta["tool_calls"]?.rawElements() {
+            // Behind the heads, which may be in this very chunk.
+            delta.set("tool_calls", .rawArray(pieces + missing))
+            missing = []
         }
-        guard repairFinish(&choice) else { return nil }
-        isFinished = true
-        return missingArguments()
+        if delta.isChanged { choice.set("delta", delta.text) }
+        return missing.isEmpty ? nil : Self.delta(calls: missing)
     }
 
     /// The same for `choices[]` of a whole reply.
@@ -55,15 +59,23 @@ struct ChatChoiceRepair: Sendable {
         }
     }
 
-    mutating func end() { isFinished = true }
+    /// The choice ends without a word of the upstream.
+    /// - Returns: a delta that has to go out first.
+    mutating func end() -> ByteBuffer? {
+        isFinished = true
+        let missing = missingArguments()
+        return missing.isEmpty ? nil : Self.delta(calls: missing)
+    }
 
     /// `{}` for calls without arguments: clients parse what they are given, and nothing is no JSON.
-    func missingArguments() -> ByteBuffer? {
-        let pieces = sent.indices.filter { !sent[$0].hasArguments && calls.calls[$0].balance.isEmpty }
+    private func missingArguments() -> [ByteBuffer] {
+        sent.indices.filter { !sent[$0].hasArguments && calls.calls[$0].balance.isEmpty }
             .map { ByteBuffer(string: "{\"index\":\($0),\"function\":{\"arguments\":\"{}\"}}") }
-        guard !pieces.isEmpty else { return nil }
+    }
+
+    private static func delta(calls: [ByteBuffer]) -> ByteBuffer {
         var delta = RawObject()
-        delta.set("tool_calls", .rawArray(pieces))
+        delta.set("tool_calls", .rawArray(calls))
         return delta.text
     }
 

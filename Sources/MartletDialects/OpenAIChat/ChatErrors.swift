@@ -54,7 +54,7 @@ package enum ChatErrors {
             return GatewayError(code: code, message: message, param: said.param, detail: detail, status: status)
         }
         if said.message.hasPrefix("Unexpected endpoint") { return make(.notFound, "") }
-        if [400, 413, 422].contains(status) || status >= 500, said.isOverflow {
+        if [400, 413, 422, 500, 502].contains(status), said.isOverflow {
             let text = OverflowText.numbers(in: said.message)
             return .contextOverflow(
                 prompt: said.overflow.prompt ?? text.prompt, maximum: said.overflow.maximum ?? text.maximum,

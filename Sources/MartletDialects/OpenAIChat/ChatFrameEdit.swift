@@ -47,7 +47,6 @@ package struct ChatFrameEdit: FrameEdit {
 
     package mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
         if let done = splice?.edit(frame, into: &out) { return done }
-        guard let event = frame.event else { return close(frame, into: &out) }
         if events.count == 1, case .delta(_, let text) = events[0] {
             if let template = templates.match(frame.bytes, text.bytes) {
                 if let call = template.call { repair?.take(text, call) }
@@ -55,17 +54,16 @@ package struct ChatFrameEdit: FrameEdit {
                 out.writeParts(replacement.head, text.bytes, replacement.tail)
                 return true
             }
-            let edited = edit(frame, event, events, into: &out)
+            let edited = rewrite(frame, events, into: &out)
             if learns { learn(frame, text.bytes) }
             return edited
         }
         templates.forget()
-        return edit(frame, event, events, into: &out)
+        return rewrite(frame, events, into: &out)
     }
 
-    private mutating func edit(
-        _ frame: SSEFrame, _ event: SSEEvent, _ events: [ReplyEvent], into out: inout ByteBuffer
-    ) -> Bool {
+    private mutating func rewrite(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
+        guard let event = frame.event else { return close(frame, into: &out) }
         if event.isDone {
             for chunk in repair?.owed(events) ?? [] { out.writeChunk(chunk) }
             out.writeImmutableBuffer(frame.bytes)
@@ -94,26 +92,21 @@ package struct ChatFrameEdit: FrameEdit {
     /// Edits the frame once more with a marker for its text, to see what the edit does before and behind it.
     private mutating func learn(_ frame: SSEFrame, _ text: ByteBuffer) {
         guard templates.wantsMore else { return templates.skipLearning() }
-        guard let repair, frame.isClosed, let offset = frame.bytes.offset(of: text),
-            let dataOffset = frame.event.flatMap({ frame.bytes.offset(of: $0.data) })
-        else { return }
-        let head = ByteBuffer(bytes: frame.bytes.part(0..<offset).readableBytesView)
+        guard let repair, frame.isClosed, frame.dataRange != nil, let offset = frame.bytes.offset(of: text) else { return }
         let end = offset + text.readableBytes
-        let tail = ByteBuffer(bytes: frame.bytes.part(end..<frame.bytes.readableBytes).readableBytesView)
+        let head = frame.bytes.copy(0..<offset)
+        let tail = frame.bytes.copy(end..<frame.bytes.readableBytes)
         var bytes = head
         bytes.writeParts(Self.marker, tail, ByteBuffer())
-        let dataEnd = bytes.readableBytes - frame.bytes.readableBytes + dataOffset
-        let data = bytes.part(dataOffset..<dataEnd + (frame.event?.data.readableBytes ?? 0))
-        let marked = SSEFrame(bytes: bytes, event: SSEEvent(name: frame.event?.name, data: data))
+        var framer = SSEFramer()
+        guard framer.take(bytes), let marked = framer.next() else { return }
         var trial = self
-        trial.templates.forget()
         var out = ByteBuffer()
         var template = FrameTemplates.Template(head: head, tail: tail, replacement: nil, call: repair.lastCall)
-        if let event = marked.event, trial.edit(marked, event, [], into: &out) {
+        if trial.rewrite(marked, [], into: &out) {
             guard let place = out.onlyPlace(of: Self.marker) else { return }
             template.replacement = (
-                ByteBuffer(bytes: out.part(0..<place.lowerBound).readableBytesView),
-                ByteBuffer(bytes: out.part(place.upperBound..<out.readableBytes).readableBytesView)
+                out.copy(0..<place.lowerBound), out.copy(place.upperBound..<out.readableBytes)
             )
         }
         templates.learn(template)

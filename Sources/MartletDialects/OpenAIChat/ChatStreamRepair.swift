@@ -45,8 +45,7 @@ struct ChatStreamRepair: Sendable {
         for case .finished(let choice, let reason, _) in events {
             let state = state(of: choice)
             guard let state, !choices[state].isFinished else { continue }
-            if let rest = choices[state].missingArguments() { chunks.append(chunk(choice: choice, delta: rest)) }
-            choices[state].end()
+            if let rest = choices[state].end() { chunks.append(chunk(choice: choice, delta: rest)) }
             var base = base()
             base.set("choices", .rawArray([finishChoice(choice, reason)]))
             heldFinishes.append(base)

@@ -48,9 +48,8 @@ struct ChunkTemplates: Sendable {
 
     mutating func learn(_ chunk: ByteBuffer, _ place: Place, _ block: BlockID) {
         if templates.count == Self.limit { templates.removeLast() }
-        // Copies: a slice would keep the whole read alive.
-        let head = ByteBuffer(bytes: chunk.part(0..<place.text.lowerBound).readableBytesView)
-        let tail = ByteBuffer(bytes: chunk.part(place.text.upperBound..<chunk.readableBytes).readableBytesView)
+        let head = chunk.copy(0..<place.text.lowerBound)
+        let tail = chunk.copy(place.text.upperBound..<chunk.readableBytes)
         templates.insert(Template(head: head, tail: tail, block: block, call: place.call), at: 0)
     }
 

@@ -13,6 +13,9 @@ extension ByteBuffer {
         }
     }
 
+    /// The bytes of a range in storage of their own: a slice would keep the whole read alive.
+    func copy(_ range: Range<Int>) -> ByteBuffer { ByteBuffer(bytes: part(range).readableBytesView) }
+
     /// Where the other stands in this buffer, when it stands there exactly once.
     func onlyPlace(of other: ByteBuffer) -> Range<Int>? {
         let ranges = withUnsafeReadableBytes { bytes in
@@ -42,10 +45,10 @@ extension ByteBuffer {
     /// Writes the frame with other data; its other lines stay.
     mutating func writeFrame(_ frame: SSEFrame, data: ByteBuffer) {
         guard let event = frame.event else { return }
-        if let offset = frame.bytes.offset(of: event.data) {
-            writeImmutableBuffer(frame.bytes.part(0..<offset))
+        if let range = frame.dataRange {
+            writeImmutableBuffer(frame.bytes.part(0..<range.lowerBound))
             writeImmutableBuffer(data)
-            writeImmutableBuffer(frame.bytes.part(offset + event.data.readableBytes..<frame.bytes.readableBytes))
+            writeImmutableBuffer(frame.bytes.part(range.upperBound..<frame.bytes.readableBytes))
             writeClosing(frame)
             return
         }

@@ -17,26 +17,27 @@ struct ModelSplice: Sendable {
 
     /// False: the frame goes on as it is.
     mutating func edit(_ frame: SSEFrame, into out: inout ByteBuffer) -> Bool {
-        guard let data = frame.event?.data else { return false }
-        if let head, head.readableBytes <= frame.bytes.readableBytes, frame.bytes.begins(with: head) {
+        if let head, frame.bytes.begins(with: head) {
             guard let spliced else { return false }
             out.writeImmutableBuffer(spliced)
             out.writeImmutableBuffer(frame.bytes.part(head.readableBytes..<frame.bytes.readableBytes))
             return true
         }
-        guard let value = Self.find(in: data) else { return false }
-        guard let offset = frame.bytes.offset(of: data) else {
-            var edited = data.part(0..<value.lowerBound)
+        guard let data = frame.event?.data, let value = Self.find(in: data) else { return false }
+        let isSame = data.part(value) == model
+        guard let range = frame.dataRange else {
+            guard !isSame else { return false }
+            var edited = data.copy(0..<value.lowerBound)
             edited.writeImmutableBuffer(model)
             edited.writeImmutableBuffer(data.part(value.upperBound..<data.readableBytes))
             out.writeFrame(frame, data: edited)
             return true
         }
-        let end = offset + value.upperBound
-        head = ByteBuffer(bytes: frame.bytes.part(0..<end).readableBytesView)
+        let end = range.lowerBound + value.upperBound
+        head = frame.bytes.copy(0..<end)
         spliced = nil
-        guard data.part(value) != model else { return false }
-        var replaced = ByteBuffer(bytes: frame.bytes.part(0..<offset + value.lowerBound).readableBytesView)
+        guard !isSame else { return false }
+        var replaced = frame.bytes.copy(0..<range.lowerBound + value.lowerBound)
         replaced.writeImmutableBuffer(model)
         out.writeImmutableBuffer(replaced)
         out.writeImmutableBuffer(frame.bytes.part(end..<frame.bytes.readableBytes))

@@ -13,14 +13,14 @@ package struct ReplyPipe: Sendable {
     private let requestID: String
     /// Reused: nothing is allocated per event.
     private var events: [ReplyEvent] = []
-    private var whole = WholeReply.undecided
+    private var whole = WholeReply.undecided(ByteBuffer())
     /// The upstream's own words for its failure, for relays that promise its bytes.
     private var failedFrame: ByteBuffer?
     /// The last frame went out as it came, without its blank line.
     private var isUnclosed = false
 
     /// A body that is a JSON object where a stream was asked for is collected and then said as a stream.
-    private enum WholeReply { case undecided, no, collecting(ByteBuffer) }
+    private enum WholeReply { case undecided(ByteBuffer), no, collecting(ByteBuffer) }
 
     /// - Parameters:
     ///   - writer: nil when the client speaks the upstream's dialect.
@@ -42,7 +42,8 @@ package struct ReplyPipe: Sendable {
     /// more: the caller says the failure, by status or by `fail`. What follows the terminal mark is ignored.
     package mutating func pass(_ read: ByteBuffer, into out: inout ByteBuffer) -> Finding {
         guard tally.failure == nil, !tally.isEnded else { return tally.finding }
-        if collects(read) { return tally.finding }
+        var read = read
+        if collects(&read) { return tally.finding }
         guard framer.take(read) else {
             tally.fail(.eventTooLong)
             return tally.finding
@@ -61,6 +62,8 @@ package struct ReplyPipe: Sendable {
             passWhole(body, into: &out)
             guard tally.failure == nil, !tally.isEnded else { return tally.finding }
         }
+        if case .undecided(let lead) = whole { _ = framer.take(lead) }
+        while let frame = framer.next() { pass(frame, into: &out) }
         if let frame = framer.finish() {
             pass(frame, into: &out)
             guard tally.failure == nil, !tally.isEnded else { return tally.finding }
@@ -140,8 +143,12 @@ package struct ReplyPipe: Sendable {
 }
 
 extension ReplyPipe {
-    /// Whether the read belongs to a reply that is no stream; decided by the first byte that is not whitespace.
-    private mutating func collects(_ read: ByteBuffer) -> Bool {
+    /// White space before the first byte that decides; more of it is a stream.
+    private static var leadLimit: Int { 1024 }
+
+    /// Whether the read belongs to a reply that is no stream, as its first byte that is not white space tells. What was
+    /// held back until then is given with the read.
+    private mutating func collects(_ read: inout ByteBuffer) -> Bool {
         switch whole {
         case .no: return false
         case .collecting(var body):
@@ -153,9 +160,16 @@ extension ReplyPipe {
             }
             whole = .collecting(body)
             return true
-        case .undecided:
+        case .undecided(var lead):
+            if lead.readableBytes > 0 {
+                lead.writeImmutableBuffer(read)
+                read = lead
+            }
             let first = read.readableBytesView.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
-            guard let first else { return false }
+            if first == nil, read.readableBytes < Self.leadLimit {
+                whole = .undecided(read)
+                return true
+            }
             whole = first == UInt8(ascii: "{") ? .collecting(read) : .no
             return first == UInt8(ascii: "{")
         }

@@ -41,7 +41,9 @@ struct Manifest: Codable, Sendable, Hashable {
     /// Every engine installed under home, the latest first.
     static func engines(home: String) -> [EngineBinary] {
         let folder = enginesFolder(home: home)
-        let found = Disk.names(in: folder).filter { !$0.hasSuffix(".part") }.compactMap { engine(in: "\(folder)/\($0)") }
+        let found = Disk.names(in: folder).filter { !$0.hasSuffix(".part") }.compactMap {
+            engine(in: "\(folder)/\($0)")
+        }
         return found.sorted { $0.installed > $1.installed }.map(\.binary)
     }
 

@@ -6,7 +6,7 @@
 
 /// What an engine may see of our environment: paths, language and what its backends are configured by. Keys and tokens of
 /// the gateway stay out, as does `LLAMA_API_KEY`, with which the engine would refuse us.
-enum EngineEnvironment {
+package enum EngineEnvironment {
     private static let names: Set<String> = [
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME",
         "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "LD_PRELOAD",
@@ -16,7 +16,7 @@ enum EngineEnvironment {
         "OMP_", "GOMP_", "KMP_", "OPENBLAS_", "MKL_", "METAL_", "PYENV_", "PYTHONHOME",
     ]
 
-    static func inherited(
+    package static func inherited(
         _ all: [String: String] = ProcessInfo.processInfo.environment, adding own: [String: String]
     ) -> [String: String] {
         let kept = all.filter { name, _ in

@@ -8,7 +8,8 @@ package enum Probe: Sendable, Hashable {
 
 /// One llama-server process: one model, one scope.
 package enum LlamaServer {
-    /// Asks the engine behind a Unix socket whether it can answer; called only when the socket's file is there.
+    /// Asks the engine behind a Unix socket whether it can answer; called only when the socket's file is there. It has to
+    /// return soon after it is cancelled, which happens after 5 s.
     package typealias Prober = @Sendable (_ socketPath: String) async -> Probe
 
     /// What happens while an engine runs, in this order; `loading` any number of times, once a second.
@@ -23,6 +24,9 @@ package enum LlamaServer {
         case timedOut
         case cancelled
     }
+
+    /// One probe may take this long; a machine that swaps while it loads answers late.
+    private static let probeLimit: Duration = .seconds(5)
 
     /// Between two probes at first; doubled after each, up to the last.
     private static let probeInterval = (first: Duration.milliseconds(20), last: Duration.milliseconds(250))
@@ -60,14 +64,14 @@ package enum LlamaServer {
 
     /// Waits until the engine is ready: nil. Anything else is why not.
     private static func load(
-        _ plan: LaunchPlan, since start: ContinuousClock.Instant, probe: Prober,
+        _ plan: LaunchPlan, since start: ContinuousClock.Instant, probe: @escaping Prober,
         onEvent: @Sendable (Event) async -> Void
     ) async -> Verdict? {
         var interval = probeInterval.first
         var seconds: Int64 = 0
         while !Task.isCancelled {
             if Disk.exists(plan.socketPath) {
-                switch await probe(plan.socketPath) {
+                switch await ask(plan.socketPath, probe) {
                 case .ready: return nil
                 case .failed(let reason): return .failed(reason)
                 case .notYet: break
@@ -83,6 +87,19 @@ package enum LlamaServer {
             interval = min(interval * 2, probeInterval.last)
         }
         return .cancelled
+    }
+
+    private static func ask(_ socketPath: String, _ probe: @escaping Prober) async -> Probe {
+        await withTaskGroup(of: Probe.self) { group in
+            group.addTask { await probe(socketPath) }
+            group.addTask {
+                try? await Task.sleep(for: probeLimit)
+                return .notYet
+            }
+            let answer = await group.next() ?? .notYet
+            group.cancelAll()
+            return answer
+        }
     }
 
     private static func error(
@@ -133,7 +150,9 @@ package enum LlamaServer {
     /// The level of a line as llama.cpp writes them, `0.00.003.346 E gguf_init: …`; nil for any other line.
     private static func level(of line: String) -> Character? {
         let words = line.split(separator: " ", maxSplits: 2)
-        guard words.count == 3, words[1].count == 1, words[0].allSatisfy({ $0.isNumber || $0 == "." }) else { return nil }
+        guard words.count == 3, words[1].count == 1, words[0].allSatisfy({ $0.isNumber || $0 == "." }) else {
+            return nil
+        }
         return words[1].first
     }
 }

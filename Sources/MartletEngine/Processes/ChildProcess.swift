@@ -158,14 +158,16 @@ package enum ChildProcess {
     }
 
     /// The shell becomes the program (`exec`), so its process, exit status and signals are the program's own; the part in
-    /// parentheses stays behind as the guard. It ignores SIGTERM so that it is still there to send SIGKILL.
+    /// parentheses stays behind as the guard. It ignores SIGTERM so that it is still there to send SIGKILL, which it does
+    /// when the program (`$$`, also in here) is gone or the grace (`$0`, in seconds) is over.
     private static let script = """
         exec 3<&0 </dev/null
         (
             trap '' TERM INT HUP
             while IFS= read -r line <&3; do :; done
             kill -TERM 0
-            sleep "$0"
+            left=$0
+            while [ "$left" -gt 0 ] && kill -0 $$; do sleep 1; left=$((left - 1)); done
             kill -KILL 0
         ) >/dev/null 2>&1 &
         exec 3<&-

@@ -45,6 +45,7 @@ enum Tool {
 
     /// The program a name leads to: itself when it is a path, else the first match in the absolute folders of `path`.
     static func locate(_ name: String, path: String) -> String? {
+        if name.hasPrefix("/") { return Disk.isProgram(name) ? name : nil }
         if name.contains("/") { return Disk.isProgram(name) ? Disk.resolved(name) : nil }
         for folder in path.split(separator: ":") where folder.hasPrefix("/") {
             let candidate = "\(folder)/\(name)"

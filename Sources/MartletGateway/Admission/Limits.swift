@@ -20,7 +20,7 @@ package enum Limits {
     package static let keepAliveInterval = TimeAmount.seconds(10)
     /// Time a client may take to send its head and body, and to drain a reply that waits for it.
     package static let clientStall = TimeAmount.seconds(60)
-    /// The longest pause before a retry, whatever `retry-after` says: agents give up on longer silences.
+    /// The longest pause before a retry; a longer `retry-after` is passed on instead: agents give up on longer silences.
     package static let backOff = TimeAmount.seconds(30)
     /// The first pause before a retry where the upstream names none; it doubles with every attempt.
     package static let firstBackOff = TimeAmount.milliseconds(100)

@@ -60,7 +60,11 @@ extension Exchange {
         if !committed {
             guard now - startedAt >= Limits.commitDelay else { return }
             committed = true
-            actions.append(.commitStream(nil))
+            if case .streaming(let head) = phase {
+                actions.append(.commitStream(head))
+            } else {
+                actions.append(.commitStream(nil))
+            }
         } else if now - lastWrite < Limits.keepAliveInterval {
             return
         }

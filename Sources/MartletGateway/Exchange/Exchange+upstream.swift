@@ -17,13 +17,14 @@ extension Exchange {
     }
 
     mutating func received(_ bytes: ByteBuffer, at now: NIODeadline, into actions: inout [Action]) {
-        waitingSince = now
         switch phase {
         case .streaming:
+            waitingSince = now
             if !committed { heldBytes += bytes.readableBytes }
             hasUnflushed = true
             actions.append(.pass(bytes))
         case .whole(let head, let before):
+            waitingSince = now
             let count = before + bytes.readableBytes
             if head.isSuccess, count > Limits.wholeReply {
                 actions.append(.closeUpstream)
@@ -34,7 +35,12 @@ extension Exchange {
                     at: now, into: &actions)
             }
             phase = .whole(head, bytes: count)
-            if head.isSuccess || count <= Limits.errorBody { actions.append(.collect(bytes)) }
+            guard head.isSuccess || count <= Limits.errorBody else {
+                // An error that does not end: what has come tells enough.
+                actions.append(.closeUpstream)
+                return actions.append(.finishWhole(head))
+            }
+            actions.append(.collect(bytes))
         default: break
         }
     }
@@ -70,15 +76,17 @@ extension Exchange {
         _ finding: Finding, _ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]
     ) {
         if case .failed(let error) = finding {
-            if !head.isSuccess, Exchange.isRetryable(status: head.status), !committed {
-                return trouble(error, retryAfter: head.retryAfter, at: now, into: &actions)
+            if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed {
+                return tryAgain(error, retryAfter: head.retryAfter, at: now, into: &actions)
             }
             if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true, ![401, 403].contains(head.status) {
+                committed = true
                 actions.append(.commitWhole(head))
                 return end(.failed(error.code), at: now, into: &actions)
             }
             return fail(error, at: now, into: &actions)
         }
+        committed = true
         actions.append(.commitWhole(head))
         end(.complete, at: now, into: &actions)
     }
@@ -140,11 +148,15 @@ extension Exchange {
             if stale, !hasRetriedStale {
                 hasRetriedStale = true
                 attempts -= 1
+                attemptsHere -= 1
                 prepareNextAttempt(into: &actions)
                 return acquire(into: &actions)
             }
             trouble(error, retryAfter: nil, at: now, into: &actions)
-        case .whole, .streaming, .draining: upstreamEnded(cleanly: false, reusable: false, at: now, into: &actions)
+        case .whole:
+            actions.append(.closeUpstream)
+            trouble(error, retryAfter: nil, at: now, into: &actions)
+        case .streaming, .draining: upstreamEnded(cleanly: false, reusable: false, at: now, into: &actions)
         default: break
         }
     }
@@ -155,14 +167,20 @@ extension Exchange {
     mutating func trouble(
         _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
     ) {
-        guard !committed, Exchange.isRetryable(error.code), let upstream = candidate?.upstream else {
-            return fail(error, at: now, into: &actions)
-        }
-        guard attempts <= upstream.retries else { return giveUp(error, at: now, into: &actions) }
+        guard !committed, Exchange.isRetryable(error.code) else { return fail(error, at: now, into: &actions) }
+        tryAgain(error, retryAfter: retryAfter, at: now, into: &actions)
+    }
+
+    /// Backs off before the next attempt. A `retry-after` over the longest pause is not waited for, and not cut short either.
+    private mutating func tryAgain(
+        _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        guard let retries = candidate?.upstream.retries, attemptsHere <= retries,
+            retryAfter ?? .zero <= Limits.backOff
+        else { return giveUp(error, at: now, into: &actions) }
         prepareNextAttempt(into: &actions)
-        let doubled = Limits.firstBackOff.nanoseconds << Int64(min(attempts - 1, 20))
-        let pause = min(retryAfter ?? .nanoseconds(doubled), Limits.backOff)
-        phase = .backingOff(until: now + pause)
+        let doubled = Limits.firstBackOff.nanoseconds << Int64(min(attemptsHere - 1, 20))
+        phase = .backingOff(until: now + (retryAfter ?? min(.nanoseconds(doubled), Limits.backOff)))
     }
 
     static func isRetryable(_ code: ErrorCode) -> Bool {

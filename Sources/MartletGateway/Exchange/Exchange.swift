@@ -28,7 +28,10 @@ package struct Exchange: Sendable {
     var phase = Phase.receiving
     package private(set) var plan: Plan?
     var candidateIndex = 0
+    /// At all candidates together, so that it also tells one attempt from another.
     package internal(set) var attempts = 0
+    /// At the current candidate.
+    var attemptsHere = 0
     var hasRetriedStale = false
     var holdsSlot = false
     var committed = false
@@ -116,6 +119,7 @@ package struct Exchange: Sendable {
     mutating func acquire(into actions: inout [Action]) {
         guard let candidate else { return }
         attempts += 1
+        attemptsHere += 1
         phase = .acquiring
         actions.append(.acquire(candidate))
     }
@@ -151,6 +155,7 @@ package struct Exchange: Sendable {
             actions.append(.release)
         }
         phase = .ended
+        hasUnflushed = false
         actions.append(
             .record(
                 ExchangeRecord(
@@ -171,7 +176,7 @@ package struct Exchange: Sendable {
         }
         prepareNextAttempt(into: &actions)
         candidateIndex += 1
-        attempts = 0
+        attemptsHere = 0
         hasRetriedStale = false
         acquire(into: &actions)
     }

@@ -11,6 +11,9 @@ package struct Configuration: Sendable, Equatable {
     package var models = ModelSettings()
     package var engine = EngineOptions()
     package var queue = QueueSettings()
+    package var log = LogSettings()
+    /// `--mode`: of every upstream, also of those found on loopback. Nil: each upstream's own.
+    package var mode: RelayMode?
     /// Errors as the `inference:` form documents them: a model outside `allowed` is a 400.
     package var usesInferenceErrors = false
 
@@ -115,5 +118,12 @@ package struct Configuration: Sendable, Equatable {
     package struct QueueSettings: Sendable, Equatable {
         package var length = 64
         package var wait = Duration.seconds(600)
+    }
+
+    package struct LogSettings: Sendable, Equatable {
+        package enum Level: String, Sendable, CaseIterable { case trace, debug, info, notice, warning, error, critical }
+        package enum Format: String, Sendable, CaseIterable { case text, json }
+        package var level = Level.info
+        package var format = Format.text
     }
 }

@@ -5,7 +5,7 @@ import NIOHTTP1
 import NIOHTTPCompression
 
 /// The client's side of a connection, behind llhttp: checks heads, collects bodies, hands whole requests to the performer, and
-/// writes its replies. One request at a time; while one runs nothing is read, but the client's leaving is heard.
+/// writes its replies. One request at a time.
 final class FrontHandler: ChannelDuplexHandler {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
@@ -80,7 +80,9 @@ final class FrontHandler: ChannelDuplexHandler {
     }
 
     func read(context: ChannelHandlerContext) {
-        if case .replying = state { owesRead = true } else { context.read() }
+        // Reading goes on during a reply, which costs nothing while the client is silent; bytes that come all the same are the
+        // next requests, and no more of them are read until their turn.
+        if pipelined.isEmpty { context.read() } else { owesRead = true }
     }
 
     func tick(at now: NIODeadline) {
@@ -191,8 +193,7 @@ final class FrontHandler: ChannelDuplexHandler {
             if case .replying = state { return }
             take(pipelined.removeFirst())
         }
-        if owesRead {
-            if case .replying = state { return }
+        if owesRead, pipelined.isEmpty {
             owesRead = false
             context?.read()
         }

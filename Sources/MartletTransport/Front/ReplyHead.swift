@@ -29,19 +29,21 @@ struct ReplyHead {
 
     /// The upstream's lines that travel to the client: rate limits, `anthropic-…`, `openai-…`; in `exact` mode everything that is
     /// not about the connection, the body's framing or cookies (specs 2.0, Pass-through).
-    mutating func add(_ head: UpstreamHead, exact: Bool) {
-        let view = head.lines.readableBytesView
-        var start = view.startIndex
-        while start < view.endIndex {
-            let end = view[start...].firstIndex(of: 0x0A) ?? view.endIndex
-            let line = view[start..<end]
-            start = end < view.endIndex ? end + 1 : end
-            guard let colon = line.firstIndex(of: 0x3A) else { continue }
-            let name = String(decoding: line[..<colon], as: UTF8.self).lowercased()
-            guard exact ? !ReplyHead.stays(name) : ReplyHead.travels(name) else { continue }
-            bytes.writeBytes(line)
-            if line.last != 0x0D { bytes.writeInteger(UInt8(0x0D)) }
-            bytes.writeInteger(UInt8(0x0A))
+    /// - Parameter contentType: whether the body is of the type the upstream said.
+    mutating func add(_ head: UpstreamHead, exact: Bool, contentType: Bool) {
+        let lines = head.lines.readableBytesUInt8Span
+        var start = 0
+        while let line = HeaderLine(in: lines, from: start) {
+            start = line.next
+            let isWanted =
+                line.isNamed("content-type", lines)
+                ? contentType : exact ? !ReplyHead.stays(line, lines) : ReplyHead.travels(line, lines)
+            guard line.hasColon, isWanted,
+                let piece = head.lines.getSlice(
+                    at: head.lines.readerIndex + line.line.lowerBound, length: line.line.count)
+            else { continue }
+            bytes.writeImmutableBuffer(piece)
+            bytes.writeStaticString("\r\n")
         }
     }
 
@@ -51,21 +53,22 @@ struct ReplyHead {
     }
 
     /// Names that travel in every mode.
-    static func travels(_ name: String) -> Bool {
-        name.hasPrefix("x-ratelimit-") || name.hasPrefix("anthropic-") || name.hasPrefix("openai-")
-            || name.hasPrefix("retry-after") || name == "x-should-retry"
+    private static func travels(_ line: HeaderLine, _ bytes: Span<UInt8>) -> Bool {
+        line.isNamed(bytes, beginning: "x-ratelimit-") || line.isNamed(bytes, beginning: "anthropic-")
+            || line.isNamed(bytes, beginning: "openai-") || line.isNamed(bytes, beginning: "retry-after")
+            || line.isNamed("x-should-retry", bytes)
     }
 
     /// Names that never travel: hop by hop (RFC 9110, 7.6.1), the body's framing, what we say ourselves, cookies.
-    static func stays(_ name: String) -> Bool {
-        switch name {
-        case "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te", "trailer",
-            "transfer-encoding", "upgrade", "content-length", "content-encoding", "etag", "last-modified", "content-md5",
-            "digest", "accept-ranges", "date", "set-cookie", "x-request-id", "x-martlet-model", "alt-svc",
-            "access-control-allow-origin", "access-control-allow-headers", "access-control-allow-methods",
-            "access-control-allow-credentials", "access-control-expose-headers", "x-accel-buffering", "cache-control":
-            true
-        default: false
-        }
+    private static func stays(_ line: HeaderLine, _ bytes: Span<UInt8>) -> Bool {
+        if line.isNamed(bytes, beginning: "access-control-") || line.isNamed(bytes, beginning: "proxy-") { return true }
+        for name in ReplyHead.ownNames where line.isNamed(name, bytes) { return true }
+        return false
     }
+
+    private static let ownNames: [StaticString] = [
+        "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "content-encoding",
+        "etag", "last-modified", "content-md5", "digest", "accept-ranges", "date", "set-cookie", "x-request-id",
+        "request-id", "x-martlet-model", "alt-svc", "x-accel-buffering", "cache-control",
+    ]
 }

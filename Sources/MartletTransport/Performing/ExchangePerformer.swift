@@ -308,22 +308,24 @@ final class ExchangePerformer: UpstreamUser {
     private func commitWhole(_ head: UpstreamHead) {
         guard let request, let candidate else { return }
         var reply = front.head(status: head.status)
-        if candidate.upstream.mode != .exact || head.content == .json {
-            reply.add(fixed: "content-type: application/json\r\n")
-        }
-        describe(&reply, request, candidate, head)
+        let relaysType = candidate.upstream.mode == .exact && head.content != .json
+        if !relaysType { reply.add(fixed: "content-type: application/json\r\n") }
+        describe(&reply, request, candidate, head, contentType: relaysType)
         let seconds = exchange.elapsed(at: .now())
         reply.add("server-timing", "total;dur=\(seconds.nanoseconds / 1_000_000)")
         front.send(reply, body: wholePieces)
     }
 
     private func describe(
-        _ reply: inout ReplyHead, _ request: InboundRequest, _ candidate: Candidate, _ head: UpstreamHead?
+        _ reply: inout ReplyHead, _ request: InboundRequest, _ candidate: Candidate, _ head: UpstreamHead?,
+        contentType: Bool = false
     ) {
         reply.add("x-request-id", request.id)
         if request.dialect == .anthropic { reply.add("request-id", request.id) }
         if ModelName.isPlain(candidate.model) { reply.add("x-martlet-model", candidate.shown) }
-        if let head { reply.add(head, exact: candidate.upstream.mode == .exact) }
+        if let head {
+            reply.add(head, exact: candidate.upstream.mode == .exact, contentType: contentType)
+        }
     }
 
     private func refuse(_ error: GatewayError) {

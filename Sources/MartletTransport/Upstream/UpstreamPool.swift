@@ -13,6 +13,9 @@ package final class UpstreamPool {
     private var limits: [Origin: ConnectionLimits] = [:]
     private var open: [ObjectIdentifier: UpstreamHandler] = [:]
 
+    /// How long connections over the limit of idle ones are kept.
+    static let surplusGrace = TimeAmount.seconds(1)
+
     package init(loop: any EventLoop, tls: NIOSSLContext?) {
         self.loop = loop
         self.tls = tls
@@ -69,8 +72,6 @@ package final class UpstreamPool {
     }
 
     func keep(_ handler: UpstreamHandler) {
-        let kept = idle[handler.origin]?.count ?? 0
-        guard kept < limits[handler.origin]?.maxIdle ?? 0 else { return handler.close() }
         handler.idleSince = .now()
         idle[handler.origin, default: []].append(handler)
     }
@@ -82,11 +83,17 @@ package final class UpstreamPool {
         }
     }
 
-    /// Closes what has been idle for longer than its limit.
+    /// Closes what has been idle for longer than its limit, and what is over the number that may be idle. The latter only
+    /// after `surplusGrace`, so that a load which needs them does not open and close connections for every request.
     func expire(at now: NIODeadline) {
         for (origin, handlers) in idle {
-            let keepAlive = limits[origin]?.keepAlive ?? .zero
-            for handler in handlers where now - handler.idleSince >= keepAlive { handler.close() }
+            let limit = limits[origin] ?? ConnectionLimits()
+            // The first have been idle for longest: the last used is taken first.
+            let surplus = max(0, handlers.count - limit.maxIdle)
+            for (index, handler) in handlers.enumerated() {
+                let bound = index < surplus ? min(limit.keepAlive, UpstreamPool.surplusGrace) : limit.keepAlive
+                if now - handler.idleSince >= bound { handler.close() }
+            }
             if idle[origin]?.isEmpty == true { idle[origin] = nil }
         }
     }

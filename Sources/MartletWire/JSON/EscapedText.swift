@@ -48,10 +48,12 @@ package struct EscapedText: Sendable, Hashable {
         bytes.withUnsafeReadableBytes { text in
             let start = text.count - 6
             guard start >= 0, text[start] == UInt8(ascii: "\\"), text[start + 1] == UInt8(ascii: "u"),
-                text[start + 2] | 0x20 == UInt8(ascii: "d"),
-                [UInt8(ascii: "8"), UInt8(ascii: "9"), UInt8(ascii: "a"), UInt8(ascii: "b")]
-                    .contains(text[start + 3] | 0x20)
+                text[start + 2] == UInt8(ascii: "d") || text[start + 2] == UInt8(ascii: "D")
             else { return false }
+            switch text[start + 3] {
+            case 0x38, 0x39, 0x41, 0x42, 0x61, 0x62: break  // 8, 9, a, b
+            default: return false
+            }
             // `\\ud83d` is a backslash and five letters.
             let slashes = text[..<start].reversed().prefix { $0 == UInt8(ascii: "\\") }.count
             return slashes.isMultiple(of: 2)
@@ -80,32 +82,14 @@ extension ByteBuffer {
         text.withUTF8 { content in
             guard let start = content.baseAddress else { return }
             var at = 0
-            while true {
-                let run = cscan_plain(start + at, content.count - at)
-                writeBytes(UnsafeRawBufferPointer(start: start + at, count: run))
-                at += run
-                guard at < content.count else { return }
-                writeEscape(content[at])
-                at += 1
-            }
-        }
-    }
-
-    private mutating func writeEscape(_ byte: UInt8) {
-        switch byte {
-        case UInt8(ascii: "\""): writeStaticString("\\\"")
-        case UInt8(ascii: "\\"): writeStaticString("\\\\")
-        case 0x08: writeStaticString("\\b")
-        case 0x09: writeStaticString("\\t")
-        case 0x0A: writeStaticString("\\n")
-        case 0x0C: writeStaticString("\\f")
-        case 0x0D: writeStaticString("\\r")
-        default:
-            let digits: StaticString = "0123456789abcdef"
-            writeStaticString("\\u00")
-            digits.withUTF8Buffer { digits in
-                writeInteger(digits[Int(byte >> 4)])
-                writeInteger(digits[Int(byte & 15)])
+            while at < content.count {
+                let rest = content.count - at
+                writeWithUnsafeMutableBytes(minimumWritableBytes: rest + rest / 8 + 6) { room in
+                    guard let out = room.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
+                    let step = cscan_escape(start + at, rest, out, room.count)
+                    at += step.taken
+                    return step.written
+                }
             }
         }
     }

@@ -11,6 +11,8 @@ package struct JSONEdit: Sendable {
     }
 
     private var splices: [Splice] = []
+    /// Where the last of the splices ends: what lies behind it needs no search.
+    private var furthest = 0
     /// Members of the outermost object that are left out, by index.
     private var removed: Set<Int> = []
     private var appended: [(key: String, value: ByteBuffer)] = []
@@ -25,10 +27,14 @@ package struct JSONEdit: Sendable {
     /// Puts the bytes in the range's place; an empty range inserts. The same range once more replaces the replacement.
     /// What overlaps a range replaced before, or lies in a member that is removed, is dropped.
     package mutating func replace(_ range: Range<Int>, with bytes: ByteBuffer) {
-        if !range.isEmpty, let known = splices.firstIndex(where: { $0.range == range }) {
+        if range.lowerBound >= furthest {
+            splices.append(Splice(range: range, bytes: bytes))
+            furthest = range.upperBound
+        } else if !range.isEmpty, let known = splices.firstIndex(where: { $0.range == range }) {
             splices[known].bytes = bytes
         } else if !splices.contains(where: { $0.range.overlaps(range) }) {
             splices.append(Splice(range: range, bytes: bytes))
+            furthest = max(furthest, range.upperBound)
         }
     }
 

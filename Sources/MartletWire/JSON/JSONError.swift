@@ -51,7 +51,15 @@ package struct JSONError: Error, Hashable, Sendable {
         if code == .duplicateKey {
             return name.map { "the member \"\($0)\" stands twice" } ?? "a member stands twice, again at byte \(offset)"
         }
-        return "malformed JSON at byte \(offset): \(reason)"
+        return "\(isWellFormed ? "JSON refused" : "malformed JSON") at byte \(offset): \(reason)"
+    }
+
+    /// Nothing is wrong with the spelling so far.
+    private var isWellFormed: Bool {
+        switch code {
+        case .tooDeep, .tooManyMembers, .duplicateKey, .notThisType: true
+        default: false
+        }
     }
 
     private var reason: String {

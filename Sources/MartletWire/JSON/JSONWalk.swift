@@ -126,6 +126,7 @@ package struct JSONWalk {
 
     // MARK: - Steps
 
+    @inline(__always)
     private mutating func skipSpace() {
         while offset < text.count {
             let byte = text[offset]
@@ -135,6 +136,7 @@ package struct JSONWalk {
     }
 
     /// The first byte that is no white space; the walk stands on it.
+    @inline(__always)
     private mutating func next() throws(JSONError) -> UInt8 {
         skipSpace()
         guard offset < text.count else { throw JSONError(.truncated, at: text.count) }
@@ -157,6 +159,7 @@ package struct JSONWalk {
     }
 
     /// Steps over the comma that is due; false when the container closes instead, and is left.
+    @inline(__always)
     private mutating func step(closing: UInt8) throws(JSONError) -> Bool {
         let byte = try next()
         if byte == closing, depth > 0 {

@@ -17,9 +17,10 @@ package struct DataURL: Sendable, Hashable {
     /// Takes a string's content; the payload is a slice of it, unless the text has escapes (`\/`).
     package init?(_ text: EscapedText) {
         guard text.bytes.readableBytes <= WireLimits.dataURL else { return nil }
-        var bytes = text.bytes
-        if bytes.readableBytesView.contains(UInt8(ascii: "\\")) { bytes = ByteBuffer(string: text.unescaped()) }
-        self.init(unescaped: bytes)
+        let isEscaped = text.bytes.withUnsafeReadableBytes { bytes in
+            cscan_has_escape(bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count) != 0
+        }
+        self.init(unescaped: isEscaped ? ByteBuffer(string: text.unescaped()) : text.bytes)
     }
 
     package init?(_ text: String) {

@@ -33,19 +33,3 @@ package struct SSEEvent: Sendable, Hashable {
         }
     }
 }
-
-/// One frame of an event stream: the bytes up to and with a blank line.
-package struct SSEFrame: Sendable, Hashable {
-    /// Exactly as received; the frames of a stream joined are the stream.
-    package var bytes: ByteBuffer
-    /// Nil for a frame without a `data:` line: comments, blank lines, only `event:` or `retry:`.
-    package var event: SSEEvent?
-    /// False for what stood at the end of the stream without its blank line: whoever writes on must add it.
-    package var isClosed: Bool
-
-    package init(bytes: ByteBuffer, event: SSEEvent?, isClosed: Bool = true) {
-        self.bytes = bytes
-        self.event = event
-        self.isClosed = isClosed
-    }
-}

@@ -1,40 +1,37 @@
 internal import CScan
 internal import NIOCore
 
-/// The fields of one frame that matter here: `event` and `data`. `id` and `retry` are for clients that reconnect.
+/// Where in one frame its fields stand, those that matter here: `event` and `data`. (`id` and `retry` are for clients
+/// that reconnect.)
 struct SSEFields {
-    private var name: Range<Int>?
-    /// The content of the first `data` line, and from where on there may be others.
+    /// Empty for none.
+    private var name = 0..<0
+    /// The content of the first `data` line.
     private var data: Range<Int>?
     private var dataLines = 0
-    private var mayHaveMark: Bool
+    private let mayHaveMark: Bool
 
     /// - Parameter mayHaveMark: the frame is the stream's first, where a byte order mark is ignored.
     init(_ frame: ByteBuffer, mayHaveMark: Bool) {
         self.mayHaveMark = mayHaveMark
-        var name: Range<Int>?
-        var data: Range<Int>?
-        var dataLines = 0
         frame.withUnsafeReadableBytes { bytes in
             Self.forEachField(bytes, mayHaveMark: mayHaveMark) { field, value in
                 switch field {
-                case .event: name = value.isEmpty ? nil : value
+                case .event: name = value
                 case .data:
                     if dataLines == 0 { data = value }
                     dataLines += 1
                 }
             }
         }
-        self.name = name
-        self.data = data
-        self.dataLines = dataLines
     }
 
-    /// The event, if the frame has data. One line of data is a slice; several are joined.
-    func event(in frame: ByteBuffer) -> SSEEvent? {
-        guard let data else { return nil }
-        let name = name.map { frame.part($0) }
-        if dataLines == 1 { return SSEEvent(name: name, data: frame.part(data)) }
+    func frame(_ bytes: ByteBuffer, isClosed: Bool) -> SSEFrame {
+        SSEFrame(
+            bytes: bytes, isClosed: isClosed, name: name, data: data, joined: dataLines > 1 ? joined(bytes) : nil)
+    }
+
+    private func joined(_ frame: ByteBuffer) -> ByteBuffer {
         var joined = ByteBuffer()
         joined.reserveCapacity(frame.readableBytes)
         frame.withUnsafeReadableBytes { bytes in
@@ -46,7 +43,7 @@ struct SSEFields {
                 joined.writeBytes(UnsafeRawBufferPointer(rebasing: bytes[value]))
             }
         }
-        return SSEEvent(name: name, data: joined)
+        return joined
     }
 
     private enum Field { case event, data }
@@ -60,7 +57,7 @@ struct SSEFields {
         var at = mayHaveMark && bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? 3 : 0
         while at < bytes.count {
             let end = cscan_line_end(start, bytes.count, at)
-            if let (field, length) = field(UnsafeRawBufferPointer(rebasing: bytes[at..<end])) {
+            if let (field, length) = field(start + at, end - at) {
                 var value = min(at + length + 1, end)
                 if value < end, start[value] == 0x20 { value += 1 }
                 body(field, value..<end)
@@ -70,20 +67,17 @@ struct SSEFields {
         }
     }
 
-    private static func field(_ line: UnsafeRawBufferPointer) -> (Field, length: Int)? {
-        if line.starts(with: "data".utf8), line.count == 4 || line[4] == UInt8(ascii: ":") { return (.data, 4) }
-        if line.starts(with: "event".utf8), line.count == 5 || line[5] == UInt8(ascii: ":") { return (.event, 5) }
+    private static func field(_ line: UnsafePointer<UInt8>, _ count: Int) -> (Field, length: Int)? {
+        if count >= 4, cscan_same(line, "data", 4) != 0, count == 4 || line[4] == 0x3A { return (.data, 4) }
+        if count >= 5, cscan_same(line, "event", 5) != 0, count == 5 || line[5] == 0x3A { return (.event, 5) }
         return nil
     }
 }
 
-/// The two forms nearly every frame has: `data: …` alone or behind an `event: …`, lines ended by `\n`. Numbers only, so
-/// that nothing is retained while looking.
+/// The two forms nearly every frame has: `data: …` alone or behind an `event: …`, lines ended by `\n`.
 struct SSEShape {
-    private var nameStart = 0
-    private var nameEnd = 0
-    private var dataStart = 0
-    private var dataEnd = 0
+    private var name = 0..<0
+    private var data = 0..<0
     /// Of the frame; 0 when the bytes begin with none of that form, or not with all of it.
     private(set) var length = 0
 
@@ -92,25 +86,23 @@ struct SSEShape {
         let count = bytes.count
         var line = 0
         if count > 6, cscan_same(start, "event:", 6) != 0 {
-            nameStart = start[6] == 0x20 ? 7 : 6
-            nameEnd = cscan_line_end(start, count, nameStart)
-            guard nameEnd < count, start[nameEnd] == 0x0A else { return }
-            line = nameEnd + 1
+            let from = start[6] == 0x20 ? 7 : 6
+            let end = cscan_line_end(start, count, from)
+            guard end < count, start[end] == 0x0A else { return }
+            name = from..<end
+            line = end + 1
         }
         guard count - line > 5, cscan_same(start + line, "data:", 5) != 0 else { return }
-        dataStart = start[line + 5] == 0x20 ? line + 6 : line + 5
-        dataEnd = cscan_line_end(start, count, dataStart)
-        guard count - dataEnd > 1, start[dataEnd] == 0x0A, start[dataEnd + 1] == 0x0A else { return }
-        length = dataEnd + 2
+        let from = start[line + 5] == 0x20 ? line + 6 : line + 5
+        let end = cscan_line_end(start, count, from)
+        guard count - end > 1, start[end] == 0x0A, start[end + 1] == 0x0A else { return }
+        data = from..<end
+        length = end + 2
     }
 
     /// The frame, taken from the beginning of the bytes that were looked at.
     func cut(from read: inout ByteBuffer) -> SSEFrame? {
-        let start = read.readerIndex
-        guard let data = read.getSlice(at: start + dataStart, length: dataEnd - dataStart),
-            let bytes = read.readSlice(length: length)
-        else { return nil }
-        let name = nameStart < nameEnd ? bytes.part(nameStart..<nameEnd) : nil
-        return SSEFrame(bytes: bytes, event: SSEEvent(name: name, data: data))
+        guard let bytes = read.readSlice(length: length) else { return nil }
+        return SSEFrame(bytes: bytes, isClosed: true, name: name, data: data)
     }
 }

@@ -91,17 +91,13 @@ package struct SSEFramer: Sendable {
     }
 
     private mutating func keep() {
-        if begun.readableBytes == 0 {
-            // A copy of its own, so that the read's storage can go.
-            begun = ByteBuffer()
-        }
-        begun.writeImmutableBuffer(read)
+        begun.writeImmutableBuffer(read)  // a copy, so that the read's storage can go
         read = ByteBuffer()
     }
 
     private mutating func frame(_ bytes: ByteBuffer, isClosed: Bool) -> SSEFrame {
-        let event = SSEFields(bytes, mayHaveMark: isFirst).event(in: bytes)
+        let fields = SSEFields(bytes, mayHaveMark: isFirst)
         isFirst = false
-        return SSEFrame(bytes: bytes, event: event, isClosed: isClosed)
+        return fields.frame(bytes, isClosed: isClosed)
     }
 }

@@ -1,7 +1,8 @@
 import MartletEngine
 import MartletWire
 
-enum EngineListing {
+/// Listings as JSON, for scripts.
+enum Listing {
     static func json(_ binaries: [EngineBinary]) -> String {
         let entries = binaries.map { binary -> JSON in
             [
@@ -11,4 +12,6 @@ enum EngineListing {
         }
         return JSON.array(entries).text
     }
+
+    static func json(_ models: [String]) -> String { JSON.array(models.map { ["id": .string($0)] }).text }
 }

@@ -1,0 +1,202 @@
+import AsyncHTTPClient
+import MartletWire
+import NIOCore
+import NIOHTTP1
+
+/// Calls to a running Martlet, or to anything that speaks the same API.
+public struct MartletClient: Sendable {
+    /// Base URL without a slash at its end, such as `http://localhost:3000`.
+    public let base: String
+    private let key: String?
+
+    /// - Parameters:
+    ///   - base: with or without `/v1` at its end.
+    ///   - key: sent as a bearer token; nil sends none.
+    public init(base: String = "http://localhost:3000", key: String? = nil) {
+        var base = base.contains("://") ? base : "http://" + base
+        while base.hasSuffix("/") { base.removeLast() }
+        if base.hasSuffix("/v1") { base.removeLast(3) }
+        self.base = base
+        self.key = key
+    }
+
+    /// Ids of the models the server lists.
+    /// - Throws: ``MartletError``.
+    public func models() async throws -> [String] {
+        let list = try await get("/v1/models")
+        return list["data"]?.array?.compactMap { $0["id"]?.string } ?? []
+    }
+
+    /// The server's health report as JSON text.
+    /// - Throws: ``MartletError``.
+    public func health() async throws -> String { try await get("/health").text }
+
+    /// Asks a model, and gives its answer piece by piece. Leaving the loop ends the request at the server.
+    /// - Throws: ``MartletError``; so does the stream.
+    public func stream(_ question: ChatQuestion) async throws -> ChatStream {
+        var request = makeRequest("/v1/chat/completions")
+        request.method = .POST
+        request.headers.add(name: "content-type", value: "application/json")
+        request.body = .bytes(question.body(streams: true))
+        let response = try await send(request, within: .hours(24))
+        guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
+        return ChatStream(body: response.body)
+    }
+
+    // MARK: Requests
+
+    private func makeRequest(_ path: String) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: base + path)
+        if let key { request.headers.add(name: "authorization", value: "Bearer \(key)") }
+        return request
+    }
+
+    private func get(_ path: String) async throws -> JSON {
+        let response = try await send(makeRequest(path), within: .seconds(30))
+        guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
+        let body = try await collect(response)
+        do throws(JSONError) {
+            return try JSON(parsing: body)
+        } catch {
+            throw MartletError(.server, "\(base) answers, but not as Martlet does: \(error.sentence)")
+        }
+    }
+
+    private func send(_ request: HTTPClientRequest, within time: TimeAmount) async throws -> HTTPClientResponse {
+        do {
+            return try await HTTPClient.shared.execute(request, timeout: time)
+        } catch is CancellationError {
+            throw CancellationError()
+        } catch let error as HTTPClientError where error == .deadlineExceeded || error == .connectTimeout {
+            throw MartletError(.timeout, "\(base) did not answer in time")
+        } catch {
+            throw MartletError(
+                .connection, "cannot reach \(base): is the server running? Start it with: martlet serve")
+        }
+    }
+
+    private func collect(_ response: HTTPClientResponse) async throws -> ByteBuffer {
+        do {
+            return try await response.body.collect(upTo: 64 << 20)
+        } catch {
+            throw MartletError(.connection, "\(base) closed the connection before its answer was complete")
+        }
+    }
+
+    private func failure(_ response: HTTPClientResponse) async throws -> MartletError {
+        let body = try await collect(response)
+        let error = (try? JSON(parsing: body))?["error"]
+        let message = error?["message"]?.string ?? error?.string ?? "status \(response.status.code)"
+        if error?["code"]?.string == "context_length_exceeded" { return MartletError(.contextOverflow, message) }
+        switch response.status.code {
+        case 401, 403: return MartletError(.authentication, message)
+        case 404: return MartletError(.modelMissing, message)
+        case 429: return MartletError(.rateLimit, message)
+        case 504: return MartletError(.timeout, message)
+        case 400..<500: return MartletError(.invalidRequest, message)
+        default: return MartletError(.server, message)
+        }
+    }
+}
+
+/// What a model is asked.
+public struct ChatQuestion: Sendable, Hashable {
+    /// Nil: the server's default model.
+    public var model: String?
+    public var system: String?
+    public var user: String
+    /// Tokens. Nil: left to the server.
+    public var maxTokens: Int?
+    public var temperature: Double?
+
+    public init(_ user: String, model: String? = nil) {
+        self.user = user
+        self.model = model
+    }
+
+    func body(streams: Bool) -> ByteBuffer {
+        var messages: [JSON] = []
+        if let system { messages.append(["role": "system", "content": .string(system)]) }
+        messages.append(["role": "user", "content": .string(user)])
+        var object: JSONObject = [:]
+        if let model { object["model"] = .string(model) }
+        object["messages"] = .array(messages)
+        if let maxTokens { object["max_tokens"] = .int(maxTokens) }
+        if let temperature { object["temperature"] = .double(temperature) }
+        object["stream"] = .bool(streams)
+        var text = ByteBuffer()
+        JSON.object(object).write(into: &text)
+        return text
+    }
+}
+
+/// A piece of an answer.
+public enum ChatPiece: Sendable, Hashable {
+    case text(String)
+    case reasoning(String)
+    /// `stop`, `length`, `tool_calls` or `content_filter`.
+    case finished(String)
+}
+
+/// An answer as it comes. Pulled by its consumer: nothing is buffered beyond what one read brought.
+public struct ChatStream: AsyncSequence, Sendable {
+    public typealias Element = ChatPiece
+    let body: HTTPClientResponse.Body
+
+    public func makeAsyncIterator() -> Iterator { Iterator(body: body.makeAsyncIterator()) }
+
+    public struct Iterator: AsyncIteratorProtocol {
+        private var body: HTTPClientResponse.Body.AsyncIterator
+        private var framer = SSEFramer()
+        private var pieces: [ChatPiece] = []
+        private var isDone = false
+
+        init(body: HTTPClientResponse.Body.AsyncIterator) { self.body = body }
+
+        /// - Throws: ``MartletError`` when the server says that the answer failed, or its stream ends early.
+        public mutating func next() async throws -> ChatPiece? {
+            while pieces.isEmpty {
+                if isDone { return nil }
+                while let frame = framer.next() {
+                    if let event = frame.event { try take(event) }
+                }
+                if pieces.isEmpty, !isDone { try await read() }
+            }
+            return pieces.removeFirst()
+        }
+
+        private mutating func read() async throws {
+            let chunk: ByteBuffer?
+            do {
+                chunk = try await body.next(isolation: #isolation)
+            } catch is CancellationError {
+                throw CancellationError()
+            } catch {
+                throw MartletError(.connection, "the connection broke in the middle of the answer")
+            }
+            guard let chunk else {
+                throw MartletError(.connection, "the server ended the answer early")
+            }
+            guard framer.take(chunk) else { throw MartletError(.server, "the server sent an event that is too long") }
+        }
+
+        private mutating func take(_ event: SSEEvent) throws {
+            if event.isDone {
+                isDone = true
+                return
+            }
+            guard let json = try? JSON(parsing: event.data) else { return }
+            if let error = json["error"] {
+                throw MartletError(.server, error["message"]?.string ?? error.string ?? "the answer failed")
+            }
+            guard let choice = json["choices"]?[0] else { return }
+            let delta = choice["delta"]
+            if let text = delta?["reasoning_content"]?.string, !text.isEmpty { pieces.append(.reasoning(text)) }
+            if let text = delta?["content"]?.string, !text.isEmpty { pieces.append(.text(text)) }
+            if let reason = choice["finish_reason"]?.string { pieces.append(.finished(reason)) }
+        }
+    }
+}
+
+@available(*, unavailable)
+extension ChatStream.Iterator: Sendable {}

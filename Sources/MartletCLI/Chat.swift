@@ -1,0 +1,87 @@
+import ArgumentParser
+import Martlet
+
+struct Chat: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Asks a model one question; what comes through a pipe is put behind it.")
+
+    @OptionGroup var place: Place
+    @Option(name: .shortAndLong, help: "The model; the server's default when not given.") var model: String?
+    @Option(help: "A system text.") var system: String?
+    @Option(help: "At most this many tokens.") var maxTokens: Int?
+    @Option(help: "0 to 2.") var temperature: Double?
+    @Flag(help: "Show the model's reasoning too, on stderr.") var reasoning = false
+    @Argument(help: "The question.") var question: [String] = []
+
+    func run() async throws {
+        var text = question.joined(separator: " ")
+        if let piped = Surroundings.pipedInput() { text += (text.isEmpty ? "" : "\n\n") + piped }
+        guard !text.isEmpty else {
+            Surroundings.complain("martlet: ask something: martlet chat \"question\", or pipe a text into it")
+            throw ExitCode(2)
+        }
+        var asked = ChatQuestion(text, model: model)
+        asked.system = system
+        asked.maxTokens = maxTokens
+        asked.temperature = temperature
+        let client = place.client
+        let wantsReasoning = reasoning
+        try await Failures.reported {
+            var finish = ""
+            for try await piece in try await client.stream(asked) {
+                switch piece {
+                case .text(let text): Surroundings.put(TerminalText.safe(text))
+                case .reasoning(let text): if wantsReasoning { Surroundings.putAside(TerminalText.safe(text)) }
+                case .finished(let reason): finish = reason
+                }
+            }
+            Surroundings.put("\n")
+            if finish == "length" { Surroundings.complain("martlet: the answer was cut at the token limit") }
+        }
+    }
+}
+
+struct List: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "ls", abstract: "Lists the models a server offers.")
+
+    @OptionGroup var place: Place
+    @Flag(help: "Print JSON.") var json = false
+
+    func run() async throws {
+        let client = place.client
+        let wantsJSON = json
+        try await Failures.reported {
+            let models = try await client.models()
+            if wantsJSON {
+                Surroundings.say(Listing.json(models))
+            } else if models.isEmpty {
+                Surroundings.complain("the server at \(client.base) offers no model; see: martlet doctor")
+            } else {
+                for model in models { Surroundings.say(TerminalText.safe(model)) }
+            }
+        }
+    }
+}
+
+/// Which server a command talks to.
+struct Place: ParsableArguments {
+    @Option(help: "The server's URL; MARTLET_HOST, else http://127.0.0.1:3000, when not given.") var host: String?
+
+    var client: MartletClient {
+        MartletClient(
+            base: host ?? Surroundings.variable("MARTLET_HOST") ?? "http://127.0.0.1:3000",
+            key: Surroundings.variable("MARTLET_API_KEY"))
+    }
+}
+
+/// Turns errors into a sentence and an exit code: 69 when the server cannot be reached, else 1.
+enum Failures {
+    static func reported(_ work: () async throws -> Void) async throws {
+        do {
+            try await work()
+        } catch let error as MartletError {
+            Surroundings.complain("martlet: \(error.message)")
+            throw ExitCode(error.kind == .connection ? 69 : 1)
+        }
+    }
+}

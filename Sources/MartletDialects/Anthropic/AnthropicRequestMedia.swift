@@ -1,0 +1,119 @@
+import MartletWire
+import NIOCore
+
+/// Reads sources of images and documents, and what tools of the API's own have found.
+enum AnthropicMedia {
+    private enum Field: String, RequestField {
+        case type, data, url, content
+        case mediaType = "media_type"
+        case fileID = "file_id"
+    }
+
+    private struct Members {
+        var type: String?
+        var data: EscapedText?
+        var url: EscapedText?
+        var fileID: EscapedText?
+        var mediaType: String?
+        var parts: [Part]?
+    }
+
+    /// Nil for a kind of source nobody knows.
+    static func source(_ text: ByteBuffer) throws(DialectError) -> MediaSource? {
+        media(try members(text))
+    }
+
+    static func document(_ text: ByteBuffer) throws(DialectError) -> Document.Body? {
+        let members = try members(text)
+        switch members.type {
+        case "text": return members.data.map { .text($0) }
+        case "content": return members.parts.map { .parts($0) }
+        default: return media(members).map { .media($0) }
+        }
+    }
+
+    private static func media(_ members: Members) -> MediaSource? {
+        switch members.type {
+        case "base64":
+            guard let data = members.data else { return nil }
+            return .base64(mediaType: members.mediaType?.lowercased() ?? "", data)
+        case "url": return members.url.map { .url($0) }
+        case "file": return members.fileID.map { .file($0) }
+        default: return nil
+        }
+    }
+
+    private static func members(_ text: ByteBuffer) throws(DialectError) -> Members {
+        do {
+            return try RequestWalk.over(text) { (walk) throws(DialectError) in
+                var members = Members()
+                try walk.object(Field.self) { (walk, field) throws(DialectError) in
+                    switch field {
+                    case .type: members.type = try walk.stringIfAny()
+                    case .data: members.data = try walk.escapedIfAny()
+                    case .url: members.url = try walk.escapedIfAny()
+                    case .fileID: members.fileID = try walk.escapedIfAny()
+                    case .mediaType: members.mediaType = try walk.stringIfAny()
+                    case .content:
+                        members.parts = try AnthropicBlock.list(&walk).compactMap { block in
+                            if case .part(let part) = block { return part }
+                            return nil
+                        }
+                    }
+                }
+                return members
+            }
+        } catch {
+            throw error.inside("source")
+        }
+    }
+
+    // MARK: - Results of server tools
+
+    private enum FoundField: String, RequestField {
+        case type, text, title, url, stdout, stderr, content
+        case errorCode = "error_code"
+        case toolName = "tool_name"
+        case references = "tool_references"
+    }
+
+    /// What is worth telling another model: titles and addresses, texts, names of tools, error codes.
+    static func serverContent(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
+        switch try walk.kind() {
+        case .string: return [Part(.text(try walk.escaped()))]
+        case .object: return try found(&walk)
+        case .array:
+            var parts: [Part] = []
+            try walk.array { (walk, _) throws(DialectError) in parts += try serverContent(&walk) }
+            return parts
+        case .number, .bool, .null:
+            _ = try walk.skip()
+            return []
+        }
+    }
+
+    private static func found(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
+        var parts: [Part] = []
+        var title: EscapedText?
+        var url: EscapedText?
+        try walk.object(FoundField.self) { (walk, field) throws(DialectError) in
+            switch field {
+            case .type: _ = try walk.skip()
+            case .text, .stdout, .stderr, .errorCode:
+                if let text = try walk.escapedIfAny(), !text.isEmpty { parts.append(Part(.text(text))) }
+            case .title: title = try walk.escapedIfAny()
+            case .url: url = try walk.escapedIfAny()
+            case .toolName:
+                if let name = try walk.stringIfAny() { parts.append(Part(.toolReference(name: name))) }
+            case .content, .references: parts += try serverContent(&walk)
+            }
+        }
+        if title != nil || url != nil {
+            parts.insert(
+                Part(
+                    .searchResult(
+                        SearchResult(title: title ?? EscapedText(), source: url ?? EscapedText(), texts: []))), at: 0)
+        }
+        return parts
+    }
+}

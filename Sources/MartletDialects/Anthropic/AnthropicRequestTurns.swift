@@ -1,0 +1,105 @@
+import MartletWire
+import NIOCore
+
+/// Reads `messages` and `system`.
+enum AnthropicTurns {
+    private enum MessageField: String, RequestField {
+        case role, content
+        case output = "output_config"
+        case clearAt = "clear_at"
+    }
+
+    private struct Message {
+        var role: String?
+        var blocks: [AnthropicBlock] = []
+        var effort: Effort?
+        var clearsAtNextUserTurn = false
+    }
+
+    /// - Returns: the items, and the effort the last system message that has one asks for.
+    static func read(_ walk: inout RequestWalk) throws(DialectError) -> (items: [Item], effort: Effort?) {
+        var items: [Item] = []
+        var effort: Effort?
+        try walk.array { (walk, index) throws(DialectError) in
+            guard index < RequestLimits.messages else {
+                throw DialectError(.unexpected, "more than \(RequestLimits.messages) messages")
+            }
+            let message = try message(&walk)
+            switch message.role {
+            case "user": add(message.blocks, of: .user, to: &items)
+            case "assistant": add(message.blocks, of: .assistant, to: &items)
+            case "system":
+                addInstruction(message, to: &items)
+                effort = message.effort ?? effort
+            case let role?:
+                throw DialectError(.unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use user or assistant")
+            case nil: throw DialectError(.unexpected, at: "role", "a role is required")
+            }
+        }
+        return (items, effort)
+    }
+
+    /// The texts of a string or a list of text blocks; empty ones are left out.
+    static func texts(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
+        try AnthropicBlock.list(&walk).compactMap(\.text).filter { $0.text?.isEmpty == false }
+    }
+
+    private static func message(_ walk: inout RequestWalk) throws(DialectError) -> Message {
+        var message = Message()
+        try walk.object(MessageField.self) { (walk, field) throws(DialectError) in
+            switch field {
+            case .role: message.role = try walk.string()
+            case .content: message.blocks = try walk.takeNull() ? [] : try AnthropicBlock.list(&walk)
+            case .output: message.effort = try effort(&walk)
+            case .clearAt: message.clearsAtNextUserTurn = try walk.stringIfAny() == "next_user_message"
+            }
+        }
+        return message
+    }
+
+    private enum OutputField: String, RequestField { case effort }
+
+    private static func effort(_ walk: inout RequestWalk) throws(DialectError) -> Effort? {
+        var effort: Effort?
+        guard try walk.kind() == .object else {
+            _ = try walk.skip()
+            return nil
+        }
+        try walk.object(OutputField.self) { (walk, _) throws(DialectError) in
+            effort = try walk.stringIfAny().flatMap(Effort.init(rawValue:))
+        }
+        return effort
+    }
+
+    /// Blocks become items where they are more than parts of a message.
+    private static func add(_ blocks: [AnthropicBlock], of role: Role, to items: inout [Item]) {
+        var parts: [Part] = []
+        func flush() {
+            if !parts.isEmpty { items.append(.message(role, parts)) }
+            parts = []
+        }
+        for block in blocks {
+            switch block {
+            case .part(let part): parts.append(part)
+            case .item(let item):
+                flush()
+                items.append(item)
+            }
+        }
+        flush()
+    }
+
+    private static func addInstruction(_ message: Message, to items: inout [Item]) {
+        let parts = message.blocks.compactMap(\.text).filter { $0.text?.isEmpty == false }
+        if !parts.isEmpty {
+            items.append(
+                .instruction(
+                    Instruction(
+                        voice: .system, scope: .positional, parts: parts,
+                        clearsAtNextUserTurn: message.clearsAtNextUserTurn)))
+        }
+        for case .item(let item) in message.blocks {
+            if case .toolChange = item { items.append(item) }
+        }
+    }
+}

@@ -1,0 +1,81 @@
+package import MartletWire
+
+/// What the reply's reader and writer must know of the request it answers.
+package struct ReplyContext: Sendable, Hashable {
+    package var toolNames: ToolNameMap
+    /// Strings at which the gateway itself must end the visible text; empty when the upstream does all of it.
+    package var stops: [String]
+    /// All stop strings the client gave, to tell which one an upstream reports.
+    package var clientStops: [String]
+    /// Text of the assistant's turn which the reply continues, and must not repeat.
+    package var prefill: EscapedText?
+    /// Reasoning is read and counted, and not shown.
+    package var hidesReasoning: Bool
+    /// Calls after the first are dropped.
+    package var keepsFirstCallOnly: Bool
+    /// How reasoning comes; `thinkTags` needs the splitter.
+    package var reasoningOut: Capabilities.ReasoningField
+    /// With `thinkTags`: the answer begins inside thinking, because the prompt ended with the opening tag.
+    package var startsInsideThinking: Bool
+    /// Ids of calls in the conversation so far: an upstream's id is kept only when it is none of them.
+    package var callIDs: Set<String>
+    /// Tokens of the prompt, estimated on the high side.
+    package var inputEstimate: Int
+    /// Tokens, where known.
+    package var contextWindow: Int?
+    /// A Chat client asked for the usage chunk of a stream.
+    package var includesUsage: Bool
+    /// Structured output was asked for: content that is empty while the reasoning is JSON is to be moved.
+    package var wantsJSON: Bool
+
+    package init(
+        toolNames: ToolNameMap = ToolNameMap(), stops: [String] = [], clientStops: [String] = [],
+        prefill: EscapedText? = nil, hidesReasoning: Bool = false, keepsFirstCallOnly: Bool = false,
+        reasoningOut: Capabilities.ReasoningField = .field("reasoning_content"), startsInsideThinking: Bool = false,
+        callIDs: Set<String> = [], inputEstimate: Int = 0, contextWindow: Int? = nil, includesUsage: Bool = false,
+        wantsJSON: Bool = false
+    ) {
+        self.toolNames = toolNames
+        self.stops = stops
+        self.clientStops = clientStops
+        self.prefill = prefill
+        self.hidesReasoning = hidesReasoning
+        self.keepsFirstCallOnly = keepsFirstCallOnly
+        self.reasoningOut = reasoningOut
+        self.startsInsideThinking = startsInsideThinking
+        self.callIDs = callIDs
+        self.inputEstimate = inputEstimate
+        self.contextWindow = contextWindow
+        self.includesUsage = includesUsage
+        self.wantsJSON = wantsJSON
+    }
+}
+
+/// The tool names an upstream is given for those of the client, and back. Rebuilt from each request, never stored.
+package struct ToolNameMap: Sendable, Hashable {
+    private var toUpstream: [String: String] = [:]
+    private var toClient: [String: String] = [:]
+    /// Client's names of tools that take free text, which the upstream sees as functions of one `input` string.
+    package private(set) var wrapped: Set<String> = []
+
+    package init() {}
+
+    /// The name the upstream is told.
+    package func upstream(_ name: String) -> String { toUpstream[name] ?? name }
+
+    /// The client's name. One the model invented is passed as it is.
+    package func client(_ name: String) -> String { toClient.isEmpty ? name : toClient[name] ?? name }
+
+    /// - Parameter name: the upstream's.
+    package func isWrapped(_ name: String) -> Bool { !wrapped.isEmpty && wrapped.contains(client(name)) }
+
+    /// Nothing is renamed or wrapped.
+    package var isEmpty: Bool { toClient.isEmpty && wrapped.isEmpty }
+
+    mutating func map(_ name: String, to upstream: String) {
+        toUpstream[name] = upstream
+        toClient[upstream] = name
+    }
+
+    mutating func wrap(_ name: String) { wrapped.insert(name) }
+}

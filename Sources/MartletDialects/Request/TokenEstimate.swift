@@ -1,0 +1,3 @@
+package enum TokenEstimate {
+    package static func of(_ request: CanonicalRequest) -> Int { 0 }
+}

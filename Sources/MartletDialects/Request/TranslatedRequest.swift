@@ -1,0 +1,70 @@
+package import NIOCore
+
+/// What a request is written for.
+package struct WriteTarget: Sendable, Hashable {
+    /// What the request leaves open and the configuration does not.
+    package struct Defaults: Sendable, Hashable {
+        package var temperature: Double?
+        package var topP: Double?
+        /// Tokens. For dialects that demand a limit it also stands for the model's own maximum.
+        package var maxTokens: Int?
+        package var effort: Effort?
+
+        package init(
+            temperature: Double? = nil, topP: Double? = nil, maxTokens: Int? = nil, effort: Effort? = nil
+        ) {
+            self.temperature = temperature
+            self.topP = topP
+            self.maxTokens = maxTokens
+            self.effort = effort
+        }
+    }
+
+    /// The upstream's name for the model.
+    package var model: String
+    package var capabilities: Capabilities
+    /// The upstream is to stream, whatever the client asked for.
+    package var streams: Bool
+    /// Tokens; nil: unknown.
+    package var contextWindow: Int?
+    package var defaults: Defaults
+    /// What cannot be honoured at best effort is refused and not dropped.
+    package var isStrict: Bool
+
+    package init(
+        model: String, capabilities: Capabilities, streams: Bool, contextWindow: Int? = nil,
+        defaults: Defaults = Defaults(), isStrict: Bool = false
+    ) {
+        self.model = model
+        self.capabilities = capabilities
+        self.streams = streams
+        self.contextWindow = contextWindow
+        self.defaults = defaults
+        self.isStrict = isStrict
+    }
+}
+
+/// A request in an upstream's dialect.
+package struct TranslatedRequest: Sendable, Hashable {
+    package var body: ByteBuffer
+    /// Names of what had no counterpart, each once, in the order of their appearance; fit for a header's value.
+    package var dropped: [String]
+    package var context: ReplyContext
+    /// Set: nothing is sent, the gateway answers this itself.
+    package var answer: LocalAnswer?
+
+    package init(body: ByteBuffer, dropped: [String], context: ReplyContext, answer: LocalAnswer? = nil) {
+        self.body = body
+        self.dropped = dropped
+        self.context = context
+        self.answer = answer
+    }
+}
+
+/// A reply that needs no model.
+package enum LocalAnswer: Sendable, Hashable {
+    /// `max_tokens: 0`: the cache was to be prepared; an empty reply.
+    case nothing
+    /// Only tools were offered, or forced, that the API runs itself and nobody here does.
+    case unavailable(tool: String, type: String)
+}

@@ -1,0 +1,41 @@
+/// What no single value shows: whether the settings make sense together.
+enum ConfigurationChecks {
+    /// - Returns: warnings, a sentence each.
+    /// - Throws: for an address beyond loopback without a token, unless that is said to be meant.
+    static func check(_ effective: EffectiveSettings) throws(ConfigurationError) -> [String] {
+        let configuration = effective.configuration
+        let auth = configuration.auth
+        var warnings: [String] = []
+        let isGuarded = auth.required == .on || auth.required == .auto && !auth.tokens.isEmpty
+        if !isGuarded, !isLoopback(configuration.server.host) {
+            guard auth.allowOpen else {
+                let place = effective.places["server.host"]?.name ?? "default"
+                throw ConfigurationError(
+                    "\(place): server.host \(configuration.server.host) can be reached from other machines and auth.tokens "
+                        + "is empty. Add a token's digest to auth.tokens, or say that it is meant to be open: --allow-open "
+                        + "or auth.required: off (MARTLET_AUTH_REQUIRED=off)")
+            }
+            warnings.append(
+                "anyone who reaches \(configuration.server.host) can use this server: it asks for no token")
+        }
+        if auth.required == .off, !auth.tokens.isEmpty {
+            warnings.append("auth.required is off: the tokens in auth.tokens are not asked for")
+        }
+        if auth.required == .on, auth.tokens.isEmpty {
+            warnings.append("auth.required is on and auth.tokens is empty: every request will be refused")
+        }
+        let models = configuration.models
+        if let preferred = models.preferred, !models.allowed.isEmpty, !models.allowed.contains(preferred) {
+            warnings.append("models.default \(preferred) is not in models.allowed")
+        }
+        return warnings
+    }
+
+    /// Whether only this machine reaches an address.
+    static func isLoopback(_ host: String) -> Bool {
+        let host = host.lowercased()
+        if host == "localhost" || host == "::1" || host.hasSuffix(".localhost") { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
+}

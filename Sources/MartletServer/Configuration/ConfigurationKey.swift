@@ -1,0 +1,139 @@
+/// What may stand as a key's value in a file.
+enum ValueShape: Sendable { case single, list, pairs }
+
+/// One key of the configuration: how it is set and how its effective value is shown.
+struct ConfigurationKey<Target>: Sendable {
+    /// Its path, `server.port`; of an upstream's key the part after the upstream's name.
+    let name: String
+    let shape: ValueShape
+    let set: @Sendable (inout Target, WrittenSetting) throws -> Void
+    let show: @Sendable (Target) -> String
+
+    init(
+        _ name: String, _ shape: ValueShape = .single,
+        set: @escaping @Sendable (inout Target, WrittenSetting) throws -> Void,
+        show: @escaping @Sendable (Target) -> String
+    ) {
+        self.name = name
+        self.shape = shape
+        self.set = set
+        self.show = show
+    }
+
+    /// Its part of a variable's name: `SERVER_PORT`.
+    var variable: String { ConfigurationKeys.variable(name) }
+}
+
+/// Every key, in the order of the documentation.
+enum ConfigurationKeys {
+    /// Keys of the documentation whose feature does not exist yet; they are refused by name. `*` stands for any name.
+    static let notBuilt = [
+        "upstreams.*.capabilities", "models.capabilities", "engine.memory", "engine.ttl", "limits", "store",
+        "model_list",
+        "mcp",
+    ]
+
+    /// The part of a variable's name that stands for a key or for an upstream's name.
+    static func variable(_ name: String) -> String {
+        String(name.uppercased().map { $0.isASCII && ($0.isLetter || $0.isNumber) ? $0 : "_" })
+    }
+
+    static func general(_ name: String) -> ConfigurationKey<Configuration>? { general.first { $0.name == name } }
+
+    static func upstream(_ name: String) -> ConfigurationKey<Configuration.UpstreamSettings>? {
+        upstream.first { $0.name == name }
+    }
+
+    static let general: [ConfigurationKey<Configuration>] = server + auth + models + engine + queue + log
+
+    private static let server: [ConfigurationKey<Configuration>] = [
+        .init("server.host", set: { $0.server.host = try $1.host() }, show: { $0.server.host }),
+        .init("server.port", set: { $0.server.port = try $1.int(0...65535) }, show: { "\($0.server.port)" }),
+        .init(
+            "server.max_body", set: { $0.server.maxBody = try $1.size(1024...(1 << 31)) },
+            show: { SettingText.show(bytes: $0.server.maxBody) }),
+        .init(
+            "server.allowed_hosts", .list, set: { $0.server.allowedHosts = try $1.allowedHosts() },
+            show: { SettingText.show($0.server.allowedHosts) }),
+        .init(
+            "server.allowed_origins", .list, set: { $0.server.allowedOrigins = try $1.allowedOrigins() },
+            show: { SettingText.show($0.server.allowedOrigins) }),
+        .init(
+            "server.loops",
+            set: { $0.server.loops = try $1.optional { try $0.int(1...1024) } },
+            show: { SettingText.show($0.server.loops) }),
+    ]
+
+    private static let auth: [ConfigurationKey<Configuration>] = [
+        .init(
+            "auth.required",
+            set: { $0.auth.required = try $1.word([Configuration.AuthSettings.Required.auto, .on, .off]) },
+            show: { $0.auth.required.rawValue }),
+        .init(
+            "auth.tokens", .list, set: { $0.auth.tokens = try $1.tokenDigests() },
+            show: { SettingText.show($0.auth.tokens.map { _ in "•••" }) }),
+    ]
+
+    private static let models: [ConfigurationKey<Configuration>] = [
+        .init(
+            "models.default", set: { $0.models.preferred = try $1.model() },
+            show: { SettingText.show($0.models.preferred) }),
+        .init(
+            "models.allowed", .list, set: { $0.models.allowed = try $1.modelNames() },
+            show: { SettingText.show($0.models.allowed) }),
+        .init(
+            "models.aliases", .pairs, set: { try $1.joinAliases(&$0.models.aliases) },
+            show: { SettingText.show($0.models.aliases.map { "\($0.pattern): \(SettingText.show($0.targets))" }) }),
+        .init(
+            "models.defaults.temperature",
+            set: { $0.models.temperature = try $1.optional { try $0.number(0...2) } },
+            show: { SettingText.show($0.models.temperature) }),
+        .init(
+            "models.defaults.max_tokens",
+            set: {
+                $0.models.maxTokens = try $1.optional {
+                    try $0.int(1...Int(Int32.max))
+                }
+            },
+            show: { SettingText.show($0.models.maxTokens) }),
+        .init(
+            "models.defaults.stream_usage",
+            set: { $0.models.streamUsage = try $1.word([Configuration.StreamUsage.asked, .finalChunk]) },
+            show: { $0.models.streamUsage.rawValue }),
+    ]
+
+    private static let engine: [ConfigurationKey<Configuration>] = [
+        .init(
+            "engine.models",
+            set: { $0.engine.models = try $1.optional { try $0.path() } },
+            show: { SettingText.show($0.engine.models) }),
+        .init(
+            "engine.binary",
+            set: {
+                $0.engine.binary = try $1.optional {
+                    try $0.path(bareIsName: true)
+                }
+            },
+            show: { SettingText.show($0.engine.binary) }),
+        .init("engine.parallel", set: { $0.engine.parallel = try $1.int(1...1024) }, show: { "\($0.engine.parallel)" }),
+        .init(
+            "engine.context", set: { $0.engine.context = try $1.context() },
+            show: { $0.engine.context.map { "\($0)" } ?? "auto" }),
+        .init(
+            "engine.threads",
+            set: { $0.engine.threads = try $1.optional { try $0.int(1...4096) } },
+            show: { SettingText.show($0.engine.threads) }),
+    ]
+
+    private static let queue: [ConfigurationKey<Configuration>] = [
+        .init("queue.length", set: { $0.queue.length = try $1.int(0...1_000_000) }, show: { "\($0.queue.length)" }),
+        .init("queue.wait", set: { $0.queue.wait = try $1.duration() }, show: { SettingText.show($0.queue.wait) }),
+    ]
+
+    private static let log: [ConfigurationKey<Configuration>] = [
+        .init("log.level", set: { $0.log.level = try $1.logLevel() }, show: { $0.log.level.rawValue }),
+        .init(
+            "log.format", set: { $0.log.format = try $1.word(Configuration.LogSettings.Format.allCases) },
+            show: { $0.log.format.rawValue }),
+    ]
+}

@@ -1,0 +1,77 @@
+import MartletGateway
+
+/// What the sources say about one upstream, lowest first.
+struct UpstreamStack {
+    var name: String
+    var place: Place
+    var layers: [[String: WrittenSetting]]
+}
+
+/// A configuration while its sources are laid over each other, and where each value came from.
+struct EffectiveSettings {
+    var configuration = Configuration()
+    /// Of each key that some source set, by its full path.
+    private(set) var places: [String: Place] = [:]
+
+    /// Lays a source over what is there. Every value is checked, also one that a later source replaces.
+    mutating func apply(_ settings: [String: WrittenSetting]) throws(ConfigurationError) {
+        for key in ConfigurationKeys.general {
+            guard let written = settings[key.name] else { continue }
+            try written.reading { try key.set(&configuration, $0) }
+            places[key.name] = written.place
+        }
+    }
+
+    mutating func add(_ stack: UpstreamStack) throws(ConfigurationError) {
+        var upstream = Configuration.UpstreamSettings(name: stack.name, url: "")
+        for layer in stack.layers {
+            for key in ConfigurationKeys.upstream {
+                guard let written = layer[key.name] else { continue }
+                try written.reading { try key.set(&upstream, $0) }
+                places["upstreams.\(stack.name).\(key.name)"] = written.place
+            }
+        }
+        guard !upstream.url.isEmpty || upstream.kind == "mock" else {
+            throw stack.place.error("upstreams.\(stack.name).url is missing")
+        }
+        configuration.upstreams.append(upstream)
+        configuration.discovers = false
+    }
+
+    /// `--mode` counts for every upstream, also for those found later.
+    mutating func applyMode(_ mode: RelayMode?) {
+        guard let mode else { return }
+        configuration.mode = mode
+        for index in configuration.upstreams.indices {
+            configuration.upstreams[index].mode = mode
+            places["upstreams.\(configuration.upstreams[index].name).mode"] = Place("--mode")
+        }
+    }
+
+    /// Replaces `~/` in paths by the user's home.
+    mutating func expandHome(_ home: String?) {
+        guard let home, !home.isEmpty else { return }
+        func expanded(_ path: String?) -> String? {
+            guard let path, path == "~" || path.hasPrefix("~/") else { return path }
+            return home + path.dropFirst()
+        }
+        configuration.engine.models = expanded(configuration.engine.models)
+        configuration.engine.binary = expanded(configuration.engine.binary)
+    }
+
+    /// Every key with its effective value and the place it comes from.
+    var origins: [LoadedConfiguration.Setting] {
+        var result: [LoadedConfiguration.Setting] = []
+        func add(_ key: String, _ value: String) {
+            result.append(.init(key: key, value: value, origin: places[key]?.origin ?? "default"))
+        }
+        let general = ConfigurationKeys.general.map { ($0.name, $0.show(configuration)) }
+        let head = general.prefix { !$0.0.hasPrefix("models.") }
+        for (key, value) in head { add(key, value) }
+        for upstream in configuration.upstreams {
+            for key in ConfigurationKeys.upstream { add("upstreams.\(upstream.name).\(key.name)", key.show(upstream)) }
+        }
+        for (key, value) in general.dropFirst(head.count) { add(key, value) }
+        return result
+    }
+}

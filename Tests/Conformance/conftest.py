@@ -1,0 +1,90 @@
+"""Fixtures: `upstream(script)` makes a scripted upstream, `martlet(...)` starts a server in front of it.
+
+After each test every server is stopped, and the test fails when a process, a socket or a port is left or a secret is in the log.
+"""
+
+import openai
+import pytest
+
+from support import chat
+from support.server import Martlet
+from support.upstream import Upstream
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Lets fixtures know whether the test itself failed."""
+    report = yield
+    setattr(item, f"report_{report.when}", report)
+    return report
+
+
+@pytest.fixture
+def upstream():
+    """`upstream(script, models=…)`: a scripted upstream; a mistake in the script fails the test."""
+    made = []
+
+    def make(script=None, **options):
+        made.append(Upstream(script or (lambda exchange: exchange.json(chat.completion())), **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.fixture
+def martlet(request):
+    """`martlet(upstream, kind=…, mode=…)` or `martlet(config={…})`: a running server that lists the upstream's models.
+
+    `before` is called with the server before it starts, to put things into its home.
+    """
+    made = []
+
+    def make(upstream=None, *arguments, kind="openai-compatible", mode=None, wait=True, before=None, **options):
+        if upstream is not None and "config" not in options:
+            arguments += ("--upstream", upstream.url, "--kind", kind)
+            if mode:
+                arguments += ("--mode", mode)
+        made.append(Martlet(*arguments, **options))
+        if before:
+            before(made[-1])
+        made[-1].start()
+        if upstream is not None and wait:
+            for model in upstream.models:
+                made[-1].wait_for_model(model)
+        return made[-1]
+
+    yield make
+    wrong = []
+    for server in made:
+        if hasattr(server, "process"):
+            wrong += server.stop()
+    failed = getattr(request.node, "report_call", None)
+    if wrong or (failed and failed.failed):
+        for server in made:
+            print(f"---- log of martlet {' '.join(server.arguments)}\n{server.log()[-6000:]}")
+    for server in made:
+        server.remove()
+    assert not wrong, "; ".join(wrong)
+
+
+@pytest.fixture
+def sdk():
+    """`sdk(server)`: the official OpenAI client for a server. It does not retry, so that a test sees every failure."""
+    made = []
+
+    def make(server, **options):
+        made.append(openai.OpenAI(
+            base_url=f"{server.url}/v1", api_key=chat.CLIENT_KEY, **({"max_retries": 0, "timeout": 30} | options)))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture(params=["exact", "repair"])
+def mode(request):
+    """Both ways of relaying a reply in its own dialect."""
+    return request.param

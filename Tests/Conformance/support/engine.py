@@ -1,0 +1,95 @@
+"""The real engine under test: the tiny model, a `llama-server` of our own making on PATH, and what the engine itself says."""
+
+import http.client
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import socket
+import time
+
+from .server import REPOSITORY
+
+MODEL = "tiny-chat"
+WEIGHTS = REPOSITORY / "Tests/Fixtures/tiny-chat.gguf"
+
+
+def engines():
+    """The folder of engines that Scripts/check has installed."""
+    home = os.environ.get("MARTLET_TEST_HOME")
+    assert home, "MARTLET_TEST_HOME is not set: run these by Scripts/check --only conformance"
+    return pathlib.Path(home) / "engines"
+
+
+def give_model(server, weights=WEIGHTS, name=MODEL):
+    """Puts a model into a server's home, before it starts."""
+    folder = server.home / "models/martlet" / name
+    folder.mkdir(parents=True)
+    shutil.copy(weights, folder / f"{name}.gguf")
+
+
+def command(server):
+    """The command line of the engine process that a server runs."""
+    for pid in server.processes():
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        if "--model" in words and not words[0].endswith("sh"):
+            return pid, words
+    return None
+
+
+def write_wrapper(folder, launcher, load_seconds=0):
+    """A `llama-server` that starts the real one modestly: one thread, no busy waiting, small batches, so that tests run beside
+    other work and a cancelled prompt is noticed soon. Loading may take its time.
+    """
+    program = folder / "llama-server"
+    program.write_text(
+        "#!/bin/sh\n"
+        f'case " $* " in *" --model "*) sleep {load_seconds};; *) exec {shlex.join(launcher)} "$@";; esac\n'
+        f'exec {shlex.join(launcher)} "$@" --threads 1 --poll 0 --batch-size 256 --ubatch-size 256\n')
+    program.chmod(0o755)
+
+
+def get(path, target):
+    """What the engine itself answers on its private socket."""
+    connection = http.client.HTTPConnection("localhost")
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.settimeout(10)
+    connection.sock.connect(str(path))
+    try:
+        connection.request("GET", target)
+        return json.loads(connection.getresponse().read())
+    finally:
+        connection.close()
+
+
+def busy_slots(server):
+    """How many of the engine's slots are at work; None while the engine does not answer."""
+    sockets = server.sockets()
+    if not sockets:
+        return None
+    try:
+        return sum(slot["is_processing"] for slot in get(sockets[0], "/slots"))
+    except (OSError, ValueError):
+        return None
+
+
+def until_at_rest(server, within):
+    """Waits until the engine computes nothing and all its slots are free; when it came to rest, on the monotonic clock.
+
+    The processor time is watched and not the slots: each look at these wakes whoever waits for the engine's next result, and a
+    request in prefill then does not get to look whether its client is still there.
+    """
+    pid, _ = command(server)
+
+    def used():
+        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        began, before = time.monotonic(), used()
+        time.sleep(0.15)
+        if used() == before and busy_slots(server) == 0:
+            return began
+    raise AssertionError(f"the engine was still at work after {within} s")

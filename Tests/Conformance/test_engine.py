@@ -1,0 +1,243 @@
+"""The managed engine, for real: llama.cpp with the tiny model, from the first request to the last process."""
+
+import json
+import os
+import pathlib
+import signal
+import stat
+import subprocess
+import threading
+import time
+
+import openai
+import pytest
+
+from support import chat, engine
+from support.server import Martlet, binary
+from support.waiting import until
+from support.wire import request
+
+# A client that is gone frees its slot within this. Seconds.
+FREE_WITHIN = 1.0
+# In prefill the engine itself looks for its client once a second, and stops after the batch it is at. Seconds.
+FREE_IN_PREFILL_WITHIN = 2.0
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """The command that starts the installed engine, as Martlet itself runs it."""
+    server = Martlet(engines=engine.engines())
+    engine.give_model(server)
+    try:
+        assert server.start().chat(chat.body(model=engine.MODEL, max_tokens=1), timeout=120).status == 200, server.log()
+        _, words = engine.command(server)
+        home = str(server.home / "engines")  # a link into the folder of engines, which stays
+        return [word.replace(home, str(engine.engines())) for word in words[:words.index("--model")]]
+    finally:
+        wrong = server.stop()
+        server.remove()
+        assert not wrong, wrong
+
+
+@pytest.fixture
+def local(martlet, launcher, tmp_path):
+    """`local(load_seconds=…)`: a running server with the tiny model and a modest engine on PATH."""
+
+    def make(load_seconds=0, weights=engine.WEIGHTS, **options):
+        engine.write_wrapper(tmp_path, launcher, load_seconds)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        return martlet(before=lambda server: engine.give_model(server, weights), environment={"PATH": path}, **options)
+
+    return make
+
+
+def ask(server, **more):
+    """A request for the tiny model, as bytes."""
+    return request("POST", "/v1/chat/completions", chat.body(model=engine.MODEL, **more), port=server.port)
+
+
+def prompt(tokens):
+    return [{"role": "user", "content": "the blue cat talked with the fox. " * (tokens // 8)}]
+
+
+def test_tokens_stream_from_the_installed_engine(martlet, sdk):
+    server = martlet(before=engine.give_model, engines=engine.engines())
+    assert server.models() == [engine.MODEL]
+    assert server.processes() == [], "nothing is started before it is asked for"
+    stream = sdk(server, timeout=180).chat.completions.create(
+        model=engine.MODEL, messages=chat.MESSAGES, stream=True, max_tokens=40, stream_options={"include_usage": True})
+    chunks = list(stream)
+    deltas = [one.choices[0].delta.content for one in chunks if one.choices and one.choices[0].delta.content]
+    assert len(deltas) > 3, "tokens come one by one"
+    assert chunks[-2].choices[0].finish_reason in ("stop", "length")
+    assert chunks[-1].usage.completion_tokens >= len(deltas)
+    assert chunks[-1].usage.prompt_tokens > 5
+    [path] = server.sockets()
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700, "the engine's socket is private"
+
+
+def test_the_engine_says_what_it_computes_on(local):
+    server = local()
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=1)).status == 200
+    assert "cpu" in (server.log() + "".join(server.output)).lower()
+
+
+def test_whole_replies_and_tool_calls(local, sdk):
+    client = sdk(local(), timeout=120)
+    reply = client.chat.completions.create(model=engine.MODEL, messages=chat.MESSAGES, max_tokens=40)
+    assert reply.choices[0].message.content
+    assert reply.usage.completion_tokens > 0
+    asked = [{"role": "user", "content": "What is the weather in Paris?"}]
+    for stream in (False, True):
+        got = client.chat.completions.create(
+            model=engine.MODEL, messages=asked, tools=[chat.WEATHER], tool_choice="required", max_tokens=300, stream=stream)
+        if stream:
+            parts = [part for one in got if one.choices for part in one.choices[0].delta.tool_calls or []]
+            name, arguments = parts[0].function.name, "".join(part.function.arguments or "" for part in parts)
+        else:
+            name, arguments = got.choices[0].message.tool_calls[0].function.name, got.choices[0].message.tool_calls[0].function.arguments
+        assert name == "weather"
+        assert isinstance(json.loads(arguments)["place"], str)
+
+
+def test_requests_that_come_together_share_one_engine(local):
+    server = local(load_seconds=1)
+    replies = []
+    threads = [threading.Thread(target=lambda: replies.append(server.chat(chat.body(model=engine.MODEL, max_tokens=3))))
+               for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert [reply.status for reply in replies] == [200] * 6
+    assert len(server.sockets()) == 1
+    pid, _ = engine.command(server)
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
+    assert engine.command(server)[0] == pid
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_killed_in_prefill_frees_its_slot(local, stream):
+    server = local()
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=1)).status == 200
+    client = server.connect()
+    client.send(ask(server, messages=prompt(60_000), max_tokens=5, stream=stream))
+    until(lambda: engine.busy_slots(server) == 1, "the engine works on the prompt")
+    left = time.monotonic()
+    client.reset()
+    assert engine.until_at_rest(server, within=10) - left < FREE_IN_PREFILL_WITHIN
+
+
+def test_a_client_killed_in_mid_stream_frees_its_slot(local):
+    server = local()
+    client = server.connect()
+    client.send(ask(server, stream=True, max_tokens=100_000, ignore_eos=True))
+    response = client.open_reply()
+    assert b"data:" in response.read1(65536)
+    assert engine.busy_slots(server) == 1
+    left = time.monotonic()
+    client.reset()
+    until(lambda: engine.busy_slots(server) == 0, "the slot was free")
+    assert time.monotonic() - left < FREE_WITHIN
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=1)).status == 200, "the engine itself lives on"
+
+
+def test_a_client_killed_while_the_model_loads_stops_the_load(local):
+    server = local(load_seconds=60)
+    client = server.connect()
+    client.send(ask(server))
+    until(server.processes, "the engine was started")
+    client.reset()
+    until(lambda: not server.processes(), "the load was stopped", within=5)
+
+
+def test_a_second_client_keeps_the_load_going(local):
+    server = local(load_seconds=2)
+    leaving, staying = server.connect(), server.connect(timeout=60)
+    leaving.send(ask(server, max_tokens=3))
+    until(server.processes, "the engine was started")
+    staying.send(ask(server, max_tokens=3))
+    leaving.reset()
+    assert staying.reply().status == 200
+    staying.close()
+
+
+def test_an_engine_that_dies_is_told_and_started_again(local, sdk):
+    server = local()
+    stream = sdk(server, timeout=60).chat.completions.create(
+        model=engine.MODEL, messages=chat.MESSAGES, stream=True, max_tokens=100_000, extra_body={"ignore_eos": True})
+    next(iter(stream))
+    pid, _ = engine.command(server)
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(openai.APIError):
+        list(stream)
+    until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), "the dead engine was collected")
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
+    assert engine.command(server)[0] != pid
+
+
+def test_a_model_that_cannot_be_loaded_is_told(local, tmp_path):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(engine.WEIGHTS.read_bytes()[:5000])
+    server = local(weights=broken)
+    began = time.monotonic()
+    reply = server.chat(chat.body(model=engine.MODEL))
+    assert reply.status >= 500
+    assert engine.MODEL in reply.json["error"]["message"]
+    assert str(server.home) not in reply.json["error"]["message"], "no path of this machine"
+    assert time.monotonic() - began < 20
+    assert server.ask("GET", "/health").status == 200
+
+
+def test_without_an_engine_the_error_says_how_to_get_one(martlet):
+    server = martlet(before=engine.give_model, environment={"PATH": "/nonexistent"})
+    reply = server.chat(chat.body(model=engine.MODEL))
+    assert reply.status >= 400
+    assert "martlet engine install" in reply.json["error"]["message"] + server.log()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_of_the_server_is_the_end_of_everything(local, number):
+    server = local()
+    client = server.connect()
+    client.send(ask(server, stream=True, max_tokens=100_000, ignore_eos=True))
+    assert b"data:" in client.open_reply().read1(65536)
+    assert server.processes() and server.sockets()
+    server.signal(number)
+    assert server.wait() == 0
+    assert server.leftovers() == []
+    client.close()
+
+
+def test_the_end_of_the_server_stops_a_load(local):
+    server = local(load_seconds=60)
+    client = server.connect()
+    client.send(ask(server))
+    until(server.processes, "the engine was started")
+    server.signal(signal.SIGTERM)
+    assert server.wait() == 0
+    assert server.leftovers() == []
+    client.close()
+
+
+def test_a_killed_server_leaves_no_engine(local):
+    server = local()
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
+    assert server.processes()
+    server.signal(signal.SIGKILL)
+    server.wait()
+    until(lambda: not server.processes(), "the engine noticed that its server is gone", within=10)
+    left = server.sockets()
+    server.start()  # the same home and runtime folder
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
+    assert not set(left) & set(server.sockets()), "what the dead one left is removed"
+
+
+def test_engine_ls_names_what_is_installed(tmp_path):
+    home = engine.engines().parent
+    listed = subprocess.run([binary(), "engine", "ls", "--json"], check=True, capture_output=True,
+                            env=os.environ | {"MARTLET_HOME": str(home)}).stdout
+    assert {"version", "backend", "origin", "executable"} <= json.loads(listed)[0].keys()
+    nothing = subprocess.run([binary(), "engine", "ls", "--json"], check=True, capture_output=True,
+                             env={"PATH": "/nonexistent", "MARTLET_HOME": str(tmp_path), "HOME": str(tmp_path)}).stdout
+    assert json.loads(nothing) == []

@@ -1,0 +1,152 @@
+import MartletDialects
+import NIOCore
+import Testing
+
+@Suite("Errors of upstreams, and ours")
+struct ChatErrorsTests {
+    static let shapes: [(Int, String, ErrorCode, String)] = [
+        (400, "{\"error\":\"text\"}", .invalidRequest, "text"),
+        (400, "\"text\"", .invalidRequest, "text"),
+        (400, "text\n", .invalidRequest, "text"),
+        (400, "{\"error\":{\"message\":\"text\",\"type\":\"invalid_request_error\",\"param\":\"p\",\"code\":null}}", .invalidRequest, "text"),
+        (400, "{\"error\":{\"error\":{\"message\":\"text\"},\"message\":\"outer\"}}", .invalidRequest, "text"),
+        (400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"text\"}}", .invalidRequest, "text"),
+        (422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"text\"}]}", .invalidRequest, "text"),
+        (400, "{\"object\":\"error\",\"message\":\"text\",\"code\":400}", .invalidRequest, "text"),
+        (400, "", .invalidRequest, "the upstream refused the request"),
+        (502, "<html><body>Bad gateway</body></html>", .upstreamFailed, "the upstream failed (HTTP 502)"),
+        (500, "{\"error\":{\"message\":\"text\"}}", .upstreamFailed, "text"),
+        (503, "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}", .upstreamOverloaded, "Loading model"),
+        (529, "{\"error\":\"text\"}", .upstreamOverloaded, "text"),
+        (429, "{\"error\":{\"message\":\"text\"}}", .rateLimited, "text"),
+        (404, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":\"model_not_found\"}}", .modelNotFound, "The model `x` does not exist"),
+        (404, "{\"error\":\"nothing here\"}", .notFound, "nothing here"),
+        (200, "{\"error\":\"Unexpected endpoint or method. (POST /v1/x)\"}", .notFound, "Unexpected endpoint or method. (POST /v1/x)"),
+        (200, "{\"error\":{\"message\":\"text\",\"code\":503}}", .upstreamOverloaded, "text"),
+        (200, "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"text\"}}", .rateLimited, "text"),
+        (413, "", .bodyTooLarge, "the upstream finds the request too large"),
+        (408, "", .upstreamTimeout, "the upstream took too long"),
+        (504, "", .upstreamTimeout, "the upstream took too long"),
+        (400, "{\"error\":\"see http://user:secret@host:1/x and https://host/\"}", .invalidRequest, "see http://host:1/x and https://host/"),
+    ]
+
+    @Test("C16: every shape of an error body gives its code and text", arguments: shapes)
+    func shape(status: Int, body: String, code: ErrorCode, message: String) {
+        let error = ChatErrors.read(status: status, body: ByteBuffer(string: body), retryAfter: .seconds(3))
+        #expect(error.code == code)
+        #expect(error.message == message)
+        #expect(error.retryAfter == .seconds(3))
+    }
+
+    @Test("E18: an upstream that refuses our key is a 502 that does not quote it", arguments: [401, 403])
+    func credentials(status: Int) {
+        let error = ChatErrors.read(status: status, body: ByteBuffer(string: "{\"error\":\"bad key sk-1\"}"))
+        #expect(error.code == .upstreamCredentials)
+        #expect(!error.message.contains("sk-1"))
+        #expect(ErrorTable.status(error, for: .chat) == 502)
+        #expect(ErrorTable.status(error, for: .anthropic) == 502)
+    }
+
+    static let overflows: [(Int, String, Int?, Int?)] = [
+        (400, "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":9000,\"n_ctx\":4096}}", 9000, 4096),
+        (500, "{\"error\":\"request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it\"}", 9000, 4096),
+        (400, "\"n_keep: 9000 >= n_ctx: 4096\"", 9000, 4096),
+        (200, "{\"error\":{\"message\":\"Input does not fit in context length 4096\"}}", nil, 4096),
+        (400, "{\"object\":\"error\",\"message\":\"This model's maximum context length is 4,096 tokens. However, you requested 9,000 tokens (8000 in the messages, 1000 in the completion).\"}", 9000, 4096),
+        (400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 9000 tokens > 4096 maximum\"}}", 9000, 4096),
+        (400, "{\"error\":{\"message\":\"model gpt-4-32k: too many tokens\",\"code\":\"context_length_exceeded\"}}", nil, nil),
+        (413, "{\"error\":\"Input is too long.\"}", nil, nil),
+    ]
+
+    @Test("E8: an overflow is recognised in every wording, with its numbers", arguments: overflows)
+    func overflow(status: Int, body: String, prompt: Int?, maximum: Int?) {
+        let error = ChatErrors.read(status: status, body: ByteBuffer(string: body))
+        #expect(error.code == .contextOverflow)
+        #expect(error.overflow == ContextOverflow(prompt: prompt, maximum: maximum))
+        #expect(ErrorTable.status(error, for: .anthropic) == 400)
+        let chat = ErrorTable.body(error, for: .chat, requestID: "").string
+        #expect(chat.contains("\"code\":\"context_length_exceeded\""))
+        let anthropic = ErrorTable.body(error, for: .anthropic, requestID: "").string
+        #expect(anthropic.contains("prompt is too long"))
+        if let prompt, let maximum {
+            #expect(anthropic.contains("prompt is too long: \(prompt) tokens > \(maximum) maximum"))
+            #expect(chat.contains("\(prompt)") && chat.contains("\(maximum)"))
+        }
+    }
+
+    @Test(
+        "what only looks like an overflow is none",
+        arguments: [
+            (500, "{\"error\":\"failed to load model: context size too large\"}"), (504, "{\"error\":\"context length\"}"),
+            (400, "{\"error\":\"name is too long\"}"),
+        ])
+    func noOverflow(status: Int, body: String) {
+        #expect(ChatErrors.read(status: status, body: ByteBuffer(string: body)).code != .contextOverflow)
+    }
+
+    @Test("an upstream's other 4xx keeps its status")
+    func status() {
+        let error = ChatErrors.read(status: 422, body: ByteBuffer(string: "{\"error\":\"x\"}"))
+        #expect(ErrorTable.status(error, for: .chat) == 422)
+        #expect(ErrorTable.status(error, for: .anthropic) == 422)
+    }
+
+    static let table: [(ErrorCode, Int, Int, String, String?, String)] = [
+        (.invalidRequest, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
+        (.invalidJSON, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
+        (.unsupportedEncoding, 415, 400, "invalid_request_error", "unsupported_encoding", "invalid_request_error"),
+        (.bodyTooLarge, 413, 413, "invalid_request_error", "request_too_large", "request_too_large"),
+        (.headersTooLarge, 431, 431, "invalid_request_error", "request_too_large", "request_too_large"),
+        (.unauthorized, 401, 401, "invalid_request_error", "invalid_api_key", "authentication_error"),
+        (.forbiddenHost, 403, 403, "permission_error", "forbidden_host", "permission_error"),
+        (.forbiddenOrigin, 403, 403, "permission_error", "forbidden_origin", "permission_error"),
+        (.modelNotAllowed, 403, 403, "permission_error", "model_not_allowed", "permission_error"),
+        (.modelNotFound, 404, 404, "invalid_request_error", "model_not_found", "not_found_error"),
+        (.notFound, 404, 404, "invalid_request_error", nil, "not_found_error"),
+        (.methodNotAllowed, 405, 405, "invalid_request_error", "method_not_allowed", "invalid_request_error"),
+        (.modelMismatch, 404, 404, "invalid_request_error", "model_not_found", "not_found_error"),
+        (.contextOverflow, 400, 400, "invalid_request_error", "context_length_exceeded", "invalid_request_error"),
+        (.queueFull, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
+        (.rateLimited, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
+        (.upstreamOverloaded, 503, 529, "server_error", "upstream_unavailable", "overloaded_error"),
+        (.upstreamUnreachable, 502, 502, "server_error", "upstream_unavailable", "api_error"),
+        (.upstreamFailed, 500, 500, "server_error", "upstream_error", "api_error"),
+        (.upstreamBadReply, 502, 502, "server_error", "upstream_bad_reply", "api_error"),
+        (.upstreamClosedEarly, 502, 502, "server_error", "upstream_closed", "api_error"),
+        (.upstreamCredentials, 502, 502, "server_error", "upstream_credentials", "api_error"),
+        (.upstreamTimeout, 504, 504, "server_error", "upstream_timeout", "timeout_error"),
+        (.engineFailed, 502, 502, "server_error", "engine_failed", "api_error"),
+        (.modelLoadFailed, 500, 500, "server_error", "model_load_failed", "api_error"),
+        (.eventTooLong, 502, 502, "server_error", "upstream_bad_reply", "api_error"),
+        (.shuttingDown, 503, 503, "server_error", "shutting_down", "overloaded_error"),
+        (.internalError, 500, 500, "server_error", "internal_error", "api_error"),
+    ]
+
+    @Test("each code has its status, type and code in each dialect", arguments: table)
+    func row(code: ErrorCode, chat: Int, anthropic: Int, type: String, wire: String?, anthropicType: String) {
+        let error = GatewayError(code: code, message: "say \"why\"", param: "p")
+        #expect(ErrorTable.status(error, for: .chat) == chat)
+        #expect(ErrorTable.status(error, for: .anthropic) == anthropic)
+        #expect(
+            ErrorTable.body(error, for: .chat, requestID: "r").string
+                == "{\"error\":{\"message\":\"say \\\"why\\\"\",\"type\":\"\(type)\",\"param\":\"p\",\"code\":\(wire.map { "\"\($0)\"" } ?? "null")}}")
+        let body = ErrorTable.body(error, for: .anthropic, requestID: "req_1").string
+        #expect(body.contains("\"type\":\"\(anthropicType)\"") && body.hasSuffix(",\"request_id\":\"req_1\"}"))
+        #expect(ErrorTable.shortName(error) == code.rawValue)
+    }
+
+    @Test("the table has a row for each code, and the test one for each row")
+    func complete() {
+        #expect(Set(ErrorTable.codes) == Set(Self.table.map(\.0)))
+        #expect(ErrorTable.shortName(GatewayError(code: ErrorCode(rawValue: "x"), message: "")) == "other")
+    }
+
+    @Test("an unknown model is named in Anthropic's words")
+    func unknownModel() {
+        let error = GatewayError.modelNotFound("qwen3")
+        #expect(
+            ErrorTable.body(error, for: .anthropic, requestID: "").string
+                == "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",\"message\":\"model: qwen3\"}}")
+        #expect(ErrorTable.body(error, for: .chat, requestID: "").string.contains("model \\\"qwen3\\\" is not installed"))
+    }
+}

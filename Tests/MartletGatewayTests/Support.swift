@@ -1,0 +1,78 @@
+import MartletDialects
+import MartletGateway
+import NIOCore
+
+/// A generator that can be started again from the seed a failed test has printed (SplitMix64).
+struct Seeded: RandomNumberGenerator {
+    private var state: UInt64
+
+    init(_ seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+
+    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
+
+    mutating func pick<T>(_ list: [T]) -> T { list[below(list.count)] }
+}
+
+enum Make {
+    static let place = BaseURL(origin: Origin(address: .tcp(host: "127.0.0.1", port: 9)))
+
+    static func upstream(
+        _ name: String, _ profile: UpstreamProfile = .vllm, mode: RelayMode = .repair,
+        deadlines: Deadlines = Deadlines(), retries: Int = 2, location: Upstream.Location? = nil
+    ) -> Upstream {
+        Upstream(
+            name: name, profile: profile, location: location ?? .url(place), mode: mode, deadlines: deadlines,
+            retries: retries)
+    }
+
+    static func request(_ body: String, endpoint: Endpoint = .completion(.chat)) -> InboundRequest {
+        InboundRequest(
+            id: "r1", method: "POST", path: "/v1/chat/completions", endpoint: endpoint, dialect: .chat,
+            body: ByteBuffer(string: body))
+    }
+
+    static func snapshot(_ routes: RouteTable) -> Snapshot {
+        Snapshot(routes: routes, hosts: HostGuard(bound: "127.0.0.1", machine: nil), instance: "i")
+    }
+
+    static let messages = "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]"
+
+    /// The plan of a request for `m`, tried at each upstream in turn.
+    static func plan(streams: Bool, upstreams: [Upstream]) -> Plan {
+        let routes = RouteTable(
+            upstreams: upstreams, aliases: [(pattern: "m", targets: upstreams.map { "\($0.name)/m" })])
+        let body = "{\"model\":\"m\",\"stream\":\(streams),\(messages)}"
+        guard case .complete(let plan) = Decider.decide(request(body), in: snapshot(routes), mayRefresh: false) else {
+            preconditionFailure("the request of the tests is refused")
+        }
+        return plan
+    }
+}
+
+extension RouteTable {
+    /// What a name resolves to, as `upstream/model` in order; or the error's code.
+    func outcome(_ name: String?) -> [String] {
+        do throws(GatewayError) {
+            return try resolve(name).map(\.shown)
+        } catch {
+            return ["error \(error.code.rawValue)"]
+        }
+    }
+
+    func message(_ name: String?) -> String? {
+        do throws(GatewayError) {
+            _ = try resolve(name)
+            return nil
+        } catch {
+            return error.message
+        }
+    }
+}
