@@ -96,5 +96,21 @@ let package = Package(
             name: "MartletEngineTests",
             dependencies: ["MartletEngine", .product(name: "Logging", package: "swift-log")],
             swiftSettings: rules),
+        .testTarget(
+            name: "MartletGatewayTests",
+            dependencies: ["MartletGateway", "MartletDialects", "MartletWire", nio("NIOCore")], swiftSettings: rules),
+        .testTarget(
+            name: "MartletTransportTests",
+            dependencies: [
+                "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire",
+                nio("NIOCore"), nio("NIOPosix"), nio("NIOEmbedded"), nio("NIOHTTP1"),
+                .product(name: "NIOSSL", package: "swift-nio-ssl"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "MartletServerTests",
+            dependencies: ["MartletServer", "MartletGateway", .product(name: "Yams", package: "Yams")],
+            swiftSettings: rules),
     ]
 )

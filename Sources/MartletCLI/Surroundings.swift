@@ -1,3 +1,5 @@
+import FoundationEssentials
+
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -18,6 +20,9 @@ enum Surroundings {
         if let home = variable("MARTLET_HOME"), !home.isEmpty { return home }
         return (variable("HOME") ?? ".") + "/.martlet"
     }
+
+    /// All variables.
+    static var environment: [String: String] { ProcessInfo.processInfo.environment }
 
     static var path: String { variable("PATH") ?? "/usr/bin:/bin" }
 

@@ -80,14 +80,15 @@ package struct App: Sendable {
 
         let channel = try await bind(listener)
         for line in await summary(catalog) { say(line) }
-        say("martlet ready on http://\(shownAddress(channel))")
+        let ready = "martlet ready on http://\(shownAddress(channel))"
+        let say = self.say
 
-        var services2: [ServiceGroupConfiguration.ServiceConfiguration] = [
-            .init(service: ListenerService(listener: listener, channel: channel))
+        var all: [ServiceGroupConfiguration.ServiceConfiguration] = [
+            .init(service: ListenerService(listener: listener, channel: channel, onStart: { say(ready) }))
         ]
-        if let supervisor { services2.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
+        if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
-            services: services2, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
+            services: all, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
         settings.maximumGracefulShutdownDuration = .seconds(20)
         try await ServiceGroup(configuration: settings).run()
     }
@@ -112,6 +113,8 @@ package struct App: Sendable {
         for settings in configuration.upstreams {
             var kind = settings.kind
             if kind == nil, let calls = listener.calls { kind = await KindProbe.kind(of: settings, over: calls) }
+            var settings = settings
+            settings.mode = configuration.mode ?? settings.mode
             made.append(try UpstreamFactory.make(settings, kind: kind ?? UpstreamProfile.openAICompatible.kind))
         }
         return made
@@ -196,11 +199,16 @@ package struct AppError: Error, CustomStringConvertible {
 private struct ListenerService: Service {
     let listener: Listener
     let channel: any Channel
+    /// Called when signals are heard already.
+    let onStart: @Sendable () -> Void
+    /// How long replies under way may go on after the server is told to end.
+    static let grace = Duration.seconds(2)
 
     func run() async throws {
+        onStart()
         try? await gracefulShutdown()
         try? await channel.close().get()
-        await listener.drain(grace: .seconds(10))
+        await listener.drain(grace: ListenerService.grace)
     }
 }
 

@@ -78,6 +78,7 @@ func events(_ stream: String, fast: Bool = true) -> [String] {
     var events: [ReplyEvent] = []
     _ = framer.take(ByteBuffer(string: stream))
     func read(_ frame: SSEFrame) {
+        if let delta = reader.readKnown(frame) { return lines.append(describe(.delta(delta.block, delta.text(of: frame)))) }
         guard let event = frame.event else { return }
         events = []
         do {

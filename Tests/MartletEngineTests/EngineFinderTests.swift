@@ -24,7 +24,8 @@ struct EngineFinderTests {
     private func find(configured: String? = nil, path: String = "/nowhere") async -> Result<EngineBinary, EngineError> {
         do throws(EngineError) {
             return .success(
-                try await EngineFinder.find(configured: configured, home: home, path: "\(path):/usr/bin:/bin"))
+                try await EngineFinder.find(
+                    configured: configured, home: home, path: "\(path):/usr/bin:/bin", answerLimit: .seconds(120)))
         } catch { return .failure(error) }
     }
 

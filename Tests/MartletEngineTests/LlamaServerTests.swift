@@ -14,7 +14,7 @@ struct LlamaServerTests {
     func lifecycle() async throws {
         let plan = Fixture.plan(scratch)
         let engine = Watched(plan)
-        await eventually("ready") { engine.isReady }
+        try await eventually("ready") { engine.isReady }
         #expect(SocketClient.request(plan.socketPath, "/anything")?.body == #"{"fake":true}"#)
         let process = try #require(engine.process)
         engine.cancel()
@@ -31,10 +31,10 @@ struct LlamaServerTests {
             probes.change { $0 += 1 }
             return await SocketClient.probe(path)
         }
-        await eventually("probed while loading") { probes.value >= 3 }
+        try await eventually("probed while loading") { probes.value >= 3 }
         #expect(!engine.isReady)
         try scratch.file("1.sock.go")
-        await eventually("ready") { engine.isReady }
+        try await eventually("ready") { engine.isReady }
         engine.cancel()
         #expect(await engine.error() == nil)
     }
@@ -76,7 +76,7 @@ struct LlamaServerTests {
     func crashes() async throws {
         let plan = Fixture.plan(scratch, fake: "exit-on-request")
         let engine = Watched(plan)
-        await eventually("ready") { engine.isReady }
+        try await eventually("ready") { engine.isReady }
         #expect(SocketClient.request(plan.socketPath, "/boom") == nil)
         let error = try #require(await engine.error())
         #expect(error.code == .exited)
@@ -88,7 +88,7 @@ struct LlamaServerTests {
     func stubborn() async throws {
         let plan = Fixture.plan(scratch, fake: "ignore-term,grandchild", grace: .milliseconds(300))
         let engine = Watched(plan)
-        await eventually("ready") { engine.isReady }
+        try await eventually("ready") { engine.isReady }
         let process = try #require(engine.process)
         engine.cancel()
         #expect(await engine.error() == nil)
@@ -98,7 +98,7 @@ struct LlamaServerTests {
     @Test("Cancelling during the load takes the engine down")
     func cancelledWhileLoading() async throws {
         let engine = Watched(Fixture.plan(scratch, fake: "no-socket"))
-        await eventually("started") { engine.process != nil }
+        try await eventually("started") { engine.process != nil }
         engine.cancel()
         #expect(await engine.error() == nil)
         #expect(!ProcessGroup.isAlive(try #require(engine.process)))
@@ -118,7 +118,7 @@ struct LlamaServerTests {
         let plan = Fixture.plan(scratch)
         try scratch.file("1.sock", "left over")
         let engine = Watched(plan)
-        await eventually("ready") { engine.isReady }
+        try await eventually("ready") { engine.isReady }
         engine.cancel()
         #expect(await engine.error() == nil)
     }

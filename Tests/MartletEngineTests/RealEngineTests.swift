@@ -69,7 +69,7 @@ struct RealEngineTests {
 
         let process = try #require(await supervised.process)
         kill(process, SIGKILL)
-        await eventually("the kill is noticed") { await supervised.supervisor.residents().isEmpty }
+        try await eventually("the kill is noticed") { await supervised.supervisor.residents().isEmpty }
         let again = try await supervised.ready("tiny-chat").get()
         #expect(SocketClient.request(again, "/health")?.status == 200)
         let second = try #require(await supervised.process)

@@ -31,7 +31,7 @@ final class Supervised: Sendable {
         var settings = EngineSettings()
         settings.parallel = 2
         settings.grace = .milliseconds(500)
-        settings.loadTimeout = .seconds(30)
+        settings.loadTimeout = .seconds(120)
         settings.extra = behaviour.isEmpty ? [] : ["--fake", behaviour]
         change(&settings)
         let launches = self.launches
@@ -46,6 +46,9 @@ final class Supervised: Sendable {
         self.supervisor = supervisor
         task = Task { await supervisor.run() }
     }
+
+    /// A test that gave up leaves no engine behind.
+    deinit { task.cancel() }
 
     /// Ends the service and waits for it.
     func stop() async {
@@ -125,17 +128,17 @@ struct SupervisorTests {
         let supervised = try Supervised(fake: "slow-load")
         let first = Task { await supervised.ready("alpha") }
         let second = Task { await supervised.ready("alpha") }
-        await eventually("it loads") { await supervised.process != nil }
+        try await eventually("it loads") { await supervised.process != nil }
         let process = try #require(await supervised.process)
         first.cancel()
         #expect(await first.value.error?.code == .cancelled)
         #expect(ProcessGroup.isAlive(process))
         second.cancel()
         #expect(await second.value.error?.code == .cancelled)
-        await eventually("the load is gone") { await supervised.supervisor.residents().isEmpty }
+        try await eventually("the load is gone") { await supervised.supervisor.residents().isEmpty }
         #expect(!ProcessGroup.isAlive(process))
         let third = Task { await supervised.ready("alpha") }
-        await eventually("it loads again") { await supervised.process != nil }
+        try await eventually("it loads again") { await supervised.process != nil }
         let socket = try #require(await supervised.supervisor.residents().first?.socketPath)
         try Data().write(to: URL(filePath: socket + ".go"))
         #expect(try await third.value.get() == socket)
@@ -147,7 +150,7 @@ struct SupervisorTests {
         let supervised = try Supervised(fake: "exit-on-request")
         let path = try await supervised.ready("alpha").get()
         #expect(SocketClient.request(path, "/boom") == nil)
-        await eventually("the crash is noticed") { await supervised.supervisor.residents().isEmpty }
+        try await eventually("the crash is noticed") { await supervised.supervisor.residents().isEmpty }
         let failure = try #require(await supervised.supervisor.lastFailure(of: "alpha"))
         #expect(failure.code == .exited)
         #expect(failure.logTail.last?.contains("gives up") == true)
@@ -163,7 +166,7 @@ struct SupervisorTests {
         _ = try await supervised.ready("alpha").get()
         let process = try #require(await supervised.process)
         kill(process, SIGKILL)
-        await eventually("noticed") { await supervised.supervisor.residents().isEmpty }
+        try await eventually("noticed") { await supervised.supervisor.residents().isEmpty }
         #expect(await supervised.supervisor.lastFailure(of: "alpha")?.message.contains("signal 9") == true)
         _ = try await supervised.ready("alpha").get()
         #expect(try #require(await supervised.process) != process)
@@ -215,7 +218,7 @@ struct SupervisorTests {
     func stopsWhileLoading() async throws {
         let supervised = try Supervised(fake: "slow-load,ignore-term,grandchild")
         let request = Task { await supervised.ready("alpha") }
-        await eventually("it loads") { await supervised.process != nil }
+        try await eventually("it loads") { await supervised.process != nil }
         let process = try #require(await supervised.process)
         await supervised.stop()
         #expect(await request.value.error?.code == .cancelled)

@@ -134,7 +134,7 @@ struct RouteTableTests {
     }
 
     @Test("What is near a name", arguments: [
-        ("qwen", ["qwen3-8b", "zqwen"]), ("QWEN3-8B", ["qwen3-8b"]), ("quen3-8b", ["qwen3-8b"]),
+        ("qwen", ["qwen3-8b", "zqwen"]), ("QWEN3-8B", ["qwen3-8b", "zqwen"]), ("quen3-8b", ["qwen3-8b"]),
         ("something-else-entirely", []),
     ])
     func closest(name: String, expected: [String]) {

@@ -93,7 +93,7 @@ struct ConfigurationFileTests {
     func origins() throws {
         let loaded = try Written.load(Self.full, variables: ["STUDIO_KEY": "s3cret"])
         #expect(loaded.origin("server.port") == "file martlet.yaml:3")
-        #expect(loaded.origin("upstreams.studio.timeouts.idle") == "file martlet.yaml:17")
+        #expect(loaded.origin("upstreams.studio.timeouts.idle") == "file martlet.yaml:18")
         #expect(loaded.origin("upstreams.box.retries") == "default")
         #expect(loaded.shown("upstreams.studio.api_key") == "•••")
         #expect(loaded.shown("auth.tokens") == "[•••]")
@@ -145,7 +145,7 @@ struct ConfigurationFileTests {
         #expect(try engine("engine: { models: gguf }").models == "/etc/martlet/gguf")
         #expect(try engine("engine: { models: ~/.martlet/models }").models == "/home/ada/.martlet/models")
         #expect(try engine("engine: { binary: llama-server }").binary == "llama-server")
-        #expect(try engine("engine: { binary: /opt/llama-server, context: auto }").binary == "/opt/llama-server")
+        #expect(try engine("engine: { binary: /srv/llama-server, context: auto }").binary == "/srv/llama-server")
     }
 
     @Test("variables stand in any value, also inside of text and lists")
@@ -191,5 +191,14 @@ struct ConfigurationFileTests {
     @Test("local-model as default names none")
     func localModel() throws {
         #expect(try Written.load("models: { default: local-model }").configuration.models.preferred == nil)
+    }
+}
+
+@Suite("Reading configuration from the disk")
+struct ConfigurationDiskTests {
+    @Test("a missing file is none, and a folder is no file")
+    func missing() throws {
+        #expect(try ConfigurationLoader.read(path: "/no/such/martlet.yaml") == nil)
+        #expect(throws: (any Error).self) { try ConfigurationLoader.read(path: "/") }
     }
 }

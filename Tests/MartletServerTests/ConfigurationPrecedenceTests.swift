@@ -128,7 +128,7 @@ struct ConfigurationPrecedenceTests {
                 "MARTLET_UPSTREAMS_A_CAPABILITIES",
                 "MARTLET_UPSTREAMS_A_CAPABILITIES: upstreams.*.capabilities is not built yet"
             ),
-            ("MARTLET_UPSTREAMS_B_RETRIES", "MARTLET_UPSTREAMS_B_RETRIES: upstreams.b.url is missing"),
+            ("MARTLET_UPSTREAMS_B_API_KEY", "MARTLET_UPSTREAMS_B_API_KEY: upstreams.b.url is missing"),
             (
                 "MARTLET_UPSTREAMS_A_RETRYS",
                 "MARTLET_UPSTREAMS_A_RETRYS: unknown variable; the nearest known variable is MARTLET_UPSTREAMS_A_RETRIES"

@@ -69,6 +69,7 @@ struct SSEFramerTests {
         ("data: a\r\rdata: b\r\r", [Seen("data: a\r\r", data: "a"), Seen("data: b\r\r", data: "b")]),
         ("data: a\r\r\ndata: b\n\n", [Seen("data: a\r\r", data: "a"), Seen("\n"), Seen("data: b\n\n", data: "b")]),
         ("data: a\n\r\ndata: b\n\n", [Seen("data: a\n\r", data: "a"), Seen("\n"), Seen("data: b\n\n", data: "b")]),
+        ("data: a\r\ndata: b\n\r\n", [Seen("data: a\r\ndata: b\n\r", data: "a\nb"), Seen("\n")]),
         ("data: a\r\ndata: b\n\n", [Seen("data: a\r\ndata: b\n\n", data: "a\nb")]),
         (
             "\u{FEFF}data: a\n\n\u{FEFF}data: b\n\n",

@@ -23,4 +23,14 @@ package enum AnthropicRequest {
             throw GatewayError(refusing: error)
         }
     }
+
+    /// Writes a request of another dialect. Deterministic: the same conversation gives the same bytes, and a longer one
+    /// begins with those of the shorter.
+    ///
+    /// - Throws: `invalidRequest` for what must be honoured and cannot be; in strict mode for what else is lost, too.
+    package static func write(
+        _ request: CanonicalRequest, for target: WriteTarget
+    ) throws(GatewayError) -> TranslatedRequest {
+        TranslatedRequest(body: ByteBuffer(), dropped: [], context: ReplyContext())
+    }
 }

@@ -56,13 +56,13 @@ struct AnthropicRequestReader {
                 var stops: [String] = []
                 try walk.array { (walk, _) throws(DialectError) in
                     let stop = try walk.string()
+                    guard stops.count < RequestLimits.stops else {
+                        throw DialectError(.unexpected, "more than \(RequestLimits.stops) stop strings")
+                    }
                     if !stop.isEmpty, !stops.contains(stop) { stops.append(stop) }
                 }
                 return stops
             } ?? []
-        guard settings.stops.count <= RequestLimits.stops else {
-            throw DialectError(.unexpected, at: "stop_sequences", "more than \(RequestLimits.stops) strings")
-        }
     }
 
     private mutating func readSampling() throws(DialectError) {
@@ -91,7 +91,7 @@ struct AnthropicRequestReader {
             switch type {
             case "auto": return .auto
             case "any": return .required
-            case "none": return ToolChoice.none
+            case "none": return .never
             case "tool":
                 guard let name else { throw DialectError(.unexpected, at: "name", "a string was expected") }
                 return .tool(name: name)

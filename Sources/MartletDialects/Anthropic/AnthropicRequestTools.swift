@@ -12,15 +12,14 @@ enum AnthropicTools {
 
     static func table(_ walk: inout RequestWalk) throws(DialectError) -> ToolTable {
         var tools: [Tool] = []
+        var names: Set<String> = []
         try walk.array { (walk, index) throws(DialectError) in
             guard index < RequestLimits.tools else {
                 throw DialectError(.unexpected, "more than \(RequestLimits.tools) tools")
             }
             let tool = try tool(&walk)
-            if let place = tools.firstIndex(where: { $0.name == tool.name }) {
-                guard tools[place].isServer, tool.isServer else {
-                    throw DialectError(.unexpected, at: "name", "another tool has this name")
-                }
+            guard names.insert(tool.name).inserted || tool.isServer else {
+                throw DialectError(.unexpected, at: "name", "another tool has this name")
             }
             tools.append(tool)
         }

@@ -10,8 +10,6 @@ struct ChatChoiceRepair: Sendable {
 
     let choice: Int
     private(set) var isFinished = false
-    /// Of the call whose arguments came last; nil when the last piece was no call.
-    private(set) var lastSlot: Int?
     private var calls = ChatCalls()
     private var sent: [SentCall] = []
     private var ids: Set<String> = []
@@ -20,11 +18,14 @@ struct ChatChoiceRepair: Sendable {
 
     init(choice: Int) { self.choice = choice }
 
-    mutating func take(_ arguments: EscapedText, slot: Int) { calls.take(arguments, slot: slot) }
+    mutating func take(_ arguments: EscapedText, slot: Int) {
+        guard sent.indices.contains(slot) else { return }
+        sent[slot].hasArguments = true
+        calls.take(arguments, slot: slot)
+    }
 
     /// - Returns: a delta that has to go out first: arguments of calls that ended without any.
     mutating func repair(_ choice: inout RawObject, ids: inout IDSource) throws(JSONError) -> ByteBuffer? {
-        lastSlot = nil
         if choice["delta"]?.rawKind != .object {
             if choice["delta"] == nil, choice["message"]?.rawKind == .object {
                 choice.rename("message", to: "delta")
@@ -171,7 +172,6 @@ struct ChatChoiceRepair: Sendable {
         let arguments = text ?? EscapedText()
         if !arguments.isEmpty { sent[slot].hasArguments = true }
         calls.take(arguments, slot: slot)
-        lastSlot = slot
         if arguments.isEmpty, !inStream, name == "arguments" {
             function.set(name, ByteBuffer(string: "\"{}\""))
         } else if value?.rawKind != .string {

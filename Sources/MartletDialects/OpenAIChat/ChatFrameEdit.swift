@@ -47,19 +47,18 @@ package struct ChatFrameEdit: FrameEdit {
 
     package mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
         if let done = splice?.edit(frame, into: &out) { return done }
-        if events.count == 1, case .delta(_, let text) = events[0] {
-            if let template = templates.match(frame.bytes, text.bytes) {
-                if let call = template.call { repair?.take(text, call) }
-                guard let replacement = template.replacement else { return false }
-                out.writeParts(replacement.head, text.bytes, replacement.tail)
-                return true
-            }
-            let edited = rewrite(frame, events, into: &out)
-            if learns { learn(frame, text.bytes) }
-            return edited
-        }
-        templates.forget()
         return rewrite(frame, events, into: &out)
+    }
+
+    package mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool {
+        if let done = splice?.edit(frame, into: &out) { return done }
+        guard let position = templates.position(of: delta.shape) else {
+            let isEdited = rewrite(frame, [], into: &out)
+            if learns { learn(frame, delta) }
+            return isEdited
+        }
+        if let call = delta.call { repair?.take(delta.text(of: frame), call) }
+        return templates.write(position, frame, delta.range, into: &out)
     }
 
     private mutating func rewrite(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
@@ -90,26 +89,21 @@ package struct ChatFrameEdit: FrameEdit {
     }
 
     /// Edits the frame once more with a marker for its text, to see what the edit does before and behind it.
-    private mutating func learn(_ frame: SSEFrame, _ text: ByteBuffer) {
-        guard templates.wantsMore else { return templates.skipLearning() }
-        guard let repair, frame.isClosed, frame.dataRange != nil, let offset = frame.bytes.offset(of: text) else { return }
-        let end = offset + text.readableBytes
-        let head = frame.bytes.copy(0..<offset)
-        let tail = frame.bytes.copy(end..<frame.bytes.readableBytes)
-        var bytes = head
-        bytes.writeParts(Self.marker, tail, ByteBuffer())
+    private mutating func learn(_ frame: SSEFrame, _ delta: KnownDelta) {
+        var bytes = frame.bytes.copy(0..<delta.range.lowerBound)
+        bytes.writeImmutableBuffer(Self.marker)
+        bytes.writeImmutableBuffer(frame.bytes.part(delta.range.upperBound..<frame.bytes.readableBytes))
         var framer = SSEFramer()
         guard framer.take(bytes), let marked = framer.next() else { return }
         var trial = self
         var out = ByteBuffer()
-        var template = FrameTemplates.Template(head: head, tail: tail, replacement: nil, call: repair.lastCall)
         if trial.rewrite(marked, [], into: &out) {
             guard let place = out.onlyPlace(of: Self.marker) else { return }
-            template.replacement = (
-                out.copy(0..<place.lowerBound), out.copy(place.upperBound..<out.readableBytes)
-            )
+            templates.learn(
+                delta.shape, head: out.part(0..<place.lowerBound), tail: out.part(place.upperBound..<out.readableBytes))
+        } else {
+            templates.learnUnchanged(delta.shape)
         }
-        templates.learn(template)
     }
 
     package mutating func finish(into out: inout ByteBuffer) {

@@ -1,6 +1,5 @@
 package import MartletWire
 import NIOCore
-import NIOCore
 
 /// A request of OpenAI Chat Completions (https://platform.openai.com/docs/api-reference/chat/create).
 package enum ChatRequest {
@@ -9,9 +8,14 @@ package enum ChatRequest {
         CanonicalRequest(model: "", origin: RequestOrigin(dialect: .chat))
     }
 
+    /// Writes a request of another dialect. Deterministic: the same conversation gives the same bytes, and a longer one
+    /// begins with those of the shorter.
+    ///
+    /// - Throws: `invalidRequest` for what must be honoured and cannot be; in strict mode for what else is lost, too.
     package static func write(
         _ request: CanonicalRequest, for target: WriteTarget
     ) throws(GatewayError) -> TranslatedRequest {
-        TranslatedRequest(body: .init(), dropped: [], context: ReplyContext())
+        var writer = ChatRequestWriter(request, target)
+        return try writer.write()
     }
 }

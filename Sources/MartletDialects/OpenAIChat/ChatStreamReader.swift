@@ -23,11 +23,6 @@ package struct ChatStreamReader: StreamReader {
 
     package mutating func read(_ event: SSEEvent, into events: inout [ReplyEvent]) throws(DialectError) {
         guard !isEnded else { return }
-        if let hit = templates.match(event.data), event.name == nil {
-            if let call = hit.call { choices[call.choice].calls.take(hit.text, slot: call.slot) }
-            events.append(.delta(hit.block, hit.text))
-            return
-        }
         guard event.data.readableBytes > 0 else { return }
         if event.isDone { return try end(into: &events) }
         if event.isNamed("error") {
@@ -42,6 +37,12 @@ package struct ChatStreamReader: StreamReader {
             throw DialectError(error)
         }
         try read(chunk, of: event.data, into: &events)
+    }
+
+    package mutating func readKnown(_ frame: SSEFrame) -> KnownDelta? {
+        guard let delta = templates.match(frame) else { return nil }
+        if let call = delta.call { choices[call.choice].calls.take(delta.text(of: frame), slot: call.slot) }
+        return delta
     }
 
     package mutating func finish(into events: inout [ReplyEvent]) throws(DialectError) {

@@ -15,8 +15,6 @@ struct ChatStreamRepair: Sendable {
     private var usageChunk: RawObject?
     /// Finish chunks that wait for the usage they are to carry.
     private var heldFinishes: [RawObject] = []
-    /// Which call the last chunk's arguments belong to.
-    private(set) var lastCall: ChunkTemplates.CallPlace?
 
     init(model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource) {
         self.model = .rawString(model)
@@ -34,7 +32,8 @@ struct ChatStreamRepair: Sendable {
         }
     }
 
-    mutating func take(_ arguments: EscapedText, _ call: ChunkTemplates.CallPlace) {
+    mutating func take(_ arguments: EscapedText, _ call: KnownDelta.CallPlace) {
+        guard choices.indices.contains(call.choice) else { return }
         choices[call.choice].take(arguments, slot: call.slot)
     }
 
@@ -77,12 +76,14 @@ struct ChatStreamRepair: Sendable {
         var kept: [ByteBuffer] = []
         var held: [ByteBuffer] = []
         var isChanged = false
-        for (position, element) in elements.enumerated() {
+        var position = 0
+        for element in elements {
             guard var choice = try? RawObject(element) else {
                 kept.append(element)
                 continue
             }
             let number = choice["index"]?.rawInt ?? position
+            position += 1
             guard let state = state(of: number), !choices[state].isFinished else {
                 isChanged = true  // a second end, or more text behind the first
                 continue
@@ -90,7 +91,6 @@ struct ChatStreamRepair: Sendable {
             choice.set("index", ByteBuffer(string: "\(number)"))
             let rest = try choices[state].repair(&choice, ids: &ids)
             if let rest { before.append(chunk(choice: number, delta: rest)) }
-            if let slot = choices[state].lastSlot { lastCall = .init(choice: state, slot: slot) } else { lastCall = nil }
             isChanged = isChanged || choice.isChanged
             let text = choice.isChanged ? choice.text : element
             if choices[state].isFinished, usagePlacement == .finalChunk {

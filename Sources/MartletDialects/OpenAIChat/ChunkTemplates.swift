@@ -12,60 +12,59 @@ struct ChunkTemplates: Sendable {
     /// Where the text of a chunk's only delta stands, and which tool call it belongs to.
     struct Place: Sendable {
         var text: Range<Int>
-        var call: CallPlace?
+        var call: KnownDelta.CallPlace?
     }
 
-    struct CallPlace: Sendable {
-        /// Position in the reader's list of choices, not the choice's number.
-        var choice: Int
-        var slot: Int
-    }
-
-    struct Hit {
-        var block: BlockID
-        var text: EscapedText
-        var call: CallPlace?
-    }
-
+    /// Plain numbers only, so that looking at one touches no reference count.
     private struct Template: Sendable {
-        var head: ByteBuffer
-        var tail: ByteBuffer
+        /// In `bytes`: what stands before the text, and behind it.
+        var head: Range<Int>
+        var tail: Range<Int>
         var block: BlockID
-        var call: CallPlace?
+        var call: KnownDelta.CallPlace?
+        var shape: Int
     }
 
     private var templates: [Template] = []
+    private var bytes: [UInt8] = []
+    private var shapes = 0
 
-    mutating func match(_ chunk: ByteBuffer) -> Hit? {
-        for position in templates.indices {
-            guard let range = chunk.between(templates[position].head, templates[position].tail),
-                let text = EscapedText(checking: chunk.part(range))
-            else { continue }
-            return Hit(block: templates[position].block, text: text, call: templates[position].call)
+    mutating func match(_ frame: SSEFrame) -> KnownDelta? {
+        // Nothing but a data line: no name that would change its meaning.
+        guard !templates.isEmpty, let data = frame.dataRange, data.lowerBound <= 6,
+            frame.bytes.readableBytes - data.upperBound == 2
+        else { return nil }
+        return frame.bytes.withUnsafeReadableBytes { text in
+            bytes.withUnsafeBytes { known in
+                for template in templates {
+                    let start = data.lowerBound + template.head.count
+                    let end = data.upperBound - template.tail.count
+                    guard start < end, UnsafeRawBufferPointer(rebasing: known[template.head]).begins(text, at: data.lowerBound),
+                        UnsafeRawBufferPointer(rebasing: known[template.tail]).begins(text, at: end),
+                        JSONScan.closingQuote(in: text, from: start) == end
+                    else { continue }
+                    return KnownDelta(block: template.block, range: start..<end, shape: template.shape, call: template.call)
+                }
+                return nil
+            }
         }
-        return nil
     }
 
     mutating func learn(_ chunk: ByteBuffer, _ place: Place, _ block: BlockID) {
-        if templates.count == Self.limit { templates.removeLast() }
-        let head = chunk.copy(0..<place.text.lowerBound)
-        let tail = chunk.copy(place.text.upperBound..<chunk.readableBytes)
-        templates.insert(Template(head: head, tail: tail, block: block, call: place.call), at: 0)
+        if templates.count == Self.limit { forget() }
+        shapes += 1
+        let start = bytes.count
+        let middle = start + place.text.lowerBound
+        bytes += chunk.part(0..<place.text.lowerBound).readableBytesView
+        bytes += chunk.part(place.text.upperBound..<chunk.readableBytes).readableBytesView
+        templates.append(
+            Template(
+                head: start..<middle, tail: middle..<bytes.count, block: block, call: place.call, shape: shapes))
     }
 
-    mutating func forget() { templates.removeAll(keepingCapacity: true) }
-}
-
-extension ByteBuffer {
-    /// The range between the two, when the buffer begins with one, ends with the other, and has something between them.
-    func between(_ head: ByteBuffer, _ tail: ByteBuffer) -> Range<Int>? {
-        let length = readableBytes - head.readableBytes - tail.readableBytes
-        guard length > 0 else { return nil }
-        let isSame = withUnsafeReadableBytes { bytes in
-            head.withUnsafeReadableBytes { $0.begins(bytes, at: 0) }
-                && tail.withUnsafeReadableBytes { $0.begins(bytes, at: bytes.count - $0.count) }
-        }
-        return isSame ? head.readableBytes..<head.readableBytes + length : nil
+    mutating func forget() {
+        templates.removeAll(keepingCapacity: true)
+        bytes.removeAll(keepingCapacity: true)
     }
 }
 

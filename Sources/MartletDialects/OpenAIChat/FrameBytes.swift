@@ -2,17 +2,6 @@ import MartletWire
 import NIOCore
 
 extension ByteBuffer {
-    /// Where a slice of this buffer stands in it; nil when the other is no such slice.
-    func offset(of part: ByteBuffer) -> Int? {
-        withUnsafeReadableBytes { whole in
-            part.withUnsafeReadableBytes { part in
-                guard let start = whole.baseAddress, let other = part.baseAddress else { return nil }
-                let offset = other - start
-                return offset >= 0 && offset + part.count <= whole.count ? offset : nil
-            }
-        }
-    }
-
     /// The bytes of a range in storage of their own: a slice would keep the whole read alive.
     func copy(_ range: Range<Int>) -> ByteBuffer { ByteBuffer(bytes: part(range).readableBytesView) }
 
@@ -25,14 +14,6 @@ extension ByteBuffer {
         }
         guard ranges.count == 1 else { return nil }
         return ranges[0]..<ranges[0] + other.readableBytes
-    }
-
-    /// Writes three pieces, with room made once.
-    mutating func writeParts(_ first: ByteBuffer, _ second: ByteBuffer, _ third: ByteBuffer) {
-        reserveCapacity(minimumWritableBytes: first.readableBytes + second.readableBytes + third.readableBytes)
-        writeImmutableBuffer(first)
-        writeImmutableBuffer(second)
-        writeImmutableBuffer(third)
     }
 
     /// Writes a chunk as an event of its own.

@@ -1,49 +1,67 @@
 import MartletWire
 import NIOCore
 
-/// Frames whose only event was a delta, and what the edit made of what stood before and behind its text.
+/// What an edit made of frames of one shape, before and behind the text of their delta.
 ///
-/// The reader has found a delta at that very place, so the text between is a string's content, and the edit, which
-/// never looks at it, would do the same again. As with the reader's templates, any other frame makes all forgotten.
+/// The reader has found them equal but for the text, which the edit never looks at, so it would do the same again.
 struct FrameTemplates: Sendable {
     private static let limit = 4
-    /// So many in vain, and learning pauses: this upstream's chunks differ in more than their text.
-    private static let patience = 8
-    private static let pause = 64
 
-    struct Template: Sendable {
-        var head: ByteBuffer
-        var tail: ByteBuffer
-        /// Nil when the frame goes on as it is.
-        var replacement: (head: ByteBuffer, tail: ByteBuffer)?
-        var call: ChunkTemplates.CallPlace?
+    /// Plain numbers only, so that looking at one touches no reference count.
+    private struct Template: Sendable {
+        var shape: Int
+        /// In `bytes`; nil when the frame goes on as it is.
+        var head: Range<Int>?
+        var tail: Range<Int>
     }
 
     private var templates: [Template] = []
-    private var inVain = 0
+    private var bytes: [UInt8] = []
 
-    var wantsMore: Bool { inVain < Self.patience || inVain.isMultiple(of: Self.pause) }
+    func position(of shape: Int) -> Int? { templates.firstIndex { $0.shape == shape } }
 
-    /// - Parameter text: of the only delta of the frame.
-    mutating func match(_ frame: ByteBuffer, _ text: ByteBuffer) -> Template? {
-        guard !templates.isEmpty, let offset = frame.offset(of: text) else { return nil }
-        for template in templates where template.head.readableBytes == offset {
-            guard let range = frame.between(template.head, template.tail), range.count == text.readableBytes else {
-                continue
+    /// Writes the frame with what was learned around its text. False when the frame goes on as it is.
+    func write(_ position: Int, _ frame: SSEFrame, _ text: Range<Int>, into out: inout ByteBuffer) -> Bool {
+        let template = templates[position]
+        guard let head = template.head else { return false }
+        frame.bytes.withUnsafeReadableBytes { frame in
+            bytes.withUnsafeBytes { known in
+                let count = head.count + text.count + template.tail.count
+                out.writeWithUnsafeMutableBytes(minimumWritableBytes: count) { room in
+                    room[..<head.count].copyBytes(from: known[head])
+                    room[head.count..<head.count + text.count].copyBytes(from: frame[text])
+                    room[head.count + text.count..<count].copyBytes(from: known[template.tail])
+                    return count
+                }
             }
-            inVain = 0
-            return template
         }
-        return nil
+        return true
     }
 
-    mutating func learn(_ template: Template) {
-        inVain += 1
-        if templates.count == Self.limit { templates.removeLast() }
-        templates.insert(template, at: 0)
+    mutating func learn(_ shape: Int, head: ByteBuffer, tail: ByteBuffer) {
+        makeRoom()
+        let start = bytes.count
+        bytes += head.readableBytesView
+        let middle = bytes.count
+        bytes += tail.readableBytesView
+        templates.append(Template(shape: shape, head: start..<middle, tail: middle..<bytes.count))
     }
 
-    mutating func skipLearning() { inVain += 1 }
+    mutating func learnUnchanged(_ shape: Int) {
+        makeRoom()
+        templates.append(Template(shape: shape, head: nil, tail: 0..<0))
+    }
 
-    mutating func forget() { templates.removeAll(keepingCapacity: true) }
+    private mutating func makeRoom() {
+        guard templates.count == Self.limit else { return }
+        templates.removeAll(keepingCapacity: true)
+        bytes.removeAll(keepingCapacity: true)
+    }
+}
+
+extension Slice<UnsafeMutableRawBufferPointer> {
+    @inline(__always)
+    fileprivate func copyBytes(from other: Slice<UnsafeRawBufferPointer>) {
+        UnsafeMutableRawBufferPointer(rebasing: self).copyMemory(from: UnsafeRawBufferPointer(rebasing: other))
+    }
 }

@@ -1,26 +1,27 @@
 package import MartletWire
 
 /// One step of a reply, in no dialect's words. Blocks open, grow and close; blocks of text, reasoning and refusal are
-/// never open side by side within a choice, tool calls may be.
+/// never open side by side within a choice, tool calls may be. All but the delta are boxed: there are thousands of
+/// deltas to one of the others, and a small event is cheap to hand on.
 package enum ReplyEvent: Sendable, Hashable {
-    case started(id: String, model: String)
+    indirect case started(id: String, model: String)
     /// A tool call's kind carries its id and name.
-    case opened(BlockID, BlockKind)
+    indirect case opened(BlockID, BlockKind)
     /// Text, reasoning or a fragment of arguments, as the block's kind says. Never empty.
     case delta(BlockID, EscapedText)
     /// Signature, encrypted or redacted reasoning.
-    case blob(BlockID, OpaqueBlob)
+    indirect case blob(BlockID, OpaqueBlob)
     case closed(BlockID)
     /// Tokens so far; a later report updates an earlier one.
-    case usage(Usage)
+    indirect case usage(Usage)
     /// Once per choice. Usage may still follow.
-    case finished(choice: Int, FinishReason, matchedStop: EscapedText?)
+    indirect case finished(choice: Int, FinishReason, matchedStop: EscapedText?)
     /// The upstream said that the reply failed. Nothing follows.
-    case failed(GatewayError)
+    indirect case failed(GatewayError)
     /// Queue, load, prefill; where a dialect has no word for it, a keep-alive.
     case progress(Progress)
     /// Something only this dialect knows.
-    case opaque(DialectID, JSON)
+    indirect case opaque(DialectID, JSON)
     /// The stream's terminal mark has gone by (`[DONE]`, `message_stop`). Nothing follows.
     case ended
 }

@@ -13,6 +13,10 @@ package struct ReplyPipe: Sendable {
     private let requestID: String
     /// Reused: nothing is allocated per event.
     private var events: [ReplyEvent] = []
+    /// Bytes of the frame that has begun and not ended.
+    private var held = 0
+    /// What an edit writes while frames before it wait to go out as they are; else empty.
+    private var aside = ByteBuffer()
     private var whole = WholeReply.undecided(ByteBuffer())
     /// The upstream's own words for its failure, for relays that promise its bytes.
     private var failedFrame: ByteBuffer?
@@ -44,15 +48,21 @@ package struct ReplyPipe: Sendable {
         guard tally.failure == nil, !tally.isEnded else { return tally.finding }
         var read = read
         if collects(&read) { return tally.finding }
-        guard framer.take(read) else {
-            tally.fail(.eventTooLong)
-            return tally.finding
-        }
+        passFrames(of: read, into: &out)
+        return tally.finding
+    }
+
+    private mutating func passFrames(of read: ByteBuffer, into out: inout ByteBuffer) {
+        var run = RelayRun(read, held: held)
+        held += read.readableBytes
+        guard framer.take(read) else { return tally.fail(.eventTooLong) }
         while let frame = framer.next() {
-            pass(frame, into: &out)
+            held -= frame.bytes.readableBytes
+            pass(frame, &run, into: &out)
+            run.step(over: frame)
             if tally.isEnded || tally.failure != nil { break }
         }
-        return tally.finding
+        run.flush(into: &out)
     }
 
     /// The upstream closed its side: writes what is still owed and gives the verdict.
@@ -62,10 +72,10 @@ package struct ReplyPipe: Sendable {
             passWhole(body, into: &out)
             guard tally.failure == nil, !tally.isEnded else { return tally.finding }
         }
-        if case .undecided(let lead) = whole { _ = framer.take(lead) }
-        while let frame = framer.next() { pass(frame, into: &out) }
+        if case .undecided(let lead) = whole { passFrames(of: lead, into: &out) }
         if let frame = framer.finish() {
-            pass(frame, into: &out)
+            var run = RelayRun(ByteBuffer(), held: held)
+            pass(frame, &run, into: &out)
             guard tally.failure == nil, !tally.isEnded else { return tally.finding }
         }
         events.removeAll(keepingCapacity: true)
@@ -112,7 +122,8 @@ package struct ReplyPipe: Sendable {
         }
     }
 
-    private mutating func pass(_ frame: SSEFrame, into out: inout ByteBuffer) {
+    private mutating func pass(_ frame: SSEFrame, _ run: inout RelayRun, into out: inout ByteBuffer) {
+        if let delta = reader.readKnown(frame) { return pass(frame, delta, &run, into: &out) }
         events.removeAll(keepingCapacity: true)
         if let event = frame.event {
             do throws(DialectError) {
@@ -130,10 +141,35 @@ package struct ReplyPipe: Sendable {
         if writer != nil {
             for event in events { writer?.write(event, into: &out) }
             if tally.isEnded { writer?.finish(into: &out) }
-        } else if edit?.edit(frame, events, into: &out) != true {
-            out.writeImmutableBuffer(frame.bytes)
+        } else if run.isEmpty, edit?.edit(frame, events, into: &out) == true {
+            return
+        } else if !run.isEmpty, edit?.edit(frame, events, into: &aside) == true {
+            takeAside(&run, into: &out)
+        } else {
+            run.add(frame, into: &out)
             isUnclosed = !frame.isClosed
         }
+    }
+
+    private mutating func pass(
+        _ frame: SSEFrame, _ delta: KnownDelta, _ run: inout RelayRun, into out: inout ByteBuffer
+    ) {
+        tally.noteDelta(bytes: delta.range.count)
+        if writer != nil {
+            writer?.write(.delta(delta.block, delta.text(of: frame)), into: &out)
+        } else if run.isEmpty, edit?.edit(frame, delta, into: &out) == true {
+            return
+        } else if !run.isEmpty, edit?.edit(frame, delta, into: &aside) == true {
+            takeAside(&run, into: &out)
+        } else {
+            run.add(frame, into: &out)
+        }
+    }
+
+    private mutating func takeAside(_ run: inout RelayRun, into out: inout ByteBuffer) {
+        run.flush(into: &out)
+        out.writeBuffer(&aside)
+        aside.clear()
     }
 
     private mutating func closeFrame(into out: inout ByteBuffer) {
@@ -177,15 +213,12 @@ extension ReplyPipe {
 
     private mutating func passWhole(_ body: ByteBuffer, into out: inout ByteBuffer) {
         whole = .no
-        guard let stream = reader.streamed(body), framer.take(stream) else {
+        guard let stream = reader.streamed(body) else {
             tally.fail(
                 GatewayError(
                     code: .upstreamBadReply, message: "the upstream answered with something that is not a stream"))
             return
         }
-        while let frame = framer.next() {
-            pass(frame, into: &out)
-            if tally.isEnded || tally.failure != nil { return }
-        }
+        passFrames(of: stream, into: &out)
     }
 }

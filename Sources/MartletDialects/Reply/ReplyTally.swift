@@ -33,11 +33,9 @@ package struct ReplyTally: Sendable {
     }
 
     package mutating func note(_ event: ReplyEvent) {
+        if case .delta(_, let text) = event { return noteDelta(bytes: text.bytes.readableBytes) }
         events &+= 1
         switch event {
-        case .delta(_, let text):
-            deltas &+= 1
-            deltaBytes &+= text.bytes.readableBytes
         case .started(let id, let model):
             self.id = id
             self.model = model
@@ -54,8 +52,15 @@ package struct ReplyTally: Sendable {
             finishes.append((choice, reason))
         case .failed(let error): failure = failure ?? error
         case .ended: isEnded = true
-        case .blob, .opaque, .progress: break
+        case .delta, .blob, .opaque, .progress: break
         }
+    }
+
+    /// The same as noting a delta of so many bytes.
+    package mutating func noteDelta(bytes: Int) {
+        events &+= 1
+        deltas &+= 1
+        deltaBytes &+= bytes
     }
 
     /// The upstream ended, or could not be understood, in a way no event says.

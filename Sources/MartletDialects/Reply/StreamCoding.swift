@@ -5,6 +5,9 @@ package import NIOCore
 package protocol StreamReader: Sendable {
     /// Throws when the event cannot be read; the reader stays usable. An upstream's own error is a `failed` event.
     mutating func read(_ event: SSEEvent, into events: inout [ReplyEvent]) throws(DialectError)
+    /// A frame of a shape that has been read before, and that means nothing but its one delta; nil for any other, which
+    /// `read` then takes. Readers without such a fast path have none.
+    mutating func readKnown(_ frame: SSEFrame) -> KnownDelta?
     /// The upstream ended. Throws `truncated` when its terminal mark never came. After an `ended` event it does nothing.
     mutating func finish(into events: inout [ReplyEvent]) throws(DialectError)
     /// A whole reply that came where a stream was asked for, said as this dialect's stream; nil when it is no such reply.
@@ -27,8 +30,47 @@ package protocol FrameEdit: Sendable {
     var refusesUnreadable: Bool { get }
     /// True: handled, its replacement (maybe nothing) is in `out`. False: the frame's bytes go on as they are.
     mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool
+    /// The same for a frame the reader has taken by `readKnown`: frames of one shape differ in their text only.
+    mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool
     /// The upstream ended cleanly without a terminal mark: what is still owed.
     mutating func finish(into out: inout ByteBuffer)
     mutating func keepAlive(into out: inout ByteBuffer)
     mutating func fail(_ error: GatewayError, into out: inout ByteBuffer)
+}
+
+/// The only event of a frame that differs from an earlier one in nothing but its delta's text.
+package struct KnownDelta: Sendable {
+    package var block: BlockID
+    /// Where the text stands in the frame's bytes.
+    package var range: Range<Int>
+    /// The same number, the same bytes before and behind the text, and the same state of the reply. Never used again
+    /// for another.
+    package var shape: Int
+    /// For an edit that follows tool calls: the piece's place in the reader's lists.
+    package var call: CallPlace?
+
+    /// Position of a choice in the order of their first appearance, and of a tool call within it.
+    package struct CallPlace: Sendable, Hashable {
+        package var choice: Int
+        package var slot: Int
+    }
+
+    package init(block: BlockID, range: Range<Int>, shape: Int, call: CallPlace? = nil) {
+        self.block = block
+        self.range = range
+        self.shape = shape
+        self.call = call
+    }
+
+    package func text(of frame: SSEFrame) -> EscapedText { EscapedText(frame.bytes.part(range)) }
+}
+
+package extension StreamReader {
+    mutating func readKnown(_ frame: SSEFrame) -> KnownDelta? { nil }
+}
+
+package extension FrameEdit {
+    mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool {
+        edit(frame, [.delta(delta.block, delta.text(of: frame))], into: &out)
+    }
 }

@@ -9,3 +9,124 @@ extension EscapedText {
         }
     }
 }
+
+/// Puts string content together from escaped slices and texts of our own.
+struct TextBuilder {
+    private(set) var text = EscapedText()
+
+    mutating func add(_ piece: EscapedText) { text.append(piece) }
+
+    mutating func add(_ piece: String) { text.append(EscapedText(escaping: piece)) }
+
+    /// The pieces that are not empty, one blank line between them.
+    static func paragraphs(_ pieces: [EscapedText]) -> EscapedText {
+        let pieces = pieces.filter { !$0.isEmpty }
+        guard pieces.count > 1 else { return pieces.first ?? EscapedText() }
+        var bytes = ByteBuffer()
+        bytes.reserveCapacity(pieces.reduce(0) { $0 + $1.bytes.readableBytes + 4 })
+        for (place, piece) in pieces.enumerated() {
+            if place > 0 { bytes.writeStaticString("\\n\\n") }
+            bytes.writeImmutableBuffer(piece.bytes)
+        }
+        return EscapedText(bytes)
+    }
+}
+
+/// Writes one JSON text, member by member: the commas are its affair, the rest is the caller's.
+struct JSONOut {
+    private(set) var bytes: ByteBuffer
+    private var needsComma = false
+
+    init(capacity: Int) {
+        bytes = ByteBuffer()
+        bytes.reserveCapacity(capacity)
+    }
+
+    mutating func openObject() { open("{") }
+    mutating func openArray() { open("[") }
+    mutating func closeObject() { close("}") }
+    mutating func closeArray() { close("]") }
+
+    /// - Parameter name: must need no escapes.
+    mutating func key(_ name: StaticString) {
+        if needsComma { bytes.writeStaticString(",") }
+        bytes.writeStaticString("\"")
+        bytes.writeStaticString(name)
+        bytes.writeStaticString("\":")
+        needsComma = false
+    }
+
+    mutating func key(_ name: String) {
+        if needsComma { bytes.writeStaticString(",") }
+        bytes.writeJSONString(name)
+        bytes.writeStaticString(":")
+        needsComma = false
+    }
+
+    mutating func value(_ text: EscapedText) {
+        startValue()
+        bytes.writeEscaped(text)
+    }
+
+    mutating func value(_ text: String) {
+        startValue()
+        bytes.writeJSONString(text)
+    }
+
+    mutating func value(_ flag: Bool) {
+        startValue()
+        bytes.writeStaticString(flag ? "true" : "false")
+    }
+
+    mutating func value(_ number: Int) {
+        startValue()
+        bytes.writeString(String(number))
+    }
+
+    mutating func value(_ number: JSONNumber) {
+        startValue()
+        bytes.writeString(number.literal)
+    }
+
+    /// - Parameter json: a JSON text.
+    mutating func value(json: ByteBuffer) {
+        startValue()
+        bytes.writeImmutableBuffer(json)
+    }
+
+    mutating func null() {
+        startValue()
+        bytes.writeStaticString("null")
+    }
+
+    /// One string, put together from pieces that are escaped already.
+    mutating func value(pieces: (inout JSONOut) -> Void) {
+        startValue()
+        bytes.writeStaticString("\"")
+        pieces(&self)
+        bytes.writeStaticString("\"")
+        needsComma = true
+    }
+
+    /// Inside `value(pieces:)` only.
+    mutating func piece(_ text: EscapedText) { bytes.writeImmutableBuffer(text.bytes) }
+
+    /// Inside `value(pieces:)` only. The literal is escaped already.
+    mutating func piece(_ literal: StaticString) { bytes.writeStaticString(literal) }
+
+    private mutating func open(_ bracket: StaticString) {
+        if needsComma { bytes.writeStaticString(",") }
+        bytes.writeStaticString(bracket)
+        needsComma = false
+    }
+
+    private mutating func close(_ bracket: StaticString) {
+        bytes.writeStaticString(bracket)
+        needsComma = true
+    }
+
+    private mutating func startValue() {
+        if needsComma { bytes.writeStaticString(",") }
+        needsComma = true
+    }
+}

@@ -18,6 +18,8 @@ package struct Settings: Sendable, Hashable {
     package var thinking: Thinking?
     /// Beats a budget in `thinking`.
     package var effort: Effort?
+    /// An effort alone asks for thinking, as in OpenAI's dialects; in Anthropic's it does not.
+    package var effortTurnsOn = false
     /// The client wants no reasoning text in the reply.
     package var hidesReasoning = false
     package var format: OutputFormat?
@@ -28,7 +30,8 @@ package struct Settings: Sendable, Hashable {
 }
 
 package enum ToolChoice: Sendable, Hashable {
-    case auto, none, required
+    /// `never`: the tools are shown and must not be called.
+    case auto, never, required
     case tool(name: String)
 }
 

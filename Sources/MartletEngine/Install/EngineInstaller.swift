@@ -17,8 +17,11 @@ package struct EngineInstaller: Sendable {
         case source
     }
 
+    /// The first answer reads a large file from a disk that has not seen it yet.
+    private static let firstAnswerLimit: Duration = .seconds(60)
+
     let home: String
-    /// Added to, and winning over, the variables the tools inherit.
+    /// What pip and the build tools see.
     let environment: [String: String]
     let log: @Sendable (String) -> Void
 
@@ -87,7 +90,8 @@ package struct EngineInstaller: Sendable {
     ) async throws(EngineError) -> Manifest {
         let executable = program.hasPrefix("/") ? program : "\(folder)/\(program)"
         let leading = script.map { Manifest.leading("\(folder)/\($0)") } ?? []
-        let engine = try await EngineFinder.describe(executable, leading: leading, origin: origin)
+        let engine = try await EngineFinder.describe(
+            executable, leading: leading, origin: origin, within: Self.firstAnswerLimit)
         return Manifest(
             origin: origin, version: engine.version, backend: engine.backend, unifiedCache: engine.unifiedCache,
             program: program, script: script, installed: Int64(Date().timeIntervalSince1970))

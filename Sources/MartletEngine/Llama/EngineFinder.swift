@@ -1,7 +1,7 @@
 /// Finds llama-servers: the configured one, those on `PATH`, those installed under home.
 package enum EngineFinder {
-    /// How long a binary may take to answer `--version`, `--list-devices` and `--help`.
-    static let answerLimit: Duration = .seconds(5)
+    /// How long a binary may take to answer each of `--version`, `--list-devices` and `--help`.
+    package static let answerLimit: Duration = .seconds(5)
     static let name = "llama-server"
 
     /// The engine to use: `engine.binary`, else `llama-server` on `PATH`, else the one installed last.
@@ -11,16 +11,16 @@ package enum EngineFinder {
     /// - Parameter path: the value of `PATH`.
     /// - Throws: `notInstalled`, or `launchFailed` when the only candidate does not run.
     package static func find(
-        configured: String?, home: String, path: String
+        configured: String?, home: String, path: String, answerLimit: Duration = EngineFinder.answerLimit
     ) async throws(EngineError) -> EngineBinary {
         if let configured {
             guard let program = Tool.locate(configured, path: path) else { throw missing(configured) }
-            return try await describe(program, origin: .configured)
+            return try await describe(program, origin: .configured, within: answerLimit)
         }
         var failure: EngineError?
         if let program = Tool.locate(name, path: path) {
             do throws(EngineError) {
-                return try await describe(program, origin: .path)
+                return try await describe(program, origin: .path, within: answerLimit)
             } catch {
                 if error.code == .cancelled { throw error }
                 failure = error
@@ -35,14 +35,18 @@ package enum EngineFinder {
     }
 
     /// Every engine that runs, in the order ``find(configured:home:path:)`` would take them.
-    package static func all(configured: String?, home: String, path: String) async -> [EngineBinary] {
+    package static func all(
+        configured: String?, home: String, path: String, answerLimit: Duration = EngineFinder.answerLimit
+    ) async -> [EngineBinary] {
         var engines: [EngineBinary] = []
         if let configured, let program = Tool.locate(configured, path: path),
-            let engine = try? await describe(program, origin: .configured)
+            let engine = try? await describe(program, origin: .configured, within: answerLimit)
         {
             engines.append(engine)
         }
-        if let program = Tool.locate(name, path: path), let engine = try? await describe(program, origin: .path) {
+        if let program = Tool.locate(name, path: path),
+            let engine = try? await describe(program, origin: .path, within: answerLimit)
+        {
             engines.append(engine)
         }
         return engines + Manifest.engines(home: home)
@@ -61,18 +65,18 @@ package enum EngineFinder {
     /// Asks a binary who it is.
     static func describe(
         _ executable: String, leading: [String] = [], environment: [String: String] = [:],
-        origin: EngineBinary.Origin
+        origin: EngineBinary.Origin, within limit: Duration
     ) async throws(EngineError) -> EngineBinary {
         let environment = EngineEnvironment.inherited(adding: environment)
         func ask(_ flag: String) async throws(EngineError) -> Tool.Run {
-            try await Tool.run(executable, leading + [flag], within: answerLimit, environment: environment)
+            try await Tool.run(executable, leading + [flag], within: limit, environment: environment)
         }
         let version = try await ask("--version")
         let name = executable.split(separator: "/").last.map(String.init) ?? executable
         guard !version.timedOut else {
             throw EngineError(
                 .launchFailed,
-                "\(name) (\(origin)) did not answer --version within \(answerLimit.components.seconds) s.",
+                "\(name) (\(origin)) did not answer --version within \(limit.components.seconds) s.",
                 logTail: version.tail)
         }
         guard let words = versionWords(in: version.lines) else {

@@ -49,6 +49,8 @@ package enum ChildProcess {
 
     /// Runs the command for as long as it lives and `body` has not returned, then takes down what is left.
     ///
+    /// A program that closes both its output streams counts as ending, and has the grace to do so.
+    ///
     /// Cancelling the caller takes the group down too; this still returns only after the last process is gone.
     /// - Parameters:
     ///   - onLine: called for each line of either stream, in order.
@@ -77,8 +79,9 @@ package enum ChildProcess {
         let tail = TailBox()
         var options = PlatformOptions()
         options.createSession = true
-        let steps = [TeardownStep.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: command.grace)]
-        options.teardownSequence = steps
+        let takeDown = TeardownStep.gracefulShutDown(toProcessGroup: true, allowedDurationToNextStep: command.grace)
+        options.teardownSequence = [takeDown]
+        let ended = Flag()
         do {
             let result = try await Subprocess.run(
                 .name("sh"),
@@ -93,10 +96,15 @@ package enum ChildProcess {
                 return await withTaskGroup(of: Void.self, returning: (Value?, Int32).self) { group in
                     group.addTask {
                         await drain(execution.standardOutput, into: tail, onLine: onLine)
+                        ended.raise()
                         stop.fire()
                     }
                     let value = await first(of: body, process: process, or: stop)
-                    await execution.teardown(using: steps)
+                    // Programs close their output a moment before they end (GNU tar does it explicitly), so the end of
+                    // the output is waited out, with a signal that does nothing, before one that changes the exit status.
+                    let wait = TeardownStep.send(
+                        signal: Signal(rawValue: 0), allowedDurationToNextStep: command.grace)
+                    await execution.teardown(using: ended.isRaised ? [wait, takeDown] : [takeDown])
                     // The leader is dead but not yet collected, so its number still names this group and no other.
                     try? execution.send(signal: .kill, toProcessGroup: true)
                     return (value, process)

@@ -24,8 +24,18 @@ package struct HostGuard: Sendable {
         guard let (name, _) = BaseURL.hostAndPort(field[...], defaultPort: 80) else { return false }
         if hosts.contains(name) { return true }
         let lower = name.lowercased()
-        return hosts.contains(lower) || lower.hasPrefix("127.") && lower.allSatisfy { $0.isNumber || $0 == "." }
-            || lower.hasSuffix(".localhost")
+        if hosts.contains(lower) { return true }
+        if lower.hasPrefix("127.") { return lower.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E } }
+        return lower.utf8.count > 10 && lower.hasSuffix(".localhost") && lower.utf8.allSatisfy(HostGuard.isNameByte)
+    }
+
+    private static func isNameByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"),
+            UInt8(ascii: "."), UInt8(ascii: "_"):
+            true
+        default: false
+        }
     }
 
     /// Whether a browser page of this origin may call us. Our own pages come from an allowed host over http.

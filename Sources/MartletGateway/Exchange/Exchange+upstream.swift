@@ -107,20 +107,21 @@ extension Exchange {
     }
 
     mutating func upstreamEnded(
-        cleanly: Bool, reusable: Bool, at now: NIODeadline, into actions: inout [Action]
+        cleanly: Bool, reusable: Bool, cause: GatewayError? = nil, at now: NIODeadline, into actions: inout [Action]
     ) {
         switch phase {
         case .streaming:
             // The verdict is the dialect's: a stream that said all is complete however its transport ended (specs 0.5).
             actions.append(reusable ? .keepUpstream : .closeUpstream)
-            actions.append(.finishPipe)
+            endCause = cause
+            actions.append(.finishPipe(cleanly: cleanly))
         case .draining:
             actions.append(reusable ? .keepUpstream : .closeUpstream)
             actions.append(.endReply)
             end(.complete, at: now, into: &actions)
         case .whole(let head, _):
             actions.append(reusable ? .keepUpstream : .closeUpstream)
-            guard cleanly else { return trouble(closedEarly, retryAfter: nil, at: now, into: &actions) }
+            guard cleanly else { return trouble(cause ?? closedEarly, retryAfter: nil, at: now, into: &actions) }
             actions.append(.finishWhole(head))
         default: break
         }
@@ -130,7 +131,7 @@ extension Exchange {
     mutating func finished(_ finding: Finding, at now: NIODeadline, into actions: inout [Action]) {
         guard case .streaming(let head) = phase else { return }
         switch finding {
-        case .failed(let error): trouble(error, retryAfter: nil, at: now, into: &actions)
+        case .failed(let error): trouble(endCause ?? error, retryAfter: nil, at: now, into: &actions)
         case .nothing, .usable, .complete:
             commit(head, at: now, into: &actions)
             actions.append(.flush)

@@ -38,6 +38,8 @@ package struct Exchange: Sendable {
     var isPaused = false
     /// Bytes passed before the commit.
     var heldBytes = 0
+    /// Why the upstream's stream ended before its time.
+    var endCause: GatewayError?
     /// Bytes were passed since the last flush.
     var hasUnflushed = false
 
@@ -64,6 +66,7 @@ package struct Exchange: Sendable {
         case .tick: tick(at: now, into: &actions)
         case .clientWritable(let writable): clientWritable(writable, at: now, into: &actions)
         case .clientGone: clientGone(at: now, into: &actions)
+        case .shutDown: shutDown(at: now, into: &actions)
         case .head(let head): received(head, at: now, into: &actions)
         case .end(let cleanly, let reusable):
             upstreamEnded(cleanly: cleanly, reusable: reusable, at: now, into: &actions)
@@ -134,16 +137,29 @@ package struct Exchange: Sendable {
     }
 
     private mutating func clientGone(at now: NIODeadline, into actions: inout [Action]) {
+        guard abandon(into: &actions) else { return }
+        end(.clientGone, at: now, into: &actions)
+    }
+
+    private mutating func shutDown(at now: NIODeadline, into actions: inout [Action]) {
+        guard abandon(into: &actions) else { return }
+        fail(
+            GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5)),
+            at: now, into: &actions)
+    }
+
+    /// Stops what is under way. False when nothing is.
+    private mutating func abandon(into actions: inout [Action]) -> Bool {
         switch phase {
-        case .ended: return
+        case .ended: return false
         case .receiving:
             phase = .ended
-            return
+            return false
         case .deciding, .answering, .acquiring: actions.append(.stopWaiting)
         case .connecting, .sent, .whole, .streaming, .draining: actions.append(.closeUpstream)
         case .backingOff: break
         }
-        end(.clientGone, at: now, into: &actions)
+        return true
     }
 
     // MARK: The end
@@ -188,6 +204,7 @@ package struct Exchange: Sendable {
             actions.append(.release)
         }
         heldBytes = 0
+        endCause = nil
         hasUnflushed = false
         isPaused = false
         actions.append(.resetReply)

@@ -26,6 +26,8 @@ extension Exchange {
         // Answers to `pass` and `finishWhole`, and to `finishPipe`.
         case passed(Finding)
         case finished(Finding)
+        /// The server ends: whatever is under way is told so.
+        case shutDown
         /// Time has gone by: whatever is due fires.
         case tick
     }
@@ -45,7 +47,7 @@ extension Exchange {
         /// Stream bytes into the pipe; answered by `passed`.
         case pass(ByteBuffer)
         /// The stream has ended; answered by `finished`.
-        case finishPipe
+        case finishPipe(cleanly: Bool)
         /// Bytes of a reply that is taken whole.
         case collect(ByteBuffer)
         /// Reads and edits the collected reply; answered by `passed`.

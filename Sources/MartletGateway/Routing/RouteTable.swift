@@ -89,25 +89,32 @@ package struct RouteTable: Sendable {
                 message: "model must be a name of at most \(Limits.modelName) bytes without control characters",
                 param: "model")
         }
-        if let found = try find(asked) { return found }
         let bare = ModelName.withoutContextSuffix(asked)
-        if bare != asked, let found = try find(bare) { return found }
-        throw notFound(asked)
-    }
-
-    private func find(_ name: String) throws(GatewayError) -> [Candidate]? {
-        if !allowed.isEmpty, !allowed.contains(name) {
+        guard isAllowed(asked) || isAllowed(bare) else {
             throw GatewayError(
                 code: .modelNotAllowed,
-                message: "model \"\(name)\" is not in models.allowed; allowed: "
+                message: "model \"\(asked)\" is not in models.allowed; allowed: "
                     + allowed.sorted().joined(separator: ", "),
                 param: "model")
         }
+        if let found = try known(asked) { return found }
+        if bare != asked, let found = try known(bare) { return found }
+        for (glob, targets) in globs where glob.matches(asked) || glob.matches(bare) { return try candidates(targets) }
+        let onTrust = trusting.map { Candidate(upstream: $0, model: bare) }
+        guard onTrust.isEmpty else { return onTrust }
+        throw notFound(asked)
+    }
+
+    private func isAllowed(_ name: String) -> Bool { allowed.isEmpty || allowed.contains(name) }
+
+    /// Upstreams whose list was never read.
+    private var trusting: [Upstream] {
+        upstreams.filter { served[$0.name]?.ids == nil && $0.location != .hosted }
+    }
+
+    private func known(_ name: String) throws(GatewayError) -> [Candidate]? {
         if let targets = exact[name] { return try candidates(targets) }
-        if let place = direct(name) { return [place] }
-        for (glob, targets) in globs where glob.matches(name) { return try candidates(targets) }
-        let trusting = upstreams.filter { served[$0.name]?.ids == nil && $0.location != .hosted }
-        return trusting.isEmpty ? nil : trusting.map { Candidate(upstream: $0, model: name) }
+        return direct(name).map { [$0] }
     }
 
     /// `upstream/model`, else an id that an upstream lists, in configuration order.
@@ -134,7 +141,9 @@ package struct RouteTable: Sendable {
             if let place = direct(target) {
                 found.append(place)
             } else if let slash = target.firstIndex(of: "/"), let upstream = byName[String(target[..<slash])] {
-                found.append(Candidate(upstream: upstream, model: String(target[target.index(after: slash)...])))
+                let model = String(target[target.index(after: slash)...])
+                let match = try uniqueMatch(model, of: target, at: [upstream])
+                found.append(match ?? Candidate(upstream: upstream, model: model))
             } else if let place = try unlisted(target) {
                 found.append(place)
             }
@@ -146,9 +155,16 @@ package struct RouteTable: Sendable {
     /// A configured name that no list holds: a unique substring is enough; else it is taken on trust by an upstream
     /// whose list is not known.
     private func unlisted(_ target: String) throws(GatewayError) -> Candidate? {
+        try uniqueMatch(target, of: target, at: upstreams) ?? trusting.first.map { Candidate(upstream: $0, model: target) }
+    }
+
+    /// The one id that `part` stands in; at the first of `places` that lists it.
+    private func uniqueMatch(
+        _ part: String, of target: String, at places: [Upstream]
+    ) throws(GatewayError) -> Candidate? {
         var matches: [Candidate] = []
-        for upstream in upstreams {
-            for id in served[upstream.name]?.ids ?? [] where id.contains(target) {
+        for upstream in places {
+            for id in served[upstream.name]?.ids ?? [] where id.contains(part) && !matches.contains(where: { $0.model == id }) {
                 matches.append(Candidate(upstream: upstream, model: id))
             }
         }
@@ -158,28 +174,28 @@ package struct RouteTable: Sendable {
                 message: "\"\(target)\" in the configuration could be any of "
                     + matches.map(\.shown).joined(separator: ", ") + "; write one of them in full", param: "model")
         }
-        if let only = matches.first { return only }
-        let trusting = upstreams.first { served[$0.name]?.ids == nil && $0.location != .hosted }
-        return trusting.map { Candidate(upstream: $0, model: target) }
+        return matches.first
+    }
+
+    /// Models that may be chosen for a client that names none, each once.
+    private func choices(_ ids: (ServedModels) -> [String]) -> [Candidate] {
+        var seen: Set<String> = []
+        return upstreams.flatMap { upstream in
+            (served[upstream.name].map(ids) ?? []).filter { isAllowed($0) && seen.insert($0).inserted }
+                .map { Candidate(upstream: upstream, model: $0) }
+        }
     }
 
     private func resolveDefault(_ asked: String?) throws(GatewayError) -> [Candidate] {
-        if let asked, !asked.isEmpty, exact[asked] != nil || direct(asked) != nil {
-            if let found = try find(asked) { return found }
-        }
+        let asked = asked?.isEmpty == true ? nil : asked
+        if let asked, isAllowed(asked), let found = try known(asked) { return found }
         if let defaultModel, defaultModel != asked { return try candidates([defaultModel]) }
-        let loaded = upstreams.flatMap { upstream in
-            (served[upstream.name]?.loaded ?? []).map { Candidate(upstream: upstream, model: $0) }
-        }
+        let loaded = choices(\.loaded)
         if loaded.count == 1 { return loaded }
-        let all = upstreams.flatMap { upstream in
-            (served[upstream.name]?.ids ?? []).map { Candidate(upstream: upstream, model: $0) }
-        }
+        let all = choices { $0.ids ?? [] }
         if all.count == 1 { return all }
-        let trusting = upstreams.filter { served[$0.name]?.ids == nil && $0.location != .hosted }
-        if all.isEmpty, !trusting.isEmpty {
-            return trusting.map { Candidate(upstream: $0, model: asked ?? defaultModel ?? "local-model") }
-        }
+        let onTrust = trusting.map { Candidate(upstream: $0, model: asked ?? "local-model") }
+        if all.isEmpty, !onTrust.isEmpty { return onTrust }
         guard !all.isEmpty else {
             throw GatewayError(
                 code: .modelNotFound,

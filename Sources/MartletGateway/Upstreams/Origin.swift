@@ -43,15 +43,14 @@ package struct BaseURL: Hashable, Sendable {
     package init?(_ text: String) {
         let usesTLS: Bool
         var rest: Substring
-        if text.hasPrefix("http://") {
-            usesTLS = false
-            rest = text.dropFirst(7)
-        } else if text.hasPrefix("https://") {
-            usesTLS = true
-            rest = text.dropFirst(8)
-        } else {
-            return nil
+        switch text.prefix(while: { $0 != ":" }).lowercased() {
+        case "http": usesTLS = false
+        case "https": usesTLS = true
+        default: return nil
         }
+        rest = text.dropFirst(usesTLS ? 5 : 4)
+        guard rest.hasPrefix("://") else { return nil }
+        rest = rest.dropFirst(3)
         guard rest.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f && !"@?#\\\"<>".utf8.contains($0) }) else { return nil }
         let slash = rest.firstIndex(of: "/") ?? rest.endIndex
         let authority = rest[..<slash]
@@ -81,16 +80,22 @@ package struct BaseURL: Hashable, Sendable {
             host = authority[authority.index(after: authority.startIndex)..<close]
             let rest = authority[authority.index(after: close)...]
             if !rest.isEmpty {
-                guard rest.hasPrefix(":"), let number = Int(rest.dropFirst()) else { return nil }
+                guard rest.hasPrefix(":"), let number = portNumber(rest.dropFirst()) else { return nil }
                 port = number
             }
+            // Only an IPv6 address stands in brackets (RFC 3986, 3.2.2).
+            guard host.contains(":") else { return nil }
         } else if let colon = authority.lastIndex(of: ":") {
-            guard let number = Int(authority[authority.index(after: colon)...]) else { return nil }
+            guard let number = portNumber(authority[authority.index(after: colon)...]) else { return nil }
             host = authority[..<colon]
             port = number
             if host.contains(":") { return nil }
         }
         guard !host.isEmpty, (1...65535).contains(port) else { return nil }
         return (String(host), port)
+    }
+
+    private static func portNumber(_ text: Substring) -> Int? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int(text) : nil
     }
 }

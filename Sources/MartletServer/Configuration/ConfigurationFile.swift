@@ -36,7 +36,7 @@ struct ConfigurationFile {
                 try read(inner, path: "\(key).\(inner.name)", into: &layer)
             }
         } else {
-            throw unknown(key, at: pair.line, among: ConfigurationKeys.general.map(\.name) + ["upstreams"])
+            throw unknown(key, at: pair.line, among: ConfigurationKeys.allNames)
         }
     }
 

@@ -44,6 +44,9 @@ enum ConfigurationKeys {
         upstream.first { $0.name == name }
     }
 
+    /// Full paths, for looking up what an unknown key may have meant.
+    static let allNames = general.map(\.name) + upstream.map { "upstreams.NAME.\($0.name)" }
+
     static let general: [ConfigurationKey<Configuration>] = server + auth + models + engine + queue + log
 
     private static let server: [ConfigurationKey<Configuration>] = [

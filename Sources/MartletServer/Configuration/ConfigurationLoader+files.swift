@@ -10,7 +10,7 @@ extension ConfigurationLoader {
     package static func read(path: String) throws -> String? {
         guard FileManager.default.fileExists(atPath: path) else { return nil }
         guard let bytes = FileManager.default.contents(atPath: path) else {
-            throw FileProblem(description: "no permission")
+            throw FileProblem(description: "it is a folder, or this user may not read it")
         }
         guard bytes.count <= 1 << 20 else { throw FileProblem(description: "it is larger than 1 MiB") }
         guard let text = String(validating: bytes, as: UTF8.self) else {

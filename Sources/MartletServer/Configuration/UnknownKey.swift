@@ -15,11 +15,12 @@ enum UnknownKey {
         }
     }
 
-    /// Among the keys of the same section first, by their last word; else among all.
+    /// The same word in another section, else the nearest word of this section, else the nearest of all.
     static func nearest(_ key: String, among known: [String]) -> String {
         let start = key.lastIndex(of: ".").map { String(key[...$0]) } ?? ""
         let word = String(key.dropFirst(start.count))
         let siblings = Set(known.filter { $0.hasPrefix(start) }.map { $0.dropFirst(start.count).prefix { $0 != "." } })
+        if let elsewhere = known.first(where: { $0.hasSuffix("." + word) }) { return elsewhere }
         if let near = ModelName.closest(to: word, among: siblings.map(String.init).sorted(), count: 1).first {
             return start + near
         }

@@ -9,7 +9,8 @@ struct YAMLFault {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
             .composer(_, let problem, let mark, _):
-            line = mark.line
+            // A text that ends too early is reported one line after its last.
+            line = min(mark.line, yaml.split(separator: "\n", omittingEmptySubsequences: false).count)
             text = "this is not YAML: \(problem)"
         case .duplicatedKeysInMapping(let keys, let context):
             let key = keys.first ?? ""

@@ -217,6 +217,15 @@ final class FrontHandler: ChannelDuplexHandler {
         if case .idle = state { context?.close(promise: nil) }
     }
 
+    /// Tells a reply under way that it ends here, and closes once that is written.
+    func shutDown() {
+        keepsAlive = false
+        if case .replying = state { performer?.receive(.shutDown) }
+        if case .closed = state { return }
+        state = .closed
+        closeWhenWritten()
+    }
+
     func closeNow() {
         state = .closed
         context?.close(promise: nil)

@@ -108,7 +108,9 @@ final class ExchangePerformer: UpstreamUser {
         case .keepUpstream:
             upstream?.keep()
             upstream = nil
-        case .finishPipe: waiting.append(.finished(pipe?.finish(into: &out) ?? .complete))
+        case .finishPipe:
+            if pipe == nil { makePipe() }
+            waiting.append(.finished(pipe?.finish(into: &out) ?? .complete))
         case .collect(var bytes): collected.writeBuffer(&bytes)
         case .finishWhole(let head): waiting.append(.passed(finishWhole(head)))
         case .keepAlive:

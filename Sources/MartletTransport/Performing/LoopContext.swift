@@ -71,7 +71,7 @@ package final class LoopContext {
     /// Ends everything at once.
     package func closeAll() {
         isClosing = true
-        for front in fronts { front.closeNow() }
+        for front in fronts { front.shutDown() }
         pool.closeAll()
     }
 

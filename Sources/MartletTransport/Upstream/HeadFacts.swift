@@ -16,10 +16,18 @@ struct HeadFacts {
         while let line = HeaderLine(in: bytes, from: start) {
             start = line.next
             if line.isBlank { continue }
-            guard !line.isFolded else { throw FramingError(reason: "a header line is folded") }
-            guard line.hasColon else { throw FramingError(reason: "a header line has no colon") }
+            try line.check()
             try note(line, bytes)
         }
+        guard length == nil || !isChunked else {
+            throw FramingError(reason: "it has both a content-length and a transfer-encoding")
+        }
+    }
+
+    /// A trailer, without its CRLF.
+    static func check(_ trailer: ByteBuffer) throws(FramingError) {
+        guard let line = HeaderLine(in: trailer.readableBytesUInt8Span, from: 0) else { return }
+        try line.check()
     }
 
     private mutating func note(_ line: HeaderLine, _ bytes: Span<UInt8>) throws(FramingError) {
@@ -27,7 +35,7 @@ struct HeadFacts {
         case 10 where line.isNamed("connection", bytes):
             if line.value(bytes, contains: "close") {
                 keepsAlive = false
-            } else if line.value(bytes, contains: "keep-alive") {
+            } else if line.value(bytes, is: "keep-alive"), keepsAlive == nil {
                 keepsAlive = true
             }
         case 11 where line.isNamed("retry-after", bytes):
@@ -39,9 +47,10 @@ struct HeadFacts {
                 content = .json
             }
         case 14 where line.isNamed("content-length", bytes):
-            guard let count = line.number(bytes), length == nil || length == count else {
+            guard let count = line.number(bytes), !line.endsInTab(bytes) else {
                 throw FramingError(reason: "its content-length is not a number")
             }
+            guard length == nil else { throw FramingError(reason: "it has two content-lengths") }
             length = count
         case 14 where line.isNamed("retry-after-ms", bytes):
             if let count = line.number(bytes), count <= 86_400_000 { retryAfter = .milliseconds(Int64(count)) }
@@ -70,17 +79,30 @@ struct HeaderLine {
     let next: Int
     let hasColon: Bool
     let isFolded: Bool
+    /// No byte stands where RFC 9110, 5.5 and 5.6.2 do not allow it.
+    let isLegal: Bool
 
     /// Nil at the end. The last line may lack its LF.
     init?(in bytes: Span<UInt8>, from start: Int) {
         guard start < bytes.count else { return nil }
         var end = start
         var colon = -1
+        var isLegal = true
         while end < bytes.count, bytes[end] != 0x0A {
-            if colon < 0, bytes[end] == 0x3A { colon = end }
+            let byte = bytes[end]
+            if colon >= 0 {
+                if byte < 0x20 || byte == 0x7F, byte != 0x09 {
+                    isLegal = isLegal && byte == 0x0D && end + 1 < bytes.count && bytes[end + 1] == 0x0A
+                }
+            } else if byte == 0x3A {
+                colon = end
+            } else if !Self.isTokenByte(byte) {
+                isLegal = false
+            }
             end += 1
         }
         next = end + 1
+        self.isLegal = isLegal && colon != start
         if end > start, bytes[end - 1] == 0x0D { end -= 1 }
         line = start..<end
         isFolded = end > start && (bytes[start] == 0x20 || bytes[start] == 0x09)
@@ -99,6 +121,21 @@ struct HeaderLine {
     }
 
     var isBlank: Bool { line.isEmpty }
+
+    func check() throws(FramingError) {
+        guard !isFolded else { throw FramingError(reason: "a header line is folded") }
+        guard hasColon else { throw FramingError(reason: "a header line has no colon") }
+        guard isLegal else { throw FramingError(reason: "a header line holds a character that may not stand there") }
+    }
+
+    private static func isTokenByte(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x61...0x7A, 0x41...0x5A, 0x30...0x39, 0x2D, 0x5F, 0x21, 0x23...0x27, 0x2A, 0x2B, 0x2E, 0x5E, 0x60, 0x7C,
+            0x7E:
+            true
+        default: false
+        }
+    }
 
     func isNamed(_ wanted: StaticString, _ bytes: Span<UInt8>) -> Bool {
         name.count == wanted.utf8CodeUnitCount && Self.folds(bytes, at: name.lowerBound, to: wanted)
@@ -123,6 +160,12 @@ struct HeaderLine {
             if Self.folds(bytes, at: at, to: wanted) { return true }
             at += 1
         }
+        return false
+    }
+
+    /// Whether a tab follows the value, which llhttp does not take after a number.
+    func endsInTab(_ bytes: Span<UInt8>) -> Bool {
+        for at in value.upperBound..<line.upperBound where bytes[at] == 0x09 { return true }
         return false
     }
 

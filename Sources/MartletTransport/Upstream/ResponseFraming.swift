@@ -95,7 +95,8 @@ package struct ResponseFraming {
                 state = .chunkSize
             case .trailers:
                 guard let line = try takeLine(&input) else { return parsed }
-                trailerBytes += line.readableBytes
+                trailerBytes += line.readableBytes + 2
+                try HeadFacts.check(line)
                 guard trailerBytes <= Limits.upstreamHead else { throw FramingError(reason: "its trailers are too long") }
                 if line.readableBytes == 0 { state = .done }
             case .untilClose:
@@ -137,8 +138,12 @@ package struct ResponseFraming {
             case 0x30...0x39: digit = byte - 0x30
             case 0x41...0x46: digit = byte - 0x37
             case 0x61...0x66: digit = byte - 0x57
-            case 0x3B, 0x20, 0x09:
+            case 0x3B:
                 guard digits > 0 else { throw FramingError(reason: "a chunk has no size") }
+                let words = line.readableBytesView.dropFirst(digits)
+                guard words.allSatisfy(isPlainExtension), words.last != byte else {
+                    throw FramingError(reason: "a chunk's extension is odd")
+                }
                 return size
             default: throw FramingError(reason: "a chunk's size is not a number")
             }
@@ -150,10 +155,21 @@ package struct ResponseFraming {
         return size
     }
 
+    /// Extensions mean nothing to us, and are taken when they are words (RFC 9112, 7.1.1).
+    private static func isPlainExtension(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: ";"), UInt8(ascii: "="), UInt8(ascii: "-"),
+            UInt8(ascii: "_"), UInt8(ascii: "."):
+            true
+        default: false
+        }
+    }
+
     // MARK: The head
 
     private mutating func takeHead(_ input: inout ByteBuffer) throws(FramingError) -> UpstreamHead? {
-        guard let length = ResponseFraming.headLength(input) else {
+        guard let length = try ResponseFraming.headLength(input) else {
             guard input.readableBytes <= Limits.upstreamHead else { throw FramingError(reason: "its head is too long") }
             return nil
         }
@@ -169,7 +185,6 @@ package struct ResponseFraming {
         } else if status == 204 || status == 304 {
             state = .done
         } else if facts.isChunked {
-            if facts.length != nil { isReusable = false }
             state = .chunkSize
         } else if let length = facts.length {
             state = .length(length)
@@ -183,11 +198,15 @@ package struct ResponseFraming {
     }
 
     /// Bytes up to and with the blank line; nil when it has not come yet.
-    private static func headLength(_ input: ByteBuffer) -> Int? {
+    private static func headLength(_ input: ByteBuffer) throws(FramingError) -> Int? {
         let view = input.readableBytesView
+        guard view.starts(with: "HTTP/1.".utf8.prefix(view.count)) else {
+            throw FramingError(reason: "its status line is not HTTP/1.1")
+        }
         var start = view.startIndex
         while let end = view[start...].firstIndex(of: 0x0A) {
             let next = end + 1
+            guard view[end - 1] == 0x0D else { throw FramingError(reason: "a line of its head does not end in CRLF") }
             if next + 1 < view.endIndex, view[next] == 0x0D, view[next + 1] == 0x0A { return next + 2 - view.startIndex }
             start = next
         }
@@ -202,7 +221,7 @@ package struct ResponseFraming {
         let bytes = Array(line.utf8)
         guard bytes.count >= 13, line.hasPrefix("HTTP/1."), bytes[7] == 0x30 || bytes[7] == 0x31, bytes[8] == 0x20,
             let status = Int(line.dropFirst(9).prefix(3)), (100...599).contains(status),
-            bytes[12] == 0x20 || bytes[12] == 0x0D
+            bytes[12] == 0x20 || bytes.count == 14, !bytes.dropFirst(9).dropLast(2).contains(where: { $0 < 0x20 || $0 == 0x7F })
         else { throw FramingError(reason: "its status line is not HTTP/1.1") }
         return (status, Int(bytes[7]) - 0x30)
     }

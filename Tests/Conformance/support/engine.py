@@ -17,8 +17,8 @@ WEIGHTS = REPOSITORY / "Tests/Fixtures/tiny-chat.gguf"
 
 def engines():
     """The folder of engines that Scripts/check has installed."""
-    home = os.environ.get("MARTLET_TEST_HOME")
-    assert home, "MARTLET_TEST_HOME is not set: run these by Scripts/check --only conformance"
+    home = os.environ.get("MARTLET_TEST_ENGINE_HOME")
+    assert home, "MARTLET_TEST_ENGINE_HOME is not set: run these by Scripts/check --only conformance"
     return pathlib.Path(home) / "engines"
 
 

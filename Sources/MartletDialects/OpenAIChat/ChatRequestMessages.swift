@@ -1,0 +1,254 @@
+import MartletWire
+import NIOCore
+
+extension ChatRequestWriter {
+    mutating func writeMessages(_ turns: Turns) throws(GatewayError) {
+        out.key("messages")
+        out.openArray()
+        writeLeading(turns.leading)
+        for (place, turn) in turns.turns.enumerated() {
+            switch turn {
+            case .assistant(let items):
+                try writeAssistant(items, isLast: place == turns.turns.count - 1)
+            case .gap(let gap): writeGap(gap)
+            }
+        }
+        out.closeArray()
+    }
+
+    // MARK: - System text
+
+    private mutating func writeLeading(_ instructions: [[Part]]) {
+        var groups = instructions.map { $0.compactMap(\.text).filter { !Self.isBilling($0) } }
+        if flags.systemMany != .keep { groups = [groups.flatMap { $0 }] }
+        if !demands.isEmpty {
+            if groups.isEmpty { groups.append([]) }
+            groups[groups.count - 1] += demands
+        }
+        for group in groups { writeSystem(group) }
+    }
+
+    private mutating func writeSystem(_ texts: [EscapedText]) {
+        guard texts.contains(where: { !$0.isEmpty }) else { return }
+        out.openObject()
+        out.key("role")
+        out.value("system")
+        out.key("content")
+        writeParagraphs(texts)
+        out.closeObject()
+    }
+
+    /// An agent's accounting line: it may differ per request and would ruin the prefix cache of a local server.
+    private static func isBilling(_ text: EscapedText) -> Bool { text.starts(with: "x-anthropic-billing-header:") }
+
+    /// One string of the texts that are not empty, a blank line between them.
+    private mutating func writeParagraphs(_ texts: [EscapedText], prefix: StaticString = "") {
+        out.value { out in
+            out.piece(prefix)
+            var isFirst = true
+            for text in texts where !text.isEmpty {
+                if !isFirst { out.piece("\\n\\n") }
+                out.piece(text)
+                isFirst = false
+            }
+        }
+    }
+
+    // MARK: - The assistant's turns
+
+    private struct Spoken {
+        var texts: [EscapedText] = []
+        var reasoning: [EscapedText] = []
+        var calls: [ToolCall] = []
+        /// By id: calls whose result says which tool it came from.
+        var serverCalls: [String: ToolCall] = [:]
+    }
+
+    private mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
+        var spoken = Spoken()
+        for item in items { collect(item, into: &spoken) }
+        let hasText = spoken.texts.contains { !$0.isEmpty }
+        if isLast, spoken.calls.isEmpty {
+            guard hasText else { return }
+            guard flags.prefill else {
+                throw GatewayError(
+                    code: .invalidRequest,
+                    message: "messages: the last message is the assistant's, and this model does not support prefill",
+                    param: "messages")
+            }
+            context.prefill = spoken.texts.reduce(EscapedText(), +)
+        }
+        out.openObject()
+        out.key("role")
+        out.value("assistant")
+        writeReasoningAndText(spoken, hasText: hasText)
+        writeCalls(spoken.calls)
+        out.closeObject()
+    }
+
+    private mutating func collect(_ item: Item, into spoken: inout Spoken) {
+        switch item {
+        case .message(_, let parts):
+            for part in parts {
+                switch part.content {
+                case .text(let text), .refusal(let text): spoken.texts.append(text)
+                default: spoken.texts += words(for: part)
+                }
+            }
+        case .reasoning(let reasoning):
+            if !reasoning.text.isEmpty { spoken.reasoning.append(reasoning.text) }
+        case .toolCall(let call):
+            if call.kind == .server {
+                spoken.serverCalls[call.id] = call
+                spoken.texts.append(Self.trace(of: call))
+            } else {
+                spoken.calls.append(call)
+            }
+        case .toolResult(let result):
+            let found = TextBuilder.paragraphs(result.parts.flatMap { words(for: $0) })
+            if !found.isEmpty { spoken.texts.append(EscapedText(escaping: "\n") + found + EscapedText(escaping: "\n")) }
+        case .instruction, .toolChange, .opaque: break
+        }
+    }
+
+    /// `[web_search {"query":"…"}]`
+    private static func trace(of call: ToolCall) -> EscapedText {
+        var trace = TextBuilder()
+        trace.add("[\(call.name) ")
+        trace.add(call.arguments.escaped)
+        trace.add("]")
+        return trace.text
+    }
+
+    private mutating func writeReasoningAndText(_ spoken: Spoken, hasText: Bool) {
+        if case .field(let name) = flags.reasoningIn, !spoken.reasoning.isEmpty {
+            out.key(name)
+            out.value { out in
+                for (place, text) in spoken.reasoning.enumerated() {
+                    if place > 0 { out.piece("\\n") }
+                    out.piece(text)
+                }
+            }
+        }
+        let tagged = flags.reasoningIn == .thinkTags ? spoken.reasoning : []
+        out.key("content")
+        guard hasText || !tagged.isEmpty || spoken.calls.isEmpty || flags.contentMustBeString else {
+            out.null()
+            return
+        }
+        out.value { out in
+            if !tagged.isEmpty {
+                out.piece("<think>\\n")
+                for (place, text) in tagged.enumerated() {
+                    if place > 0 { out.piece("\\n") }
+                    out.piece(text)
+                }
+                out.piece("\\n</think>\\n\\n")
+            }
+            // Fragments of one text: a separator would change the prompt.
+            for text in spoken.texts { out.piece(text) }
+        }
+    }
+
+    private mutating func writeCalls(_ calls: [ToolCall]) {
+        guard !calls.isEmpty else { return }
+        out.key("tool_calls")
+        out.openArray()
+        for call in calls {
+            out.openObject()
+            out.key("id")
+            out.value(flags.callIDs.fit(call.id))
+            out.key("type")
+            out.value("function")
+            out.key("function")
+            out.openObject()
+            out.key("name")
+            out.value(context.toolNames.upstream(call.name))
+            out.key("arguments")
+            out.value(call.arguments.escaped)
+            out.closeObject()
+            out.closeObject()
+        }
+        out.closeArray()
+    }
+
+    // MARK: - Everything between
+
+    private mutating func writeGap(_ gap: Turns.Gap) {
+        var attached: [ChatPart] = []
+        var images = 0
+        for answer in gap.answers { writeResult(answer, &attached, &images) }
+        var pieces = gap.pieces
+        // What the tools attached comes first, in the user's message if there is one.
+        if case .user(let parts) = pieces.first {
+            writeUser(attached + parts.flatMap { rendered($0) })
+            pieces.removeFirst()
+        } else {
+            writeUser(attached)
+        }
+        for piece in pieces {
+            switch piece {
+            case .user(let parts): writeUser(parts.flatMap { rendered($0) })
+            case .system(let parts): writeSystem(parts.compactMap(\.text))
+            }
+        }
+    }
+
+    private mutating func writeUser(_ parts: [ChatPart]) {
+        let parts = parts.filter { !$0.isEmpty }
+        guard !parts.isEmpty else { return }
+        out.openObject()
+        out.key("role")
+        out.value("user")
+        out.key("content")
+        let texts = parts.compactMap(\.text)
+        if texts.count == parts.count {
+            writeParagraphs(texts)
+        } else {
+            write(parts)
+        }
+        out.closeObject()
+    }
+
+    private mutating func writeResult(_ answer: Turns.Answer, _ attached: inout [ChatPart], _ images: inout Int) {
+        let id = flags.callIDs.fit(answer.call.id)
+        out.openObject()
+        out.key("role")
+        out.value("tool")
+        out.key("tool_call_id")
+        out.value(id)
+        out.key("content")
+        if let result = answer.result {
+            var parts: [ChatPart] = []
+            for part in result.parts.flatMap({ rendered($0) }) {
+                guard part.text == nil, !flags.imageInTool else {
+                    parts.append(part)
+                    continue
+                }
+                images += 1
+                parts.append(.text(EscapedText(escaping: "[image \(images) attached below]")))
+                attached.append(.text(EscapedText(escaping: "Image \(images) from tool call \(id):")))
+                attached.append(part)
+            }
+            let texts = parts.compactMap(\.text)
+            if texts.count == parts.count {
+                writeParagraphs(texts, prefix: result.isError ? "[tool error] " : "")
+            } else {
+                write(result.isError ? [.text(EscapedText(escaping: "[tool error] "))] + parts : parts)
+            }
+        } else {
+            out.value("[no result: the call was interrupted]")
+        }
+        out.closeObject()
+    }
+}
+
+extension CallArguments {
+    /// As the content of a string.
+    var escaped: EscapedText {
+        switch self {
+        case .json(let text): EscapedText(escaping: String(buffer: text))
+        case .text(let text): text
+        }
+    }
+}
