@@ -38,7 +38,9 @@ struct Engine: AsyncParsableCommand {
             } else if found.isEmpty {
                 print("no engine yet. Get one with: martlet engine install")
             } else {
-                for binary in found { print("\(binary.version)  \(binary.backend)  \(binary.origin)  \(binary.executable)") }
+                for binary in found {
+                    print("\(binary.version)  \(binary.backend)  \(binary.origin)  \(binary.executable)")
+                }
             }
         }
     }

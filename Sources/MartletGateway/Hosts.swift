@@ -12,12 +12,12 @@ package protocol ModelHost: Sendable {
 
 /// Answers everything that is not a completion.
 package protocol ControlRoutes: Sendable {
-    func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> WholeReply
+    func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply
     /// Reads the upstreams' model lists anew, at most every few seconds, within a second.
     func refreshCatalog() async
 }
 
 /// Keeps the record of an exchange. Called on the loop: must not wait.
 package protocol RecordSink: Sendable {
-    func keep(_ record: ExchangeRecord, of request: InboundRequest, tally: ReplyTally?)
+    func keep(_ record: ExchangeRecord, of request: InboundRequest, usage: Usage?)
 }

@@ -1,20 +1,36 @@
+package import MartletDialects
+
 /// Everything a decision needs, immutable, swapped whole: an exchange keeps the one it began with.
 package final class Snapshot: Sendable {
     package let routes: RouteTable
     package let hosts: HostGuard
     /// Bytes of a request body after decoding.
     package let maxBody: Int
+    package let keys: KeyTable
+    /// Sent upstream when the client is silent.
+    package let defaults: WriteTarget.Defaults
+    /// Where usage stands in a stream whose client did not ask for it.
+    package let unaskedUsage: ChatFrameEdit.UsagePlacement
     /// This process among Martlets, so that one never calls itself (product.md 3, No loops).
     package let instance: String
 
-    package init(routes: RouteTable, hosts: HostGuard, maxBody: Int = Limits.body, instance: String) {
+    package init(
+        routes: RouteTable, hosts: HostGuard, keys: KeyTable = .open, maxBody: Int = Limits.body,
+        defaults: WriteTarget.Defaults = WriteTarget.Defaults(),
+        unaskedUsage: ChatFrameEdit.UsagePlacement = .hidden, instance: String
+    ) {
         self.routes = routes
         self.hosts = hosts
+        self.keys = keys
         self.maxBody = maxBody
+        self.defaults = defaults
+        self.unaskedUsage = unaskedUsage
         self.instance = instance
     }
 
     package func with(routes: RouteTable) -> Snapshot {
-        Snapshot(routes: routes, hosts: hosts, maxBody: maxBody, instance: instance)
+        Snapshot(
+            routes: routes, hosts: hosts, keys: keys, maxBody: maxBody, defaults: defaults, unaskedUsage: unaskedUsage,
+            instance: instance)
     }
 }

@@ -47,7 +47,8 @@ package struct App: Sendable {
 
     private func serve(on group: MultiThreadedEventLoopGroup) async throws {
         let store = ModelStore(root: configuration.engine.models ?? home + "/models")
-        let hasEngine = !store.models().isEmpty
+        // The `inference:` form names the one provider there is.
+        let hasEngine = !configuration.usesInferenceErrors && !store.models().isEmpty
         let instance = String(UInt64.random(in: .min ... .max), radix: 36)
         let box = CatalogBox()
         let hosts = HostGuard(
@@ -69,8 +70,11 @@ package struct App: Sendable {
 
         var upstreams = try await makeUpstreams(over: listener)
         if hasEngine { upstreams.append(UpstreamFactory.engine(configuration.engine)) }
+        let models = configuration.models
         let snapshot = Snapshot(
-            routes: makeRoutes(upstreams), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
+            routes: makeRoutes(upstreams), hosts: hosts, keys: KeyDigest.table(configuration.auth), maxBody: configuration.server.maxBody,
+            defaults: WriteTarget.Defaults(temperature: models.temperature, maxTokens: models.maxTokens),
+            unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, instance: instance)
         let catalog = Catalog(
             upstreams: upstreams, store: hasEngine ? store : nil, listener: listener, snapshot: snapshot,
             logger: logger)
@@ -132,6 +136,8 @@ package struct App: Sendable {
         settings.parallel = configuration.engine.parallel
         settings.contextTokens = configuration.engine.context
         settings.threads = configuration.engine.threads
+        // Waiting threads sleep: engines share the machine with the gateway and with each other.
+        settings.extra = ["--poll", "0"]
         let binary = configuration.engine.binary
         let (home, path, logger) = (self.home, self.path, self.logger)
         let probed = UpstreamFactory.engine(configuration.engine)
@@ -141,7 +147,9 @@ package struct App: Sendable {
                 let found = try await EngineFinder.find(configured: binary, home: home, path: path)
                 logger.info(
                     "engine found",
-                    metadata: ["version": "\(found.version)", "backend": "\(found.backend)", "origin": "\(found.origin)"])
+                    metadata: [
+                        "version": "\(found.version)", "backend": "\(found.backend)", "origin": "\(found.origin)",
+                    ])
                 if let warning = EngineFinder.gpuWarning(for: found) {
                     logger.warning("a GPU is not used", metadata: ["reason": "\(warning)"])
                 }

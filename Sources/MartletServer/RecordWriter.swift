@@ -9,7 +9,7 @@ package struct RecordWriter: RecordSink {
 
     package init(logger: Logger) { self.logger = logger }
 
-    package func keep(_ record: ExchangeRecord, of request: InboundRequest, tally: ReplyTally?) {
+    package func keep(_ record: ExchangeRecord, of request: InboundRequest, usage: Usage?) {
         guard logger.logLevel <= .debug else { return }
         let outcome: String =
             switch record.outcome {
@@ -23,7 +23,7 @@ package struct RecordWriter: RecordSink {
         ]
         if let candidate = record.candidate { metadata["model"] = "\(candidate)" }
         if let firstByte = record.firstByte { metadata["first_byte_ms"] = "\(firstByte.nanoseconds / 1_000_000)" }
-        if let usage = tally?.usage {
+        if let usage {
             if let input = usage.input { metadata["input_tokens"] = "\(input)" }
             if let output = usage.output { metadata["output_tokens"] = "\(output)" }
         }

@@ -5,34 +5,55 @@ import Testing
 @Suite("Errors of upstreams, and ours")
 struct ChatErrorsTests {
     static let shapes: [(Int, String, ErrorCode, String)] = [
-        (400, "{\"error\":\"text\"}", .invalidRequest, "text"),
-        (400, "\"text\"", .invalidRequest, "text"),
+        (400, "{'error':'text'}", .invalidRequest, "text"),
+        (400, "'text'", .invalidRequest, "text"),
         (400, "text\n", .invalidRequest, "text"),
-        (400, "{\"error\":{\"message\":\"text\",\"type\":\"invalid_request_error\",\"param\":\"p\",\"code\":null}}", .invalidRequest, "text"),
-        (400, "{\"error\":{\"error\":{\"message\":\"text\"},\"message\":\"outer\"}}", .invalidRequest, "text"),
-        (400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"text\"}}", .invalidRequest, "text"),
-        (422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"text\"}]}", .invalidRequest, "text"),
-        (400, "{\"object\":\"error\",\"message\":\"text\",\"code\":400}", .invalidRequest, "text"),
+        (
+            400, "{'error':{'message':'text','type':'invalid_request_error','param':'p','code':null}}",
+            .invalidRequest, "text"
+        ),
+        (400, "{'error':{'error':{'message':'text'},'message':'outer'}}", .invalidRequest, "text"),
+        (
+            400, "{'type':'error','error':{'type':'invalid_request_error','message':'text'}}",
+            .invalidRequest, "text"
+        ),
+        (422, "{'detail':[{'loc':['body'],'msg':'text'}]}", .invalidRequest, "text"),
+        (400, "{'object':'error','message':'text','code':400}", .invalidRequest, "text"),
         (400, "", .invalidRequest, "the upstream refused the request"),
         (502, "<html><body>Bad gateway</body></html>", .upstreamFailed, "the upstream failed (HTTP 502)"),
-        (500, "{\"error\":{\"message\":\"text\"}}", .upstreamFailed, "text"),
-        (503, "{\"error\":{\"code\":503,\"message\":\"Loading model\",\"type\":\"unavailable_error\"}}", .upstreamOverloaded, "Loading model"),
-        (529, "{\"error\":\"text\"}", .upstreamOverloaded, "text"),
-        (429, "{\"error\":{\"message\":\"text\"}}", .rateLimited, "text"),
-        (404, "{\"error\":{\"message\":\"The model `x` does not exist\",\"code\":\"model_not_found\"}}", .modelNotFound, "The model `x` does not exist"),
-        (404, "{\"error\":\"nothing here\"}", .notFound, "nothing here"),
-        (200, "{\"error\":\"Unexpected endpoint or method. (POST /v1/x)\"}", .notFound, "Unexpected endpoint or method. (POST /v1/x)"),
-        (200, "{\"error\":{\"message\":\"text\",\"code\":503}}", .upstreamOverloaded, "text"),
-        (200, "{\"type\":\"error\",\"error\":{\"type\":\"rate_limit_error\",\"message\":\"text\"}}", .rateLimited, "text"),
+        (500, "{'error':{'message':'text'}}", .upstreamFailed, "text"),
+        (
+            503, "{'error':{'code':503,'message':'Loading model','type':'unavailable_error'}}",
+            .upstreamOverloaded, "Loading model"
+        ),
+        (529, "{'error':'text'}", .upstreamOverloaded, "text"),
+        (429, "{'error':{'message':'text'}}", .rateLimited, "text"),
+        (
+            404, "{'error':{'message':'The model `x` does not exist','code':'model_not_found'}}",
+            .modelNotFound, "The model `x` does not exist"
+        ),
+        (404, "{'error':'nothing here'}", .notFound, "nothing here"),
+        (
+            200, "{'error':'Unexpected endpoint or method. (POST /v1/x)'}", .notFound,
+            "Unexpected endpoint or method. (POST /v1/x)"
+        ),
+        (200, "{'error':{'message':'text','code':503}}", .upstreamOverloaded, "text"),
+        (
+            200, "{'type':'error','error':{'type':'rate_limit_error','message':'text'}}", .rateLimited,
+            "text"
+        ),
         (413, "", .bodyTooLarge, "the upstream finds the request too large"),
         (408, "", .upstreamTimeout, "the upstream took too long"),
         (504, "", .upstreamTimeout, "the upstream took too long"),
-        (400, "{\"error\":\"see http://user:secret@host:1/x and https://host/\"}", .invalidRequest, "see http://host:1/x and https://host/"),
+        (
+            400, "{'error':'see http://user:secret@host:1/x and https://host/'}", .invalidRequest,
+            "see http://host:1/x and https://host/"
+        ),
     ]
 
     @Test("C16: every shape of an error body gives its code and text", arguments: shapes)
     func shape(status: Int, body: String, code: ErrorCode, message: String) {
-        let error = ChatErrors.read(status: status, body: ByteBuffer(string: body), retryAfter: .seconds(3))
+        let error = ChatErrors.read(status: status, body: ByteBuffer(json: body), retryAfter: .seconds(3))
         #expect(error.code == code)
         #expect(error.message == message)
         #expect(error.retryAfter == .seconds(3))
@@ -40,7 +61,7 @@ struct ChatErrorsTests {
 
     @Test("E18: an upstream that refuses our key is a 502 that does not quote it", arguments: [401, 403])
     func credentials(status: Int) {
-        let error = ChatErrors.read(status: status, body: ByteBuffer(string: "{\"error\":\"bad key sk-1\"}"))
+        let error = ChatErrors.read(status: status, body: ByteBuffer(json: "{'error':'bad key sk-1'}"))
         #expect(error.code == .upstreamCredentials)
         #expect(!error.message.contains("sk-1"))
         #expect(ErrorTable.status(error, for: .chat) == 502)
@@ -48,24 +69,43 @@ struct ChatErrorsTests {
     }
 
     static let overflows: [(Int, String, Int?, Int?)] = [
-        (400, "{\"error\":{\"code\":400,\"message\":\"the request exceeds the available context size\",\"type\":\"exceed_context_size_error\",\"n_prompt_tokens\":9000,\"n_ctx\":4096}}", 9000, 4096),
-        (500, "{\"error\":\"request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it\"}", 9000, 4096),
-        (400, "\"n_keep: 9000 >= n_ctx: 4096\"", 9000, 4096),
-        (200, "{\"error\":{\"message\":\"Input does not fit in context length 4096\"}}", nil, 4096),
-        (400, "{\"object\":\"error\",\"message\":\"This model's maximum context length is 4,096 tokens. However, you requested 9,000 tokens (8000 in the messages, 1000 in the completion).\"}", 9000, 4096),
-        (400, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":\"prompt is too long: 9000 tokens > 4096 maximum\"}}", 9000, 4096),
-        (400, "{\"error\":{\"message\":\"model gpt-4-32k: too many tokens\",\"code\":\"context_length_exceeded\"}}", nil, nil),
-        (413, "{\"error\":\"Input is too long.\"}", nil, nil),
+        (
+            400,
+            "{'error':{'code':400,'message':'the request exceeds the available context size','type':'exceed_context_size_error','n_prompt_tokens':9000,'n_ctx':4096}}",
+            9000, 4096
+        ),
+        (
+            500,
+            "{'error':'request (9000 tokens) exceeds the available context size (4096 tokens), try increasing it'}",
+            9000, 4096
+        ),
+        (400, "'n_keep: 9000 >= n_ctx: 4096'", 9000, 4096),
+        (200, "{'error':{'message':'Input does not fit in context length 4096'}}", nil, 4096),
+        (
+            400,
+            "{'object':'error','message':'This model\\u0027s maximum context length is 4,096 tokens. However, you requested 9,000 tokens (8000 in the messages, 1000 in the completion).'}",
+            9000, 4096
+        ),
+        (
+            400,
+            "{'type':'error','error':{'type':'invalid_request_error','message':'prompt is too long: 9000 tokens > 4096 maximum'}}",
+            9000, 4096
+        ),
+        (
+            400, "{'error':{'message':'model gpt-4-32k: too many tokens','code':'context_length_exceeded'}}",
+            nil, nil
+        ),
+        (413, "{'error':'Input is too long.'}", nil, nil),
     ]
 
     @Test("E8: an overflow is recognised in every wording, with its numbers", arguments: overflows)
     func overflow(status: Int, body: String, prompt: Int?, maximum: Int?) {
-        let error = ChatErrors.read(status: status, body: ByteBuffer(string: body))
+        let error = ChatErrors.read(status: status, body: ByteBuffer(json: body))
         #expect(error.code == .contextOverflow)
         #expect(error.overflow == ContextOverflow(prompt: prompt, maximum: maximum))
         #expect(ErrorTable.status(error, for: .anthropic) == 400)
         let chat = ErrorTable.body(error, for: .chat, requestID: "").string
-        #expect(chat.contains("\"code\":\"context_length_exceeded\""))
+        #expect(chat.contains(json("'code':'context_length_exceeded'")))
         let anthropic = ErrorTable.body(error, for: .anthropic, requestID: "").string
         #expect(anthropic.contains("prompt is too long"))
         if let prompt, let maximum {
@@ -77,16 +117,17 @@ struct ChatErrorsTests {
     @Test(
         "what only looks like an overflow is none",
         arguments: [
-            (500, "{\"error\":\"failed to load model: context size too large\"}"), (504, "{\"error\":\"context length\"}"),
-            (400, "{\"error\":\"name is too long\"}"),
+            (500, "{'error':'failed to load model: context size too large'}"),
+            (504, "{'error':'context length'}"),
+            (400, "{'error':'name is too long'}"),
         ])
     func noOverflow(status: Int, body: String) {
-        #expect(ChatErrors.read(status: status, body: ByteBuffer(string: body)).code != .contextOverflow)
+        #expect(ChatErrors.read(status: status, body: ByteBuffer(json: body)).code != .contextOverflow)
     }
 
     @Test("an upstream's other 4xx keeps its status")
     func status() {
-        let error = ChatErrors.read(status: 422, body: ByteBuffer(string: "{\"error\":\"x\"}"))
+        let error = ChatErrors.read(status: 422, body: ByteBuffer(json: "{'error':'x'}"))
         #expect(ErrorTable.status(error, for: .chat) == 422)
         #expect(ErrorTable.status(error, for: .anthropic) == 422)
     }
@@ -127,11 +168,12 @@ struct ChatErrorsTests {
         let error = GatewayError(code: code, message: "say \"why\"", param: "p")
         #expect(ErrorTable.status(error, for: .chat) == chat)
         #expect(ErrorTable.status(error, for: .anthropic) == anthropic)
+        let wire = wire.map { "'\($0)'" } ?? "null"
         #expect(
             ErrorTable.body(error, for: .chat, requestID: "r").string
-                == "{\"error\":{\"message\":\"say \\\"why\\\"\",\"type\":\"\(type)\",\"param\":\"p\",\"code\":\(wire.map { "\"\($0)\"" } ?? "null")}}")
+                == json("{'error':{'message':'say \\'why\\'','type':'\(type)','param':'p','code':\(wire)}}"))
         let body = ErrorTable.body(error, for: .anthropic, requestID: "req_1").string
-        #expect(body.contains("\"type\":\"\(anthropicType)\"") && body.hasSuffix(",\"request_id\":\"req_1\"}"))
+        #expect(body.contains(json("'type':'\(anthropicType)'")) && body.hasSuffix(json(",'request_id':'req_1'}")))
         #expect(ErrorTable.shortName(error) == code.rawValue)
     }
 
@@ -146,7 +188,9 @@ struct ChatErrorsTests {
         let error = GatewayError.modelNotFound("qwen3")
         #expect(
             ErrorTable.body(error, for: .anthropic, requestID: "").string
-                == "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",\"message\":\"model: qwen3\"}}")
-        #expect(ErrorTable.body(error, for: .chat, requestID: "").string.contains("model \\\"qwen3\\\" is not installed"))
+                == json("{'type':'error','error':{'type':'not_found_error','message':'model: qwen3'}}"))
+        #expect(
+            ErrorTable.body(error, for: .chat, requestID: "").string.contains(
+                json("model \\'qwen3\\' is not installed")))
     }
 }

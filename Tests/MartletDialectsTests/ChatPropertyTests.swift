@@ -16,7 +16,8 @@ struct ChatPropertyTests {
 
         mutating func text() -> String {
             let pieces = [
-                "a", "hello ", "\\n", "\\\"", "\\\\", "\\u00e9", "é", "日本", "\\ud83d\\ude00", "{", "}", "[1,2]", "data: ",
+                "a", "hello ", "\\n", "\\\"", "\\\\", "\\u00e9", "é", "日本", "\\ud83d\\ude00", "{", "}", "[1,2]",
+                "data: ",
                 "\\/", "\\t", ":", ",", "choices", "\\ud83d", "\\ude00", "~the text of a delta~",
             ]
             return (0...Int.random(in: 0..<4, using: &random)).map { _ in pick(pieces) }.joined()
@@ -28,7 +29,8 @@ struct ChatPropertyTests {
             case 3, 4: "{\"reasoning_content\":\"\(text())\"}"
             case 5: "{\"reasoning\":\"\(text())\",\"content\":null}"
             case 6: "{\"role\":\"assistant\",\"content\":\"\"}"
-            case 7: "{\"tool_calls\":[{\"index\":\(pick([0, 1])),\"id\":\"c\(pick([0, 1, 2]))\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"
+            case 7:
+                "{\"tool_calls\":[{\"index\":\(pick([0, 1])),\"id\":\"c\(pick([0, 1, 2]))\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"
             case 8, 9, 10: "{\"tool_calls\":[{\"index\":\(pick([0, 1])),\"function\":{\"arguments\":\"\(text())\"}}]}"
             case 11: "{\"tool_calls\":[{\"function\":{\"name\":\"g\",\"arguments\":{\"x\":1}}}]}"
             case 12: "{\"tool_calls\":[]}"
@@ -61,14 +63,14 @@ struct ChatPropertyTests {
         }
     }
 
-    @Test("the fast path reads what the walk reads", arguments: 0..<300)
+    @Test("the fast path reads what the walk reads", arguments: 0..<120)
     func fastReads(seed: UInt64) {
         var random = RandomStream(seed: seed)
         let stream = random.stream()
         #expect(events(stream) == events(stream, fast: false), "seed \(seed)")
     }
 
-    @Test("the fast path edits what the edit from scratch edits", arguments: 0..<300)
+    @Test("the fast path edits what the edit from scratch edits", arguments: 0..<120)
     func fastEdits(seed: UInt64) {
         var random = RandomStream(seed: seed)
         let stream = random.stream()
@@ -79,14 +81,15 @@ struct ChatPropertyTests {
         }
     }
 
-    @Test("any cut of the bytes gives the same output", arguments: 0..<60)
+    @Test("any cut of the bytes gives the same output", arguments: 0..<25)
     func cuts(seed: UInt64) {
         var random = RandomStream(seed: seed)
         let stream = random.stream()
         for mode in [ChatFrameEdit.Mode.exact, .repair] {
             let whole = run(chatPipe(mode, usage: .asked), reads(stream, of: 0))
             for size in [1, 2, 3, 7, 64] {
-                #expect(run(chatPipe(mode, usage: .asked), reads(stream, of: size)) == whole, "seed \(seed), cut \(size)")
+                #expect(
+                    run(chatPipe(mode, usage: .asked), reads(stream, of: size)) == whole, "seed \(seed), cut \(size)")
             }
         }
     }
@@ -94,7 +97,8 @@ struct ChatPropertyTests {
     @Test("every single cut position of a short stream gives the same output")
     func everyCut() {
         let stream =
-            chunk("{\"role\":\"assistant\"}") + chunk("{\"content\":\"é\\n\"}") + chunk("{\"content\":\"b\"}") + ": x\n\n"
+            chunk("{\"role\":\"assistant\"}") + chunk("{\"content\":\"é\\n\"}") + chunk("{\"content\":\"b\"}")
+            + ": x\n\n"
             + chunk("{}", finish: "\"eos\"") + done
         let bytes = Array(stream.utf8)
         let whole = run(chatPipe(.repair), reads(stream, of: 0))
@@ -105,7 +109,7 @@ struct ChatPropertyTests {
         }
     }
 
-    @Test("an exact relay of the client's own spelling is the stream", arguments: 0..<60)
+    @Test("an exact relay of the client's own spelling is the stream", arguments: 0..<25)
     func exactIsIdentity(seed: UInt64) {
         var random = RandomStream(seed: seed)
         let stream = random.stream().replacing("\"up\"", with: "\"m\"")
@@ -114,7 +118,7 @@ struct ChatPropertyTests {
         if relayed.finding == .complete { #expect(relayed.text == stream, "seed \(seed)") }
     }
 
-    @Test("a repaired stream is one a strict reader accepts", arguments: 0..<300)
+    @Test("a repaired stream is one a strict reader accepts", arguments: 0..<120)
     func strict(seed: UInt64) {
         var random = RandomStream(seed: seed)
         let relayed = relay(random.stream(), usage: .asked)
@@ -145,7 +149,10 @@ func strictFaults(_ stream: String) -> [String] {
             isDone = true
             continue
         }
-        guard let chunk = try? JSON(parsing: event.data.string.replacing("\\ud83d", with: "").replacing("\\ude00", with: "")) else {
+        guard
+            let chunk = try? JSON(
+                parsing: event.data.string.replacing("\\ud83d", with: "").replacing("\\ude00", with: ""))
+        else {
             faults.append("not JSON: \(event.data.string)")
             continue
         }
@@ -162,7 +169,9 @@ func strictFaults(_ stream: String) -> [String] {
             if finished[index] != nil { faults.append("something behind the finish of \(index)") }
             if let calls = delta["tool_calls"]?.array, calls.isEmpty { faults.append("empty tool_calls") }
             for call in delta["tool_calls"]?.array ?? [] {
-                guard let slot = call["index"]?.int, let function = call["function"], function["arguments"]?.string != nil else {
+                guard let slot = call["index"]?.int, let function = call["function"],
+                    function["arguments"]?.string != nil
+                else {
                     faults.append("call without index, function or arguments")
                     continue
                 }
@@ -171,7 +180,9 @@ func strictFaults(_ stream: String) -> [String] {
                 if isNew { calls[index, default: []].append(slot) }
                 if isNew != (call["id"]?.string != nil) { faults.append("id of call \(slot) not once") }
                 if isNew != (call["type"]?.string != nil) { faults.append("type of call \(slot) not once") }
-                if let id = call["id"]?.string, !callIDs.insert("\(index) \(id)").inserted { faults.append("id \(id) twice") }
+                if let id = call["id"]?.string, !callIDs.insert("\(index) \(id)").inserted {
+                    faults.append("id \(id) twice")
+                }
                 if function["name"] != nil, !named.insert("\(index) \(slot)").inserted { faults.append("name twice") }
                 arguments[index, default: ""] += function["arguments"]?.string ?? ""
             }
@@ -181,7 +192,9 @@ func strictFaults(_ stream: String) -> [String] {
                 let hasCalls = calls[index] != nil
                 // Cut calls of a stream without a reason are not to be run.
                 let isCut = arguments[index] != "{}"
-                if hasCalls == (reason == "stop"), reason != "length", !(hasCalls && isCut) { faults.append("\(reason), calls: \(hasCalls)") }
+                if hasCalls == (reason == "stop"), reason != "length", !(hasCalls && isCut) {
+                    faults.append("\(reason), calls: \(hasCalls)")
+                }
             }
         }
     }

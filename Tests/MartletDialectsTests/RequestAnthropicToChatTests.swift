@@ -6,7 +6,9 @@ import Testing
 struct RequestAnthropicToChatTests {
     @Test("a plain request")
     func plain() throws {
-        let made = try toChat(body: #"{"max_tokens":50,"messages":[{"role":"user","content":"hi\n\u00e9"}],"model":"m","system":"brief"}"#)
+        let made = try toChat(
+            body: #"{"max_tokens":50,"messages":[{"role":"user","content":"hi\n\u00e9"}],"model":"m","system":"brief"}"#
+        )
         #expect(
             made.text
                 == #"{"model":"local","messages":[{"role":"system","content":"brief"},{"role":"user","content":"hi\n\u00e9"}],"max_tokens":50}"#
@@ -49,7 +51,8 @@ struct RequestAnthropicToChatTests {
 
     @Test("B3: later system text is a reminder in its place, after the results of tools")
     func lateSystem() throws {
-        let turns = #"\#(userHi),\#(calls("a")),\#(user(result("a", "\"done\""))),{"role":"system","content":"9 tokens"}"#
+        let turns =
+            #"\#(userHi),\#(calls("a")),\#(user(result("a", "\"done\""))),{"role":"system","content":"9 tokens"}"#
         let made = try toChat(turns, #""system":"lead""#)
         #expect(made.roles == ["system", "user", "assistant", "tool", "user"])
         #expect(made.content(0) == "lead")
@@ -66,7 +69,8 @@ struct RequestAnthropicToChatTests {
         let open = try toChat(#"\#(userHi),\#(calls("a")),\#(user(result("a", "\"x\""))),\#(note)"#)
         #expect(open.text.contains("now"))
         let past = try toChat(
-            #"\#(userHi),\#(calls("a")),\#(user(result("a", "\"x\""))),\#(note),\#(calls("b")),\#(user(result("b", "\"y\"")))"#)
+            #"\#(userHi),\#(calls("a")),\#(user(result("a", "\"x\""))),\#(note),\#(calls("b")),\#(user(result("b", "\"y\"")))"#
+        )
         #expect(!past.text.contains("now"))
     }
 
@@ -97,7 +101,8 @@ struct RequestAnthropicToChatTests {
     @Test("B6: an image in a tool result reaches the model, behind all results")
     func imageInResult() throws {
         let made = try toChat(
-            #"\#(userHi),\#(calls("a", "b")),\#(user(result("a", "[\(text("shot")),\(pixelBlock)]"), result("b", "\"B\""), text("look")))"#)
+            #"\#(userHi),\#(calls("a", "b")),\#(user(result("a", "[\(text("shot")),\(pixelBlock)]"), result("b", "\"B\""), text("look")))"#
+        )
         #expect(made.roles == ["user", "assistant", "tool", "tool", "user"])
         #expect(made.content(2) == "shot\n\n[image 1 attached below]")
         let parts = made.messages[4]["content"]?.array ?? []
@@ -134,14 +139,16 @@ struct RequestAnthropicToChatTests {
 
     @Test("B17: thinking without text or signature is stepped over")
     func emptyThinking() throws {
-        let said = #"{"role":"assistant","content":[{"type":"thinking","signature":"s"},{"type":"thinking"},{"type":"redacted_thinking","data":"zz"},\#(text("ok"))]}"#
+        let said =
+            #"{"role":"assistant","content":[{"type":"thinking","signature":"s"},{"type":"thinking"},{"type":"redacted_thinking","data":"zz"},\#(text("ok"))]}"#
         let made = try toChat(#"\#(userHi),\#(said),\#(userHi)"#) { $0.reasoningIn = .field("reasoning_content") }
         #expect(made.messages[1] == ["role": "assistant", "content": "ok"])
     }
 
     @Test("thinking goes back in the field that is configured, and is dropped where there is none")
     func thinkingBack() throws {
-        let said = #"{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"gw1.x"},{"type":"thinking","thinking":"aha","signature":""},\#(text("ok"))]}"#
+        let said =
+            #"{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"gw1.x"},{"type":"thinking","thinking":"aha","signature":""},\#(text("ok"))]}"#
         let turns = #"\#(userHi),\#(said),\#(userHi)"#
         #expect(try toChat(turns).messages[1] == ["role": "assistant", "content": "ok"])
         let field = try toChat(turns) { $0.reasoningIn = .field("reasoning") }
@@ -152,25 +159,30 @@ struct RequestAnthropicToChatTests {
 
     @Test("B25: fragments of the assistant's text are joined with nothing between")
     func fragments() throws {
-        let made = try toChat(#"\#(userHi),{"role":"assistant","content":[\#(text("one ")),\#(text("two"))]},\#(userHi)"#)
+        let made = try toChat(
+            #"\#(userHi),{"role":"assistant","content":[\#(text("one ")),\#(text("two"))]},\#(userHi)"#)
         #expect(made.content(1) == "one two")
     }
 
     @Test("a call keeps the text of its input: spelling, order and escapes")
     func arguments() throws {
-        let call = #"{"role":"assistant","content":[\#(text("go")),{"type":"tool_use","id":"a","name":"f","input":{"z": 1.0,"a":"é\n\/"}}]}"#
+        let call =
+            #"{"role":"assistant","content":[\#(text("go")),{"type":"tool_use","id":"a","name":"f","input":{"z": 1.0,"a":"é\n\/"}}]}"#
         let made = try toChat(#"\#(userHi),\#(call),\#(user(result("a", "\"x\"")))"#)
         #expect(made.messages[1]["tool_calls"]?[0]?["function"]?["arguments"]?.string == #"{"z": 1.0,"a":"é\n\/"}"#)
         #expect(made.content(1) == "go")
         let silent = try toChat(#"\#(userHi),\#(calls("a")),\#(user(result("a", "\"x\"")))"#)
         #expect(silent.messages[1]["content"] == .null)
-        let string = try toChat(#"\#(userHi),\#(calls("a")),\#(user(result("a", "\"x\"")))"#) { $0.contentMustBeString = true }
+        let string = try toChat(#"\#(userHi),\#(calls("a")),\#(user(result("a", "\"x\"")))"#) {
+            $0.contentMustBeString = true
+        }
         #expect(string.content(1) == "")
     }
 
     @Test("turns of one role are merged, texts of a user's turn joined with a blank line")
     func merged() throws {
-        let made = try toChat(#"\#(userHi),\#(user(text("a"), text("b"))),{"role":"assistant","content":"x"},\#(userHi)"#)
+        let made = try toChat(
+            #"\#(userHi),\#(user(text("a"), text("b"))),{"role":"assistant","content":"x"},\#(userHi)"#)
         #expect(made.roles == ["user", "assistant", "user"])
         #expect(made.content(0) == "hi\n\na\n\nb")
     }
@@ -217,11 +229,13 @@ struct RequestAnthropicToChatTests {
 
     @Test("documents: text inlined, a PDF as a file or as words")
     func documents() throws {
-        let note = #"{"type":"document","title":"T","context":"C","source":{"type":"text","media_type":"text/plain","data":"body"}}"#
+        let note =
+            #"{"type":"document","title":"T","context":"C","source":{"type":"text","media_type":"text/plain","data":"body"}}"#
         #expect(try toChat(user(note)).content(0) == "T\nC\n\nbody")
         let parts = #"{"type":"document","source":{"type":"content","content":[\#(text("in")),\#(pixelBlock)]}}"#
         #expect(try toChat(user(parts)).messages[0]["content"]?.array?.count == 2)
-        let pdf = #"{"type":"document","title":"Plan","source":{"type":"base64","media_type":"application/pdf","data":"JVBERg=="}}"#
+        let pdf =
+            #"{"type":"document","title":"Plan","source":{"type":"base64","media_type":"application/pdf","data":"JVBERg=="}}"#
         #expect(try toChat(user(pdf)).content(0) == "[document omitted: Plan, application/pdf]")
         let file = try toChat(user(pdf)) { $0.files = true }
         #expect(file.messages[0]["content"]?[0]?["file"]?["filename"] == "Plan")
@@ -232,7 +246,8 @@ struct RequestAnthropicToChatTests {
     func serverHistory() throws {
         let found = #"{"type":"search_result","source":"https://a","title":"A","content":[\#(text("body"))]}"#
         #expect(try toChat(user(found)).content(0) == "A\n\nhttps://a\n\nbody")
-        let said = #"{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}},{"type":"web_search_tool_result","tool_use_id":"s","content":[{"type":"web_search_result","title":"T","url":"https://t","encrypted_content":"x"}]},\#(text("so"))]}"#
+        let said =
+            #"{"role":"assistant","content":[{"type":"server_tool_use","id":"s","name":"web_search","input":{"query":"q"}},{"type":"web_search_tool_result","tool_use_id":"s","content":[{"type":"web_search_result","title":"T","url":"https://t","encrypted_content":"x"}]},\#(text("so"))]}"#
         let made = try toChat(#"\#(userHi),\#(said),\#(userHi)"#)
         #expect(made.roles == ["user", "assistant", "user"])
         #expect(made.content(1) == "[web_search {\"query\":\"q\"}]\nT\n\nhttps://t\nso")

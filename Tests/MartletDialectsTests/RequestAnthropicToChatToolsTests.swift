@@ -4,7 +4,8 @@ import Testing
 
 @Suite("Anthropic requests for a Chat upstream: tools and settings")
 struct RequestAnthropicToChatToolsTests {
-    let weather = #"{"name":"get_weather","description":"d","input_schema":{"type":"object","properties":{"city":{"type":"string"}}}}"#
+    let weather =
+        #"{"name":"get_weather","description":"d","input_schema":{"type":"object","properties":{"city":{"type":"string"}}}}"#
     let search = #"{"type":"web_search_20250305","name":"web_search","max_uses":8}"#
 
     func tools(_ tools: String..., choice: String? = nil) -> String {
@@ -47,11 +48,13 @@ struct RequestAnthropicToChatToolsTests {
     func deferred() throws {
         let all = tools(finder, hidden, placeholder, weather)
         #expect(try toChat(userHi, all).toolNames == ["ToolSearch", "get_weather"])
-        let found = #"\#(userHi),\#(calls("a")),\#(user(result("a", #"[{"type":"tool_reference","tool_name":"Hidden"}]"#)))"#
+        let found =
+            #"\#(userHi),\#(calls("a")),\#(user(result("a", #"[{"type":"tool_reference","tool_name":"Hidden"}]"#)))"#
         let made = try toChat(found, all)
         #expect(made.toolNames == ["ToolSearch", "get_weather", "Hidden"])
         #expect(made.content(2) == "Tool loaded: Hidden")
-        let called = #"\#(userHi),{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"Hidden","input":{}}]},\#(user(result("a", "\"x\"")))"#
+        let called =
+            #"\#(userHi),{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"Hidden","input":{}}]},\#(user(result("a", "\"x\"")))"#
         #expect(try toChat(called, all).toolNames == ["ToolSearch", "get_weather", "Hidden"])
         // Where nothing could find it, it is there from the start.
         #expect(try toChat(userHi, tools(hidden, weather)).toolNames == ["Hidden", "get_weather"])
@@ -59,11 +62,13 @@ struct RequestAnthropicToChatToolsTests {
 
     @Test("tools come and go by system messages")
     func changes() throws {
-        let add = #"{"role":"system","content":[{"type":"tool_addition","tool":{"type":"tool_definition","definition":\#(weather)}},{"type":"tool_addition","tool":{"type":"tool_reference","name":"Hidden"}}]}"#
+        let add =
+            #"{"role":"system","content":[{"type":"tool_addition","tool":{"type":"tool_definition","definition":\#(weather)}},{"type":"tool_addition","tool":{"type":"tool_reference","name":"Hidden"}}]}"#
         let more = try toChat(#"\#(userHi),\#(add)"#, tools(finder, hidden))
         #expect(more.toolNames == ["ToolSearch", "get_weather", "Hidden"])
         #expect(more.roles == ["user"])
-        let remove = #"{"role":"system","content":[{"type":"tool_removal","tool":{"type":"tool_reference","name":"get_weather"}}]}"#
+        let remove =
+            #"{"role":"system","content":[{"type":"tool_removal","tool":{"type":"tool_reference","name":"get_weather"}}]}"#
         #expect(try toChat(#"\#(userHi),\#(remove)"#, tools(finder, weather)).toolNames == ["ToolSearch"])
     }
 
@@ -102,7 +107,8 @@ struct RequestAnthropicToChatToolsTests {
 
     @Test("B15: an upstream that takes strings only is offered the one tool")
     func oneTool() throws {
-        let made = try toChat(userHi, tools(#"{"name":"f"}"#, weather, choice: #"{"type":"tool","name":"get_weather"}"#))
+        let made = try toChat(
+            userHi, tools(#"{"name":"f"}"#, weather, choice: #"{"type":"tool","name":"get_weather"}"#))
         #expect(made.toolNames == ["get_weather"])
         #expect(made.json["tool_choice"] == "required")
         let unknown = tools(weather, choice: #"{"type":"tool","name":"nope"}"#)
@@ -146,15 +152,24 @@ struct RequestAnthropicToChatToolsTests {
     @Test("tools whose type says their arguments are functions; a computer is refused")
     func typedTools() throws {
         let made = try toChat(
-            userHi, tools(#"{"type":"bash_20250124","name":"bash"}"#, #"{"type":"text_editor_20250728","name":"edit"}"#, #"{"type":"memory_20250818","name":"memory"}"#))
+            userHi,
+            tools(
+                #"{"type":"bash_20250124","name":"bash"}"#, #"{"type":"text_editor_20250728","name":"edit"}"#,
+                #"{"type":"memory_20250818","name":"memory"}"#))
         #expect(made.toolNames == ["bash", "edit", "memory"])
-        #expect(made.json["tools"]?[0]?["function"]?["parameters"]?["properties"]?.object?.keys == ["command", "restart"])
-        #expect(refusal { try toChat(userHi, tools(#"{"type":"computer_20250124","name":"computer"}"#)) }?.code == .invalidRequest)
+        #expect(
+            made.json["tools"]?[0]?["function"]?["parameters"]?["properties"]?.object?.keys == ["command", "restart"])
+        #expect(
+            refusal { try toChat(userHi, tools(#"{"type":"computer_20250124","name":"computer"}"#)) }?.code
+                == .invalidRequest)
     }
 
-    @Test("B16: any kind of thinking is taken, and adaptive forces nothing on", arguments: [
-        #"{"type":"adaptive"}"#, #"{"type":"adaptive","display":"updates"}"#, #"{"type":"between_tools"}"#, #"{"type":"x"}"#,
-    ])
+    @Test(
+        "B16: any kind of thinking is taken, and adaptive forces nothing on",
+        arguments: [
+            #"{"type":"adaptive"}"#, #"{"type":"adaptive","display":"updates"}"#, #"{"type":"between_tools"}"#,
+            #"{"type":"x"}"#,
+        ])
     func adaptive(_ thinking: String) throws {
         for control: Capabilities.ThinkingControl in [.effort, .enableThinking, .budget, .none] {
             let made = try toChat(userHi, #""thinking":\#(thinking)"#) { $0.thinkingControl = control }
@@ -171,10 +186,19 @@ struct RequestAnthropicToChatToolsTests {
             (#""thinking":{"type":"enabled","budget_tokens":5000}"#, .effort, #""reasoning_effort":"medium""#),
             (#""thinking":{"type":"enabled","budget_tokens":1024}"#, .effort, #""reasoning_effort":"low""#),
             (#""thinking":{"type":"enabled","budget_tokens":5000}"#, .budget, #""thinking_budget_tokens":5000"#),
-            (#""thinking":{"type":"enabled","budget_tokens":5000}"#, .enableThinking, #""chat_template_kwargs":{"enable_thinking":true}"#),
+            (
+                #""thinking":{"type":"enabled","budget_tokens":5000}"#, .enableThinking,
+                #""chat_template_kwargs":{"enable_thinking":true}"#
+            ),
             (#""output_config":{"effort":"max"}"#, .effort, #""reasoning_effort":"high""#),
-            (#""thinking":{"type":"enabled","budget_tokens":5000},"output_config":{"effort":"low"}"#, .budget, #""thinking_budget_tokens":2048"#),
-            (#""thinking":{"type":"adaptive"},"output_config":{"effort":"high"}"#, .effort, #""reasoning_effort":"high""#),
+            (
+                #""thinking":{"type":"enabled","budget_tokens":5000},"output_config":{"effort":"low"}"#, .budget,
+                #""thinking_budget_tokens":2048"#
+            ),
+            (
+                #""thinking":{"type":"adaptive"},"output_config":{"effort":"high"}"#, .effort,
+                #""reasoning_effort":"high""#
+            ),
         ] as [(String, Capabilities.ThinkingControl, String)])
     func thinking(_ wish: String, _ control: Capabilities.ThinkingControl, _ said: String) throws {
         let made = try toChat(userHi, wish) { $0.thinkingControl = control }
@@ -201,7 +225,8 @@ struct RequestAnthropicToChatToolsTests {
 
     @Test("B24: max_tokens is clamped to what the context leaves")
     func clamp() throws {
-        let body = #"{"model":"m","max_tokens":32000,"messages":[{"role":"user","content":"\#(String(repeating: "word ", count: 800))"}]}"#
+        let body =
+            #"{"model":"m","max_tokens":32000,"messages":[{"role":"user","content":"\#(String(repeating: "word ", count: 800))"}]}"#
         let made = try toChat(body: body, window: 8192)
         let limit = made.json["max_tokens"]?.int ?? 0
         #expect(limit > 1024 && limit <= 8192 - made.request.context.inputEstimate)
@@ -218,16 +243,19 @@ struct RequestAnthropicToChatToolsTests {
         #expect(made.request.answer == .nothing)
     }
 
-    @Test("B26: the suffix for a long context is no part of the name", arguments: [
-        ("name[1m]", "name"), ("name", "name"), ("a[b]", "a[b]"), ("[1m]", "[1m]"), ("x[200k]", "x"),
-    ])
+    @Test(
+        "B26: the suffix for a long context is no part of the name",
+        arguments: [
+            ("name[1m]", "name"), ("name", "name"), ("a[b]", "a[b]"), ("[1m]", "[1m]"), ("x[200k]", "x"),
+        ])
     func suffix(_ name: String, _ found: String) {
         #expect(CanonicalRequest.lookupName(name) == found)
     }
 
     @Test("structured output, by what the upstream can")
     func format() throws {
-        let wish = #""output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"title":{"type":"string"}},"required":["title"],"additionalProperties":false}}}"#
+        let wish =
+            #""output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"title":{"type":"string"}},"required":["title"],"additionalProperties":false}}}"#
         let native = try toChat(userHi, wish)
         #expect(
             native.text.contains(
@@ -285,7 +313,10 @@ struct RequestAnthropicToChatToolsTests {
             (#"{"messages":[],"model":"a","model":"b"}"#, "model"),
             (#"{"messages":[],"tools":[{"description":"d"}]}"#, "tools[0].name"),
             (#"{"messages":[],"tools":[{"name":"f"},{"name":"f"}]}"#, "tools[1].name"),
-            (#"{"messages":[{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","text":3}]}]}]}"#, "messages[0].content[0].content[0].text"),
+            (
+                #"{"messages":[{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","text":3}]}]}]}"#,
+                "messages[0].content[0].content[0].text"
+            ),
             (#"[]"#, nil),
         ] as [(String, String?)])
     func paths(_ body: String, _ path: String?) throws {

@@ -2,7 +2,17 @@ import MartletDialects
 import MartletWire
 import NIOCore
 
+/// JSON written with `'` for `"`, so that tables of it can be read.
+func json(_ text: String) -> String { text.replacing("'", with: "\"") }
+
+extension String {
+    /// With one piece of JSON in another's place.
+    func with(_ old: String, _ new: String) -> String { json(self).replacing(json(old), with: json(new)) }
+}
+
 extension ByteBuffer {
+    init(json text: String) { self.init(string: json(text)) }
+
     var string: String { String(buffer: self) }
 }
 
@@ -61,14 +71,14 @@ func relay(
     run(chatPipe(mode, usage: usage), reads(stream, of: 0))
 }
 
-/// Chunks of one choice, written short: `data: {"id":"c","object":…,"created":1,"model":"m","choices":[…]}`.
+/// Chunks of one choice, written short: `data: {"id":"c","object":…,"created":1,"model":"m","choices":[…]}`. `'` is `"`.
 func chunk(_ delta: String, finish: String = "null", index: Int = 0, more: String = "") -> String {
-    head + "\"choices\":[{\"index\":\(index),\"delta\":\(delta),\"finish_reason\":\(finish)}]\(more)}\n\n"
+    json(head + "'choices':[{'index':\(index),'delta':\(delta),'finish_reason':\(finish)}]\(more)}\n\n")
 }
 
-let head = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\","
+let head = json("data: {'id':'c','object':'chat.completion.chunk','created':1,'model':'m',")
 let done = "data: [DONE]\n\n"
-let finishStop = chunk("{}", finish: "\"stop\"")
+let finishStop = chunk("{}", finish: "'stop'")
 
 /// The events of a stream as lines, for comparison and for goldens.
 func events(_ stream: String, fast: Bool = true) -> [String] {
@@ -78,7 +88,9 @@ func events(_ stream: String, fast: Bool = true) -> [String] {
     var events: [ReplyEvent] = []
     _ = framer.take(ByteBuffer(string: stream))
     func read(_ frame: SSEFrame) {
-        if let delta = reader.readKnown(frame) { return lines.append(describe(.delta(delta.block, delta.text(of: frame)))) }
+        if let delta = reader.readKnown(frame) {
+            return lines.append(describe(.delta(delta.block, delta.text(of: frame))))
+        }
         guard let event = frame.event else { return }
         events = []
         do {

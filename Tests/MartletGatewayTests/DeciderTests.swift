@@ -19,17 +19,23 @@ struct DeciderTests {
         let decision = Decider.decide(
             Make.request(text), in: Make.snapshot(routes(mode, profile)), mayRefresh: false)
         guard case .complete(let plan) = decision else { return "refused: \(decision)" }
-        return try plan.body(for: plan.candidates[0]).map { String(buffer: $0) }.joined()
+        return try plan.request(for: plan.candidates[0]).body.map { String(buffer: $0) }.joined()
     }
 
     static let tail = ",\"seed\":18446744073709551615, \"x\" : 0.70,\"u\":\"\\/\",\(Make.messages)}"
 
-    @Test("Only the model is replaced; every other byte stays", arguments: [
-        ("{\"model\":\"m\"", "{\"model\":\"real\""), ("{ \"model\" :  \"m\"", "{ \"model\" :  \"real\""),
-        ("{\"model\":\"\\u006d\"", "{\"model\":\"real\""), ("{\"mod\\u0065l\":\"m\"", "{\"mod\\u0065l\":\"real\""),
-        ("{\"model\":\"real\"", "{\"model\":\"real\""), ("{\"a\":{\"model\":\"m\"},\"model\":\"m\"", "{\"a\":{\"model\":\"m\"},\"model\":\"real\""),
-        ("{\"user\":\"\\\"model\\\":\\\"m\\\"\",\"model\":\"m\"", "{\"user\":\"\\\"model\\\":\\\"m\\\"\",\"model\":\"real\""),
-    ], [RelayMode.exact, .repair])
+    @Test(
+        "Only the model is replaced; every other byte stays",
+        arguments: [
+            ("{\"model\":\"m\"", "{\"model\":\"real\""), ("{ \"model\" :  \"m\"", "{ \"model\" :  \"real\""),
+            ("{\"model\":\"\\u006d\"", "{\"model\":\"real\""), ("{\"mod\\u0065l\":\"m\"", "{\"mod\\u0065l\":\"real\""),
+            ("{\"model\":\"real\"", "{\"model\":\"real\""),
+            ("{\"a\":{\"model\":\"m\"},\"model\":\"m\"", "{\"a\":{\"model\":\"m\"},\"model\":\"real\""),
+            (
+                "{\"user\":\"\\\"model\\\":\\\"m\\\"\",\"model\":\"m\"",
+                "{\"user\":\"\\\"model\\\":\\\"m\\\"\",\"model\":\"real\""
+            ),
+        ], [RelayMode.exact, .repair])
     func model(text: (String, String), mode: RelayMode) throws {
         #expect(try body(text.0 + Self.tail, mode) == text.1 + Self.tail)
     }
@@ -49,7 +55,8 @@ struct DeciderTests {
         #expect(try !body(plain.replacingStream(with: "false")).contains("stream_options"))
         let given = "{\"model\":\"real\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\(Make.messages)}"
         #expect(try body(given) == given)
-        let other = "{\"model\":\"real\",\"stream\":true,\"stream_options\":{\"x\":1.0,\"include_usage\":false},\(Make.messages)}"
+        let other =
+            "{\"model\":\"real\",\"stream\":true,\"stream_options\":{\"x\":1.0,\"include_usage\":false},\(Make.messages)}"
         #expect(try body(other).contains("\"stream_options\":{\"x\":1.0,\"include_usage\":true}"))
         let null = "{\"model\":\"real\",\"stream\":true,\"stream_options\":null,\(Make.messages)}"
         #expect(try body(null).contains(asked) && !body(null).contains("null"))
@@ -62,7 +69,7 @@ struct DeciderTests {
     func twice() throws {
         let plan = Make.plan(streams: true, upstreams: [Make.upstream("a"), Make.upstream("b", mode: .exact)])
         func text(_ index: Int) throws -> String {
-            try plan.body(for: plan.candidates[index]).map { String(buffer: $0) }.joined()
+            try plan.request(for: plan.candidates[index]).body.map { String(buffer: $0) }.joined()
         }
         let first = try text(0)
         #expect(try text(1) != first, "exact mode asks for no usage")
@@ -81,11 +88,15 @@ struct DeciderTests {
         ("{\"model\":\"m\",\"stream\":true,\"stream\":false,\(Make.messages)}", .invalidRequest, "stream"),
         ("{\"model\":1,\(Make.messages)}", .invalidRequest, "model must be a string"),
         ("{\"model\":\"m\",\"stream\":\"true\",\(Make.messages)}", .invalidRequest, "stream must be true or false"),
-        ("{\"model\":\"m\",\"stream\":true,\"stream_options\":1,\(Make.messages)}", .invalidRequest, "stream_options must be an object"),
+        (
+            "{\"model\":\"m\",\"stream\":true,\"stream_options\":1,\(Make.messages)}", .invalidRequest,
+            "stream_options must be an object"
+        ),
         ("{\"model\":\"nope\",\(Make.messages)}", .modelNotFound, "nope"),
     ]
 
-    @Test("What cannot be read one way only is refused, with a sentence", arguments: refused, [RelayMode.exact, .repair])
+    @Test(
+        "What cannot be read one way only is refused, with a sentence", arguments: refused, [RelayMode.exact, .repair])
     func refusals(row: (String, ErrorCode, String), mode: RelayMode) {
         guard case .refuse(let error) = decide(row.0, mode) else {
             Issue.record("\(row.0) is not refused")
@@ -121,7 +132,8 @@ struct DeciderTests {
     }
 
     static let checks: [(String, String?)] = [
-        ("\"temperature\":0", nil), ("\"temperature\":2", nil), ("\"temperature\":2.0e0", nil), ("\"temperature\":null", nil),
+        ("\"temperature\":0", nil), ("\"temperature\":2", nil), ("\"temperature\":2.0e0", nil),
+        ("\"temperature\":null", nil),
         ("\"temperature\":2.01", "temperature must be between 0 and 2 (got 2.01)"),
         ("\"temperature\":7", "temperature must be between 0 and 2 (got 7)"),
         ("\"temperature\":-0.1", "temperature must be between 0 and 2 (got -0.1)"),
@@ -129,11 +141,15 @@ struct DeciderTests {
         ("\"temperature\":\"1\"", "temperature must be a number (got \"1\")"),
         ("\"temperature\":true", "temperature must be a number (got true)"),
         ("\"top_p\":1", nil), ("\"top_p\":1.1", "top_p must be between 0 and 1 (got 1.1)"),
-        ("\"presence_penalty\":-2", nil), ("\"frequency_penalty\":2.5", "frequency_penalty must be between -2 and 2 (got 2.5)"),
+        ("\"presence_penalty\":-2", nil),
+        ("\"frequency_penalty\":2.5", "frequency_penalty must be between -2 and 2 (got 2.5)"),
         ("\"max_tokens\":-1", nil), ("\"max_tokens\":100", nil), ("\"max_tokens\":1e2", nil),
         ("\"max_tokens\":-2", "max_tokens must be a whole number, or -1 for no limit (got -2)"),
         ("\"max_tokens\":1.5", "max_tokens must be a whole number, or -1 for no limit (got 1.5)"),
-        ("\"max_completion_tokens\":99999999999", "max_completion_tokens must be a whole number, or -1 for no limit (got 99999999999)"),
+        (
+            "\"max_completion_tokens\":99999999999",
+            "max_completion_tokens must be a whole number, or -1 for no limit (got 99999999999)"
+        ),
         ("\"n\":0", "n must be a whole number between 1 and 128 (got 0)"), ("\"n\":128", nil),
         ("\"top_logprobs\":21", "top_logprobs must be a whole number between 0 and 20 (got 21)"),
         ("\"n\":1,\"n\":2", "n"),
@@ -153,11 +169,14 @@ struct DeciderTests {
         if case .refuse(let error) = decide(text, .exact) { Issue.record("exact mode refuses: \(error.message)") }
     }
 
-    @Test("Messages must be there, and be some", arguments: [
-        ("", "messages is required"), (",\"messages\":null", "messages must be an array"), (",\"messages\":{}", "messages must be an array"),
-        (",\"messages\":[]", "at least one message"), (",\"messages\":[ \n ]", "at least one message"),
-        (",\"messages\":[{}],\"messages\":[]", "messages"),
-    ])
+    @Test(
+        "Messages must be there, and be some",
+        arguments: [
+            ("", "messages is required"), (",\"messages\":null", "messages must be an array"),
+            (",\"messages\":{}", "messages must be an array"),
+            (",\"messages\":[]", "at least one message"), (",\"messages\":[ \n ]", "at least one message"),
+            (",\"messages\":[{}],\"messages\":[]", "messages"),
+        ])
     func messages(member: String, expected: String) {
         guard case .refuse(let error) = decide("{\"model\":\"m\"\(member)}") else {
             Issue.record("not refused")

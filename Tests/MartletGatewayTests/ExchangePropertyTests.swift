@@ -58,9 +58,13 @@ struct ExchangePropertyTests {
         case 0: return .requestComplete(Make.request("{}"))
         case 1: return .clientWritable(random.below(2) == 0)
         case 2 where random.below(12) == 0: return .clientGone
-        case 3: return .decided(random.pick([.complete(plan), .complete(plan), .complete(plan), .refresh, .control, .refuse(Fault.invalid)]))
+        case 3:
+            return .decided(
+                random.pick([
+                    .complete(plan), .complete(plan), .complete(plan), .refresh, .control, .refuse(Fault.invalid),
+                ]))
         case 4: return .catalogRefreshed
-        case 5: return .answered(WholeReply(status: 200, body: ByteBuffer()))
+        case 5: return .answered(ControlReply(status: 200, body: ByteBuffer()))
         case 6, 7, 8: return .slotGranted(Make.place.origin)
         case 9 where random.below(3) == 0: return .slotRefused(Fault.busy)
         case 10, 11, 12: return .connected
@@ -76,7 +80,8 @@ struct ExchangePropertyTests {
     /// Answers an order that has to be answered.
     static func answer(_ action: Exchange.Action, _ random: inout Seeded) -> Exchange.Event? {
         switch action {
-        case .pass: .passed(random.pick([.nothing, .nothing, .usable, .usable, .complete, .failed(random.pick(errors))]))
+        case .pass:
+            .passed(random.pick([.nothing, .nothing, .usable, .usable, .complete, .failed(random.pick(errors))]))
         case .finishPipe: .finished(random.pick([.complete, .failed(.closedEarly)]))
         case .finishWhole(let head):
             .passed(head.isSuccess && random.below(3) > 0 ? .complete : .failed(random.pick(errors)))
@@ -90,12 +95,14 @@ struct ExchangePropertyTests {
             let seed = UInt64(batch) << 32 | UInt64(round)
             var random = Seeded(seed)
             let deadlines = random.pick([
-                Deadlines(), Deadlines(connect: .seconds(1), firstByte: .seconds(2), idle: .seconds(1), total: .seconds(9)),
+                Deadlines(),
+                Deadlines(connect: .seconds(1), firstByte: .seconds(2), idle: .seconds(1), total: .seconds(9)),
             ])
             let plan = Make.plan(
                 streams: random.below(3) > 0,
                 upstreams: ["a", "b", "c"].prefix(1 + random.below(3)).map {
-                    Make.upstream($0, mode: random.pick([.exact, .repair]), deadlines: deadlines, retries: random.below(3))
+                    Make.upstream(
+                        $0, mode: random.pick([.exact, .repair]), deadlines: deadlines, retries: random.below(3))
                 })
             var exchange = Exchange()
             var model = Model()

@@ -56,8 +56,12 @@ struct ExchangeRetryTests {
                 == ["refuse rate_limited", "release", "record rate_limited"])
     }
 
-    @Test("Statuses that another attempt may mend are tried again, the rest is not",
-        arguments: [(408, true), (429, true), (500, false), (501, false), (502, true), (503, true), (504, false), (529, true), (400, false), (404, false)])
+    @Test(
+        "Statuses that another attempt may mend are tried again, the rest is not",
+        arguments: [
+            (408, true), (429, true), (500, false), (501, false), (502, true), (503, true), (504, false), (529, true),
+            (400, false), (404, false),
+        ])
     func statuses(status: Int, again: Bool) {
         var driver = ExchangeDriver()
         driver.go(to: .sent)
@@ -96,7 +100,8 @@ struct ExchangeRetryTests {
             driver.receive(.upstreamFailed(Fault.closed, stale: true)).last == "acquire b/m",
             "each candidate has its own stale connection")
         driver.receive(.slotGranted(Make.place.origin))
-        #expect(driver.receive(.upstreamFailed(Fault.unreachable, stale: false)) == ["close upstream", "release", "reset"])
+        #expect(
+            driver.receive(.upstreamFailed(Fault.unreachable, stale: false)) == ["close upstream", "release", "reset"])
         #expect(driver.wait(.milliseconds(100)) == ["acquire b/m"], "the pause begins small again")
         driver.receive(.slotGranted(Make.place.origin))
         #expect(
@@ -174,13 +179,15 @@ struct ExchangeRetryTests {
         #expect(driver.receive(.upstreamFailed(Fault.closed, stale: false)) == ["close upstream"] + Self.again)
     }
 
-    @Test("What fails in a phase where nothing is out changes nothing",
+    @Test(
+        "What fails in a phase where nothing is out changes nothing",
         arguments: [ExchangeDriver.Phase.deciding, .answering, .acquiring, .backingOff, .ended])
     func failedTooLate(phase: ExchangeDriver.Phase) {
         var driver = ExchangeDriver()
         driver.go(to: phase)
         #expect(driver.receive(.upstreamFailed(Fault.closed, stale: false)) == [])
-        #expect(driver.receive(.end(cleanly: true, reusable: true), .bytes(ByteBuffer(string: "x")), .readComplete) == [])
+        #expect(
+            driver.receive(.end(cleanly: true, reusable: true), .bytes(ByteBuffer(string: "x")), .readComplete) == [])
         #expect(driver.receive(.head(Fault.head(200)), .connected, .clientWritable(false)) == [])
     }
 
@@ -196,25 +203,39 @@ struct ExchangeRetryTests {
     static let deadlines: [Deadline] = [
         Deadline(
             testDescription: "connect", phase: .connecting, deadlines: Deadlines(connect: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 could not be connected: connect timeout after 3 s; upstreams.a.timeouts.connect raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 could not be connected: connect timeout after 3 s; upstreams.a.timeouts.connect raises it"
+        ),
         Deadline(
             testDescription: "first byte", phase: .sent, deadlines: Deadlines(firstByte: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 did not answer in time: first byte timeout after 3 s; upstreams.a.timeouts.first_byte raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 did not answer in time: first byte timeout after 3 s; upstreams.a.timeouts.first_byte raises it"
+        ),
         Deadline(
             testDescription: "idle, whole", phase: .whole, deadlines: Deadlines(idle: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 did not answer in time: idle timeout after 3 s; upstreams.a.timeouts.idle raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 did not answer in time: idle timeout after 3 s; upstreams.a.timeouts.idle raises it"
+        ),
         Deadline(
             testDescription: "idle, stream", phase: .streaming, deadlines: Deadlines(idle: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 did not answer in time: idle timeout after 3 s; upstreams.a.timeouts.idle raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 did not answer in time: idle timeout after 3 s; upstreams.a.timeouts.idle raises it"
+        ),
         Deadline(
             testDescription: "total, in the queue", phase: .acquiring, deadlines: Deadlines(total: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 did not answer in time: total timeout after 3 s; upstreams.a.timeouts.total raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 did not answer in time: total timeout after 3 s; upstreams.a.timeouts.total raises it"
+        ),
         Deadline(
             testDescription: "total, before the first byte", phase: .sent, deadlines: Deadlines(total: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 did not answer in time: total timeout after 3 s; upstreams.a.timeouts.total raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 did not answer in time: total timeout after 3 s; upstreams.a.timeouts.total raises it"
+        ),
         Deadline(
             testDescription: "total, in the stream", phase: .streaming, deadlines: Deadlines(total: .seconds(3)),
-            sentence: "vLLM at 127.0.0.1:9 did not answer in time: total timeout after 3 s; upstreams.a.timeouts.total raises it"),
+            sentence:
+                "vLLM at 127.0.0.1:9 did not answer in time: total timeout after 3 s; upstreams.a.timeouts.total raises it"
+        ),
     ]
 
     @Test("A deadline that passes is a 504 that names it, and the setting that raises it", arguments: deadlines)
@@ -262,7 +283,8 @@ struct ExchangeRetryTests {
 
     // MARK: Keep-alive
 
-    @Test("After five seconds the head leaves with a first keep-alive, then one follows each ten seconds",
+    @Test(
+        "After five seconds the head leaves with a first keep-alive, then one follows each ten seconds",
         arguments: [ExchangeDriver.Phase.acquiring, .connecting, .sent, .streaming])
     func keepAlive(phase: ExchangeDriver.Phase) {
         var driver = ExchangeDriver(deadlines: Deadlines(connect: nil))

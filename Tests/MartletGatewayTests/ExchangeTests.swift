@@ -44,7 +44,7 @@ struct ExchangeTests {
     func control() {
         var driver = ExchangeDriver()
         #expect(driver.receive(.requestComplete(Make.request("")), .decided(.control)) == ["decide", "answer"])
-        let reply = WholeReply(status: 200, body: ByteBuffer())
+        let reply = ControlReply(status: 200, body: ByteBuffer())
         #expect(driver.receive(.answered(reply)) == ["reply", "record complete"])
         #expect(driver.records[0].candidate == nil)
     }
@@ -54,7 +54,8 @@ struct ExchangeTests {
         var driver = ExchangeDriver()
         #expect(driver.receive(.requestComplete(Make.request("{}")), .decided(.refresh)) == ["decide", "refresh"])
         #expect(driver.receive(.catalogRefreshed) == ["decide again"])
-        #expect(driver.receive(.decided(.refuse(Fault.invalid))) == ["refuse invalid_request", "record invalid_request"])
+        #expect(
+            driver.receive(.decided(.refuse(Fault.invalid))) == ["refuse invalid_request", "record invalid_request"])
     }
 
     @Test("What an upstream goes on to say after the terminal mark is ignored, and cannot keep the reply open")
@@ -151,7 +152,9 @@ struct ExchangeTests {
         driver.go(to: .committed)
         #expect(driver.receive(.clientWritable(false)) == ["pause"])
         #expect(driver.receive(.clientWritable(false)) == [])
-        #expect(driver.wait(.seconds(30)) == [], "neither an idle upstream nor a keep-alive while the client is the slow one")
+        #expect(
+            driver.wait(.seconds(30)) == [],
+            "neither an idle upstream nor a keep-alive while the client is the slow one")
         #expect(driver.receive(.clientWritable(true)) == ["resume"])
         #expect(!driver.wait(.milliseconds(1900)).contains("close upstream"), "the idle time begins anew")
         #expect(driver.wait(.milliseconds(200)).first == "close upstream")
@@ -168,7 +171,8 @@ struct ExchangeTests {
 
     // MARK: The client leaves
 
-    @Test("A client that leaves ends what was begun for it, gives the slot back once and leaves one record",
+    @Test(
+        "A client that leaves ends what was begun for it, gives the slot back once and leaves one record",
         arguments: ExchangeDriver.Phase.allCases)
     func gone(phase: ExchangeDriver.Phase) {
         var driver = ExchangeDriver(candidates: 2)

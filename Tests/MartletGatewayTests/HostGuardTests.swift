@@ -5,22 +5,33 @@ import Testing
 struct HostGuardTests {
     let local = HostGuard(bound: "127.0.0.1", machine: "Box")
 
-    @Test("Names of this machine are taken, with and without a port, in any case", arguments: [
-        "localhost", "localhost:3000", "LOCALHOST:3000", "127.0.0.1", "127.0.0.1:80", "127.0.0.2:3000", "[::1]", "[::1]:3000",
-        "host.docker.internal:3000", "Host.Docker.Internal", "box", "BOX:3000", "app.localhost:3000", "localhost:65535",
-    ])
+    @Test(
+        "Names of this machine are taken, with and without a port, in any case",
+        arguments: [
+            "localhost", "localhost:3000", "LOCALHOST:3000", "127.0.0.1", "127.0.0.1:80", "127.0.0.2:3000", "[::1]",
+            "[::1]:3000",
+            "host.docker.internal:3000", "Host.Docker.Internal", "box", "BOX:3000", "app.localhost:3000",
+            "localhost:65535",
+        ])
     func ours(host: String) {
         #expect(local.allows(host: host))
     }
 
-    @Test("Any other name is refused, also those that only look like ours", arguments: [
-        "", "evil.com", "evil.com:3000", "localhost.evil.com", "127.0.0.1.evil.com", "127.0.0.1.nip.io", "evil.com/localhost",
-        "localhost@evil.com", "evil.com#.localhost", "evil.com?.localhost", "evil.com\\.localhost", "evil.com:80@.localhost",
-        "xlocalhost", "localhost:0", "localhost:65536", "localhost:-1", "localhost:+80", "localhost:80:80", "localhost:x",
-        "[::1", "::1", "[::2]", "[::ffff:10.0.0.1]", "[localhost]", "192.168.1.5", "10.0.0.1:3000", "0.0.0.0", "0", "2130706433",
-        "127.evil", "127.0.0.1 ", " localhost", "localhost\t", "loc\u{430}lhost", "127.\u{661}", ".localhost", ":3000",
-        "boxer", "box.local", "*",
-    ])
+    @Test(
+        "Any other name is refused, also those that only look like ours",
+        arguments: [
+            "", "evil.com", "evil.com:3000", "localhost.evil.com", "127.0.0.1.evil.com", "127.0.0.1.nip.io",
+            "evil.com/localhost",
+            "localhost@evil.com", "evil.com#.localhost", "evil.com?.localhost", "evil.com\\.localhost",
+            "evil.com:80@.localhost",
+            "xlocalhost", "localhost:0", "localhost:65536", "localhost:-1", "localhost:+80", "localhost:80:80",
+            "localhost:x",
+            "[::1", "::1", "[::2]", "[::ffff:10.0.0.1]", "[localhost]", "192.168.1.5", "10.0.0.1:3000", "0.0.0.0", "0",
+            "2130706433",
+            "127.evil", "127.0.0.1 ", " localhost", "localhost\t", "loc\u{430}lhost", "127.\u{661}", ".localhost",
+            ":3000",
+            "boxer", "box.local", "*",
+        ])
     func others(host: String) {
         #expect(!local.allows(host: host))
     }
@@ -37,14 +48,17 @@ struct HostGuardTests {
         #expect(!HostGuard(bound: "127.0.0.1", machine: "").allows(host: ""))
     }
 
-    @Test("A page may call us from our own origin only", arguments: [
-        ("http://localhost:3000", "localhost:3000", true), ("https://localhost:3000", "localhost:3000", true),
-        ("http://LOCALHOST:3000", "localhost:3000", true), ("http://localhost:8080", "localhost:3000", false),
-        ("http://localhost", "localhost:3000", false), ("http://evil.com", "localhost:3000", false),
-        ("http://127.0.0.1:3000", "localhost:3000", false), ("null", "localhost:3000", false), ("", "localhost:3000", false),
-        ("http://localhost:3000.evil.com", "localhost:3000", false), ("file://", "localhost:3000", false),
-        ("chrome-extension://abc", "localhost:3000", false),
-    ])
+    @Test(
+        "A page may call us from our own origin only",
+        arguments: [
+            ("http://localhost:3000", "localhost:3000", true), ("https://localhost:3000", "localhost:3000", true),
+            ("http://LOCALHOST:3000", "localhost:3000", true), ("http://localhost:8080", "localhost:3000", false),
+            ("http://localhost", "localhost:3000", false), ("http://evil.com", "localhost:3000", false),
+            ("http://127.0.0.1:3000", "localhost:3000", false), ("null", "localhost:3000", false),
+            ("", "localhost:3000", false),
+            ("http://localhost:3000.evil.com", "localhost:3000", false), ("file://", "localhost:3000", false),
+            ("chrome-extension://abc", "localhost:3000", false),
+        ])
     func origins(origin: String, host: String, expected: Bool) {
         #expect(local.allows(origin: origin, host: host) == expected)
         #expect(!local.grantsCrossOrigin(origin), "our own pages need no CORS headers")

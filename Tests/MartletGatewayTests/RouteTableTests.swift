@@ -38,7 +38,8 @@ struct RouteTableTests {
 
     static let cases: [Case] = [
         // The order of product.md 3.
-        Case("exact alias before an id of the same name", "qwen3-8b", ["box/llama-3.1-70b"],
+        Case(
+            "exact alias before an id of the same name", "qwen3-8b", ["box/llama-3.1-70b"],
             table([("qwen3-8b", ["box/llama-3.1-70b"])])),
         Case("upstream/model", "box/shared", ["box/shared"]),
         Case("upstream/model before an id that is spelled so", "box/odd", ["box/box/odd"]),
@@ -47,15 +48,20 @@ struct RouteTableTests {
         Case("a variant", "gemma-2@q4", ["studio/gemma-2@q4"]),
         Case("exact id before a glob", "shared", ["studio/shared"], table([("sh*", ["box/llama-3.1-70b"])])),
         Case("glob", "claude-x", ["box/shared"], table([("claude-*", ["box/shared"])])),
-        Case("most specific glob first", "claude-haiku-4", ["studio/qwen3-8b"],
+        Case(
+            "most specific glob first", "claude-haiku-4", ["studio/qwen3-8b"],
             table([("claude-*", ["box/shared"]), ("claude-*haiku*", ["studio/qwen3-8b"])])),
-        Case("equally specific globs in the order of the file", "abc", ["box/shared"],
+        Case(
+            "equally specific globs in the order of the file", "abc", ["box/shared"],
             table([("a*", ["box/shared"]), ("*c", ["studio/qwen3-8b"])])),
-        Case("a list is a fail-over order", "f", ["box/llama-3.1-70b", "studio/qwen3-8b"],
+        Case(
+            "a list is a fail-over order", "f", ["box/llama-3.1-70b", "studio/qwen3-8b"],
             table([("f", ["box/llama-3.1-70b", "qwen3-8b"])])),
         Case("names are compared as they are written", "Qwen3-8B", ["error model_not_found"]),
         Case("no silent substitute for a part of a name", "qwen3", ["error model_not_found"]),
-        Case("an alias does not lead to an alias", "a", ["error model_not_found"], table([("a", ["b"]), ("b", ["shared"])])),
+        Case(
+            "an alias does not lead to an alias", "a", ["error model_not_found"],
+            table([("a", ["b"]), ("b", ["shared"])])),
         Case("an upstream that does not list it", "box/qwen3-8b", ["error model_not_found"]),
         Case("an upstream without a model", "box/", ["error model_not_found"]),
         Case("control characters", "a\nb", ["error invalid_request"]),
@@ -63,7 +69,9 @@ struct RouteTableTests {
         // Context suffixes.
         Case("a suffix is no part of an id", "qwen3-8b[1m]", ["studio/qwen3-8b"]),
         Case("an alias may name the suffix", "m[1m]", ["box/shared"], table([("m[1m]", ["box/shared"])])),
-        Case("a suffix before a glob that would take all", "qwen3-8b[1m]", ["studio/qwen3-8b"], table([("*", ["box/shared"])])),
+        Case(
+            "a suffix before a glob that would take all", "qwen3-8b[1m]", ["studio/qwen3-8b"],
+            table([("*", ["box/shared"])])),
         Case("only a suffix", "[1m]", ["error model_not_found"]),
         Case("a suffix and models.allowed", "shared[1m]", ["studio/shared"], table(allowed: ["shared"])),
         Case("a suffix is not sent to an upstream on trust", "new[1m]", ["box/new"], table(served: unlisted)),
@@ -72,52 +80,71 @@ struct RouteTableTests {
         Case("a listed id before such an upstream", "qwen3-8b", ["studio/qwen3-8b"], table(served: unlisted)),
         Case("upstream/model without a list", "box/new", ["box/new"], table(served: unlisted)),
         Case("all that take it on trust, in order", "new", ["studio/new", "box/new"], table(served: [:])),
-        Case("a model of this machine is never taken on trust", "new", ["error model_not_found"],
+        Case(
+            "a model of this machine is never taken on trust", "new", ["error model_not_found"],
             table(served: [:], upstreams: [Make.upstream("local", .engine, location: .hosted)])),
         // Configuration may abbreviate.
         Case("a unique part of a name is enough in an alias", "a", ["box/llama-3.1-70b"], table([("a", ["llama"])])),
         Case("a unique part behind an upstream's name", "a", ["box/llama-3.1-70b"], table([("a", ["box/llama"])])),
         Case("an ambiguous part is an error", "a", ["error model_not_found"], table([("a", ["qwen3"])])),
-        Case("an ambiguous part behind an upstream's name is an error", "a", ["error model_not_found"],
+        Case(
+            "an ambiguous part behind an upstream's name is an error", "a", ["error model_not_found"],
             table([("a", ["studio/qwen3"])])),
         Case("one id at two upstreams is not ambiguous", "a", ["studio/shared"], table([("a", ["share"])])),
-        Case("an alias's target at an upstream without a list", "a", ["box/whatever"],
+        Case(
+            "an alias's target at an upstream without a list", "a", ["box/whatever"],
             table([("a", ["box/whatever"])], served: unlisted)),
         // No model named.
         Case("no model: the default", nil, ["box/llama-3.1-70b"], table(default: "llama-3.1-70b")),
         Case("no model: the default may be an alias's target", nil, ["box/llama-3.1-70b"], table(default: "llama")),
         Case("no model: the only loaded one", nil, ["studio/qwen3-8b"]),
-        Case("no model: the only served one", nil, ["studio/x"], table(served: ["studio": ServedModels(ids: ["x"]), "box": ServedModels(ids: [])])),
-        Case("no model: one id at two upstreams is one model", nil, ["studio/x"],
+        Case(
+            "no model: the only served one", nil, ["studio/x"],
+            table(served: ["studio": ServedModels(ids: ["x"]), "box": ServedModels(ids: [])])),
+        Case(
+            "no model: one id at two upstreams is one model", nil, ["studio/x"],
             table(served: ["studio": ServedModels(ids: ["x"]), "box": ServedModels(ids: ["x"])])),
-        Case("no model: several", nil, ["error invalid_request"],
+        Case(
+            "no model: several", nil, ["error invalid_request"],
             table(served: ["studio": ServedModels(ids: ["x", "y"]), "box": ServedModels(ids: [])])),
-        Case("no model: none", nil, ["error model_not_found"], table(served: ["studio": ServedModels(ids: []), "box": ServedModels(ids: [])])),
+        Case(
+            "no model: none", nil, ["error model_not_found"],
+            table(served: ["studio": ServedModels(ids: []), "box": ServedModels(ids: [])])),
         Case("an empty name is no name", "", ["studio/qwen3-8b"]),
         Case("local-model is no name", "local-model", ["studio/qwen3-8b"]),
-        Case("local-model that exists is one", "local-model", ["box/local-model"],
+        Case(
+            "local-model that exists is one", "local-model", ["box/local-model"],
             table(served: ["studio": ServedModels(ids: ["x"]), "box": ServedModels(ids: ["local-model", "y"])])),
         Case("local-model as an alias", "local-model", ["box/shared"], table([("local-model", ["box/shared"])])),
-        Case("no model and no list: the upstream's own choice", "local-model", ["box/local-model"],
+        Case(
+            "no model and no list: the upstream's own choice", "local-model", ["box/local-model"],
             table(served: ["studio": ServedModels(ids: [])])),
         // models.allowed.
         Case("not allowed", "llama-3.1-70b", ["error model_not_allowed"], table(allowed: ["shared"])),
         Case("allowed", "shared", ["studio/shared"], table(allowed: ["shared"])),
-        Case("no model: only allowed ones are chosen from", nil, ["studio/x"],
-            table(served: ["studio": ServedModels(ids: ["x", "y"], loaded: []), "box": ServedModels(ids: [])], allowed: ["x"])),
-        Case("no model: a loaded one that is not allowed is not chosen", nil, ["box/llama-3.1-70b"], table(allowed: ["llama-3.1-70b"])),
+        Case(
+            "no model: only allowed ones are chosen from", nil, ["studio/x"],
+            table(
+                served: ["studio": ServedModels(ids: ["x", "y"], loaded: []), "box": ServedModels(ids: [])],
+                allowed: ["x"])),
+        Case(
+            "no model: a loaded one that is not allowed is not chosen", nil, ["box/llama-3.1-70b"],
+            table(allowed: ["llama-3.1-70b"])),
     ]
 
     @Test("A name leads where the rules say", arguments: cases)
     func resolve(_ one: Case) {
         #expect(one.table.outcome(one.name) == one.expected)
-        #expect(one.table.with(served: one.table.served).outcome(one.name) == one.expected, "after the lists were read anew")
+        #expect(
+            one.table.with(served: one.table.served).outcome(one.name) == one.expected, "after the lists were read anew"
+        )
     }
 
     @Test("An unknown name is answered with what is near, an ambiguous one with its candidates")
     func messages() {
         #expect(
-            Self.table().message("qwen3-8")?.hasPrefix("model \"qwen3-8\" is not installed or served; closest: qwen3-8b") == true)
+            Self.table().message("qwen3-8")?.hasPrefix(
+                "model \"qwen3-8\" is not installed or served; closest: qwen3-8b") == true)
         #expect(Self.table([("a", ["qwen3"])]).message("a")?.contains("studio/qwen3-8b, studio/qwen/qwen3-4b") == true)
         #expect(Self.table(allowed: ["shared"]).message("x")?.hasSuffix("allowed: shared") == true)
         #expect(Self.table(allowed: ["shared"]).message("shared-") != nil)
@@ -133,10 +160,12 @@ struct RouteTableTests {
         #expect(Self.table([("z", ["shared"])], allowed: ["z", "shared"]).listed == ["shared", "z"])
     }
 
-    @Test("What is near a name", arguments: [
-        ("qwen", ["qwen3-8b", "zqwen"]), ("QWEN3-8B", ["qwen3-8b", "zqwen"]), ("quen3-8b", ["qwen3-8b"]),
-        ("something-else-entirely", []),
-    ])
+    @Test(
+        "What is near a name",
+        arguments: [
+            ("qwen", ["qwen3-8b", "zqwen"]), ("QWEN3-8B", ["qwen3-8b", "zqwen"]), ("quen3-8b", ["qwen3-8b"]),
+            ("something-else-entirely", []),
+        ])
     func closest(name: String, expected: [String]) {
         #expect(ModelName.closest(to: name, among: ["zqwen", "qwen3-8b", "llama"]) == expected)
     }
@@ -146,12 +175,17 @@ struct RouteTableTests {
         #expect(ModelName.closest(to: "m", among: (0..<9).map { "m\($0)" }).count == 5)
     }
 
-    @Test("Globs", arguments: [
-        ("*", "", true), ("*", "a/b", true), ("a*", "a", true), ("a*", "ba", false), ("*a", "bca", true), ("*a", "ab", false),
-        ("a*b*c", "aXbYc", true), ("a*b*c", "acb", false), ("a*b", "ab", true), ("a**b", "axb", true), ("abc", "abc", true),
-        ("abc", "abcd", false), ("", "", true), ("", "a", false), ("*aab", "aaaab", true), ("claude-*haiku*", "claude-3-5-haiku-1", true),
-        ("a.c", "abc", false), ("a?c", "abc", false), ("[a]", "a", false),
-    ])
+    @Test(
+        "Globs",
+        arguments: [
+            ("*", "", true), ("*", "a/b", true), ("a*", "a", true), ("a*", "ba", false), ("*a", "bca", true),
+            ("*a", "ab", false),
+            ("a*b*c", "aXbYc", true), ("a*b*c", "acb", false), ("a*b", "ab", true), ("a**b", "axb", true),
+            ("abc", "abc", true),
+            ("abc", "abcd", false), ("", "", true), ("", "a", false), ("*aab", "aaaab", true),
+            ("claude-*haiku*", "claude-3-5-haiku-1", true),
+            ("a.c", "abc", false), ("a?c", "abc", false), ("[a]", "a", false),
+        ])
     func glob(pattern: String, name: String, expected: Bool) {
         #expect(Glob(pattern).matches(name) == expected)
     }
@@ -175,13 +209,17 @@ struct RouteTableTests {
         for _ in 0..<3000 {
             let pattern = String((0..<random.below(7)).map { _ in random.pick(Array("ab*")) })
             let name = String((0..<random.below(7)).map { _ in random.pick(Array("ab")) })
-            #expect(Glob(pattern).matches(name) == matches(pattern[...], name[...]), "\(pattern) on \(name), seed \(batch)")
+            #expect(
+                Glob(pattern).matches(name) == matches(pattern[...], name[...]), "\(pattern) on \(name), seed \(batch)")
         }
     }
 
-    @Test("Suffixes", arguments: [
-        ("a[1m]", "a"), ("a", "a"), ("[1m]", "[1m]"), ("a[1m]x", "a[1m]x"), ("a]", "a]"), ("a[b][c]", "a[b]"), ("", ""),
-    ])
+    @Test(
+        "Suffixes",
+        arguments: [
+            ("a[1m]", "a"), ("a", "a"), ("[1m]", "[1m]"), ("a[1m]x", "a[1m]x"), ("a]", "a]"), ("a[b][c]", "a[b]"),
+            ("", ""),
+        ])
     func suffix(name: String, bare: String) {
         #expect(ModelName.withoutContextSuffix(name) == bare)
     }

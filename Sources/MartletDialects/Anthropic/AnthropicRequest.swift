@@ -31,6 +31,7 @@ package enum AnthropicRequest {
     package static func write(
         _ request: CanonicalRequest, for target: WriteTarget
     ) throws(GatewayError) -> TranslatedRequest {
-        TranslatedRequest(body: ByteBuffer(), dropped: [], context: ReplyContext())
+        var writer = AnthropicRequestWriter(request, target)
+        return try writer.write()
     }
 }

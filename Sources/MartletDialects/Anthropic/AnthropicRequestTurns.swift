@@ -32,7 +32,8 @@ enum AnthropicTurns {
                 addInstruction(message, to: &items)
                 effort = message.effort ?? effort
             case let role?:
-                throw DialectError(.unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use user or assistant")
+                throw DialectError(
+                    .unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use user or assistant")
             case nil: throw DialectError(.unexpected, at: "role", "a role is required")
             }
         }

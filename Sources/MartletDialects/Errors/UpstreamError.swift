@@ -32,7 +32,9 @@ struct UpstreamError {
         case .string(let text): if message.isEmpty { message = text }
         case .object(let members):
             // The inner object knows more than its envelope.
-            if depth < 4, let inner = members["error"] ?? members["detail"], !inner.isNull { take(inner, depth: depth + 1) }
+            if depth < 4, let inner = members["error"] ?? members["detail"], !inner.isNull {
+                take(inner, depth: depth + 1)
+            }
             if message.isEmpty, let text = members["message"]?.string ?? members["msg"]?.string { message = text }
             if type.isEmpty, let word = members["type"]?.string, word != "error" { type = word.lowercased() }
             if code.isEmpty, let word = members["code"]?.string { code = word.lowercased() }

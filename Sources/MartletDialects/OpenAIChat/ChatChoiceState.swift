@@ -57,7 +57,8 @@ struct ChatChoiceState: Sendable {
         switch data.unescaped(finish) {
         case "error", "abort":
             events.append(
-                .failed(GatewayError(code: .upstreamFailed, message: "the upstream gave up in the middle of the reply")))
+                .failed(GatewayError(code: .upstreamFailed, message: "the upstream gave up in the middle of the reply"))
+            )
         case let reason:
             let stop = chunk.stopReason.map { data.escaped($0) }
             self.finish(.said(ChatFinish.read(reason)), stop: stop, into: &events)
@@ -86,7 +87,7 @@ struct ChatChoiceState: Sendable {
         if reasoning == nil {
             if let first = chunk.reasoning.firstIndex(where: { $0?.isEmpty == false }) {
                 reasoning = .string(first)
-            } else if !chunk.reasoningDetails.allSatisfy(\.isEmpty) {
+            } else if chunk.reasoningDetails.contains(where: { !$0.isEmpty }) {
                 reasoning = .details
             }
         }

@@ -24,7 +24,9 @@ struct ChatRequestWriter {
 
     mutating func write() throws(GatewayError) -> TranslatedRequest {
         try refuse()
-        if let answer = answer() { return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer) }
+        if let answer = answer() {
+            return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
+        }
         for name in request.unread { try notes.drop(name) }
         let choice = try chooseTools()
         let format = chooseFormat()

@@ -32,7 +32,9 @@ package struct ChatStreamReader: StreamReader {
         }
         let chunk: ChatChunk
         do throws(JSONError) {
-            chunk = try event.data.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in try ChatChunk(&walk) }
+            chunk = try event.data.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in
+                try ChatChunk(&walk)
+            }
         } catch {
             throw DialectError(error)
         }
@@ -58,7 +60,7 @@ package struct ChatStreamReader: StreamReader {
         isEnded = true
         guard isStarted else {
             events.append(
-                .failed(GatewayError(code: .upstreamBadReply, message: "the upstream's stream held no reply")))
+                .failed(GatewayError(code: .upstreamBadReply, message: "the upstream sent no reply")))
             return
         }
         if choices.isEmpty { choices.append(ChatChoiceState(choice: 0)) }

@@ -29,21 +29,24 @@ struct ChunkTemplates: Sendable {
     private var bytes: [UInt8] = []
     private var shapes = 0
 
-    mutating func match(_ frame: SSEFrame) -> KnownDelta? {
+    func match(_ frame: SSEFrame) -> KnownDelta? {
         // Nothing but a data line: no name that would change its meaning.
         guard !templates.isEmpty, let data = frame.dataRange, data.lowerBound <= 6,
             frame.bytes.readableBytes - data.upperBound == 2
         else { return nil }
         return frame.bytes.withUnsafeReadableBytes { text in
             bytes.withUnsafeBytes { known in
-                for template in templates {
+                for position in templates.indices {
+                    let template = templates[position]
                     let start = data.lowerBound + template.head.count
                     let end = data.upperBound - template.tail.count
-                    guard start < end, UnsafeRawBufferPointer(rebasing: known[template.head]).begins(text, at: data.lowerBound),
+                    guard start < end,
+                        UnsafeRawBufferPointer(rebasing: known[template.head]).begins(text, at: data.lowerBound),
                         UnsafeRawBufferPointer(rebasing: known[template.tail]).begins(text, at: end),
                         JSONScan.closingQuote(in: text, from: start) == end
                     else { continue }
-                    return KnownDelta(block: template.block, range: start..<end, shape: template.shape, call: template.call)
+                    return KnownDelta(
+                        block: template.block, range: start..<end, shape: template.shape, call: template.call)
                 }
                 return nil
             }

@@ -9,7 +9,9 @@ extension ByteBuffer {
     func onlyPlace(of other: ByteBuffer) -> Range<Int>? {
         let ranges = withUnsafeReadableBytes { bytes in
             other.withUnsafeReadableBytes { other in
-                (0...max(0, bytes.count - other.count)).filter { $0 + other.count <= bytes.count && other.begins(bytes, at: $0) }
+                (0...max(0, bytes.count - other.count)).filter {
+                    $0 + other.count <= bytes.count && other.begins(bytes, at: $0)
+                }
             }
         }
         guard ranges.count == 1 else { return nil }

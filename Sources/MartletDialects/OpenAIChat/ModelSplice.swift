@@ -19,8 +19,7 @@ struct ModelSplice: Sendable {
     mutating func edit(_ frame: SSEFrame, into out: inout ByteBuffer) -> Bool {
         if let head, frame.bytes.begins(with: head) {
             guard let spliced else { return false }
-            out.writeImmutableBuffer(spliced)
-            out.writeImmutableBuffer(frame.bytes.part(head.readableBytes..<frame.bytes.readableBytes))
+            out.write(spliced, frame.bytes, from: head.readableBytes)
             return true
         }
         guard let data = frame.event?.data, let value = Self.find(in: data) else { return false }
@@ -39,8 +38,7 @@ struct ModelSplice: Sendable {
         guard !isSame else { return false }
         var replaced = frame.bytes.copy(0..<range.lowerBound + value.lowerBound)
         replaced.writeImmutableBuffer(model)
-        out.writeImmutableBuffer(replaced)
-        out.writeImmutableBuffer(frame.bytes.part(end..<frame.bytes.readableBytes))
+        out.write(replaced, frame.bytes, from: end)
         spliced = replaced
         return true
     }
@@ -59,6 +57,21 @@ struct ModelSplice: Sendable {
 }
 
 extension ByteBuffer {
+    /// Writes a beginning and the other's bytes from an offset on, in one step.
+    fileprivate mutating func write(_ beginning: ByteBuffer, _ other: ByteBuffer, from offset: Int) {
+        let count = beginning.readableBytes + other.readableBytes - offset
+        beginning.withUnsafeReadableBytes { beginning in
+            other.withUnsafeReadableBytes { other in
+                _ = writeWithUnsafeMutableBytes(minimumWritableBytes: count) { room in
+                    room.copyMemory(from: beginning)
+                    let rest = UnsafeRawBufferPointer(rebasing: other[offset...])
+                    UnsafeMutableRawBufferPointer(rebasing: room[beginning.count...]).copyMemory(from: rest)
+                    return count
+                }
+            }
+        }
+    }
+
     func begins(with head: ByteBuffer) -> Bool {
         withUnsafeReadableBytes { bytes in
             head.withUnsafeReadableBytes { $0.count <= bytes.count && $0.begins(bytes, at: 0) }

@@ -7,12 +7,14 @@ package struct ReplyPipe: Sendable {
     package private(set) var tally = ReplyTally()
     private var framer = SSEFramer()
     private var reader: any StreamReader
+    private var filter: ReplyFilter?
     private var writer: (any StreamWriter)?
     private var edit: (any FrameEdit)?
     private let dialect: DialectID
     private let requestID: String
     /// Reused: nothing is allocated per event.
     private var events: [ReplyEvent] = []
+    private var filtered: [ReplyEvent] = []
     /// Bytes of the frame that has begun and not ended.
     private var held = 0
     /// What an edit writes while frames before it wait to go out as they are; else empty.
@@ -27,15 +29,17 @@ package struct ReplyPipe: Sendable {
     private enum WholeReply { case undecided(ByteBuffer), no, collecting(ByteBuffer) }
 
     /// - Parameters:
+    ///   - filter: between reader and writer; of no meaning without a writer.
     ///   - writer: nil when the client speaks the upstream's dialect.
     ///   - edit: for such a relay; nil relays every frame as it is.
     ///   - dialect: the client's, for errors and keep-alives of a relay without an edit.
     ///   - requestID: for dialects whose in-stream errors carry it; may be empty.
     package init(
-        reader: any StreamReader, writer: (any StreamWriter)? = nil, edit: (any FrameEdit)? = nil,
-        dialect: DialectID, requestID: String = ""
+        reader: any StreamReader, filter: ReplyFilter? = nil, writer: (any StreamWriter)? = nil,
+        edit: (any FrameEdit)? = nil, dialect: DialectID, requestID: String = ""
     ) {
         self.reader = reader
+        self.filter = writer == nil ? nil : filter
         self.writer = writer
         self.edit = edit
         self.dialect = dialect
@@ -45,7 +49,7 @@ package struct ReplyPipe: Sendable {
     /// Takes one upstream read and appends what the client gets for it. Once it has answered `failed`, it writes nothing
     /// more: the caller says the failure, by status or by `fail`. What follows the terminal mark is ignored.
     package mutating func pass(_ read: ByteBuffer, into out: inout ByteBuffer) -> Finding {
-        guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+        guard !tally.isOver else { return tally.finding }
         var read = read
         if collects(&read) { return tally.finding }
         passFrames(of: read, into: &out)
@@ -60,23 +64,23 @@ package struct ReplyPipe: Sendable {
             held -= frame.bytes.readableBytes
             pass(frame, &run, into: &out)
             run.step(over: frame)
-            if tally.isEnded || tally.failure != nil { break }
+            if tally.isOver { break }
         }
         run.flush(into: &out)
     }
 
     /// The upstream closed its side: writes what is still owed and gives the verdict.
     package mutating func finish(into out: inout ByteBuffer) -> Finding {
-        guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+        guard !tally.isOver else { return tally.finding }
         if case .collecting(let body) = whole {
             passWhole(body, into: &out)
-            guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+            guard !tally.isOver else { return tally.finding }
         }
         if case .undecided(let lead) = whole { passFrames(of: lead, into: &out) }
         if let frame = framer.finish() {
             var run = RelayRun(ByteBuffer(), held: held)
             pass(frame, &run, into: &out)
-            guard tally.failure == nil, !tally.isEnded else { return tally.finding }
+            guard !tally.isOver else { return tally.finding }
         }
         events.removeAll(keepingCapacity: true)
         do throws(DialectError) {
@@ -85,6 +89,7 @@ package struct ReplyPipe: Sendable {
             tally.fail(GatewayError(unreadable: error))
             return tally.finding
         }
+        filterEvents()
         for event in events { tally.note(event) }
         guard tally.failure == nil else { return tally.finding }
         tally.end()
@@ -130,9 +135,13 @@ package struct ReplyPipe: Sendable {
                 try reader.read(event, into: &events)
             } catch {
                 // A relay that only watches must not break what it cannot read.
-                if writer != nil || edit?.refusesUnreadable == true { tally.fail(GatewayError(unreadable: error)) }
+                if writer != nil || edit?.refusesUnreadable == true {
+                    // What a dying upstream left of its last frame is no bad reply but a short one.
+                    tally.fail(frame.isClosed ? GatewayError(unreadable: error) : .closedEarly)
+                }
             }
         }
+        filterEvents()
         for event in events { tally.note(event) }
         guard tally.failure == nil else {
             if writer == nil, edit?.refusesUnreadable != true { failedFrame = frame.bytes }
@@ -154,6 +163,11 @@ package struct ReplyPipe: Sendable {
     private mutating func pass(
         _ frame: SSEFrame, _ delta: KnownDelta, _ run: inout RelayRun, into out: inout ByteBuffer
     ) {
+        if filter != nil {
+            events.removeAll(keepingCapacity: true)
+            events.append(.delta(delta.block, delta.text(of: frame)))
+            return writeFiltered(into: &out)
+        }
         tally.noteDelta(bytes: delta.range.count)
         if writer != nil {
             writer?.write(.delta(delta.block, delta.text(of: frame)), into: &out)
@@ -170,6 +184,20 @@ package struct ReplyPipe: Sendable {
         run.flush(into: &out)
         out.writeBuffer(&aside)
         aside.clear()
+    }
+
+    private mutating func filterEvents() {
+        guard filter != nil, !events.isEmpty else { return }
+        filtered.removeAll(keepingCapacity: true)
+        filter?.take(events, into: &filtered)
+        swap(&events, &filtered)
+    }
+
+    private mutating func writeFiltered(into out: inout ByteBuffer) {
+        filterEvents()
+        for event in events { tally.note(event) }
+        for event in events { writer?.write(event, into: &out) }
+        if tally.isEnded { writer?.finish(into: &out) }
     }
 
     private mutating func closeFrame(into out: inout ByteBuffer) {

@@ -9,11 +9,13 @@ package struct ReplyTally: Sendable {
     package private(set) var usage = Usage()
     /// Per choice, in the order in which they ended. One element unless the client asked for several choices.
     package private(set) var finishes: [(choice: Int, reason: FinishReason)] = []
-    package private(set) var failure: GatewayError?
+    package private(set) var failure: GatewayError? { didSet { isOver = failure != nil || isEnded } }
     /// A block has opened, or a choice has ended: something a client can use.
     package private(set) var isUsable = false
     /// The terminal mark has gone by.
-    package private(set) var isEnded = false
+    package private(set) var isEnded = false { didSet { isOver = failure != nil || isEnded } }
+    /// Failed or ended. Kept as a value of its own: asked for at each frame.
+    package private(set) var isOver = false
     package private(set) var events = 0
     /// Bytes of all deltas, JSON escapes included.
     package private(set) var deltaBytes = 0

@@ -23,6 +23,10 @@ package struct Settings: Sendable, Hashable {
     /// The client wants no reasoning text in the reply.
     package var hidesReasoning = false
     package var format: OutputFormat?
+    /// Alternatives asked for.
+    package var choices = 1
+    /// Speech is asked for beside text.
+    package var wantsAudio = false
     /// An opaque name of the end user.
     package var user: EscapedText?
 

@@ -1,3 +1,4 @@
+import MartletWire
 package import NIOCore
 
 /// What a request is written for.
@@ -67,4 +68,46 @@ package enum LocalAnswer: Sendable, Hashable {
     case nothing
     /// Only tools were offered, or forced, that the API runs itself and nobody here does.
     case unavailable(tool: String, type: String)
+}
+
+extension LocalAnswer {
+    /// The reply, as events for any stream writer or fold.
+    ///
+    /// - Parameters:
+    ///   - id: of the reply.
+    ///   - callID: of the call that was not made; `srvtoolu_` and what follows.
+    ///   - input: tokens of the prompt, as estimated.
+    package func events(id: String, callID: String, model: String, input: Int) -> [ReplyEvent] {
+        var events: [ReplyEvent] = [.started(id: id, model: model)]
+        var output = 0
+        if case .unavailable(let tool, let type) = self {
+            let sentence = "The tool \(tool) is not available here."
+            for (index, block) in [call(tool, callID), result(type, callID)].enumerated() {
+                let place = BlockID(choice: 0, index: index)
+                events += [.opened(place, .opaque(.anthropic, block)), .closed(place)]
+            }
+            let place = BlockID(choice: 0, index: 2)
+            events += [
+                .opened(place, .text), .delta(place, EscapedText(escaping: sentence)), .closed(place),
+            ]
+            output = sentence.utf8.count / 3
+        }
+        events += [
+            .usage(Usage(input: input, output: output)), .finished(choice: 0, .stop, matchedStop: nil), .ended,
+        ]
+        return events
+    }
+
+    private func call(_ tool: String, _ id: String) -> JSON {
+        ["type": "server_tool_use", "id": .string(id), "name": .string(tool), "input": [:]]
+    }
+
+    private func result(_ type: String, _ id: String) -> JSON {
+        let kinds = ["web_search", "web_fetch", "code_execution"]
+        let kind = kinds.first(where: type.hasPrefix) ?? "web_search"
+        return [
+            "type": "\(kind)_tool_result", "tool_use_id": .string(id),
+            "content": ["type": "\(kind)_tool_result_error", "error_code": "unavailable"],
+        ]
+    }
 }

@@ -97,13 +97,18 @@ struct Turns {
         case .merge: leading.append(instruction.parts)
         case .keep: inGap { $0.pieces.append(.system(instruction.parts)) }
         case .user:
-            let text = TextBuilder.paragraphs(instruction.parts.compactMap(\.text))
-            var reminder = TextBuilder()
-            reminder.add("<system-reminder>\n")
-            reminder.add(text)
-            reminder.add("\n</system-reminder>")
-            inGap { $0.add(user: [Part(.text(reminder.text))]) }
+            let reminder = Self.reminder(instruction.parts)
+            inGap { $0.add(user: [reminder]) }
         }
+    }
+
+    /// System text in the user's name, marked as agents mark theirs.
+    static func reminder(_ parts: [Part]) -> Part {
+        var reminder = TextBuilder()
+        reminder.add("<system-reminder>\n")
+        reminder.add(TextBuilder.paragraphs(parts.compactMap(\.text)))
+        reminder.add("\n</system-reminder>")
+        return Part(.text(reminder.text))
     }
 
     private mutating func inGap(_ change: (inout Gap) -> Void) {

@@ -1,6 +1,6 @@
 /// What we install: names, versions and SHA-256 of every file that may be taken.
 enum Pins {
-    /// llama.cpp's server as a Python extension, https://pypi.org/project/xllamacpp/ (MIT).
+    /// llama.cpp's server as a Python extension: xllamacpp of the Python Package Index (MIT).
     enum Wheel {
         static let package = "xllamacpp"
         static let version = "2026.10.11549"
@@ -20,7 +20,7 @@ enum Pins {
         ]
     }
 
-    /// A source distribution that holds all of llama.cpp, https://pypi.org/project/llama-cpp-python/ (MIT).
+    /// A source distribution that holds all of llama.cpp: llama-cpp-python of the Python Package Index (MIT).
     enum Source {
         static let package = "llama-cpp-python"
         static let version = "0.3.36"

@@ -1,3 +1,4 @@
+import MartletWire
 package import NIOCore
 
 /// Every bound of the data path, in one place. Each has a name, a unit and the reason for its size.
@@ -10,10 +11,9 @@ package enum Limits {
     package static let errorBody = 1 << 20
     /// Bytes of an unstreamed reply: the largest body a request may have, doubled for embeddings of long inputs.
     package static let wholeReply = 64 << 20
-    /// Bytes held back before the status line leaves; more of them are proof enough that the reply is under way.
-    package static let heldBack = 1 << 20
-    /// Bytes an upstream body may continue past what the client asked for before a connection is closed instead of kept.
-    package static let pipelinedRequests = 16
+    /// Upstream bytes that may go by before the status line leaves; more than the longest event there may be, so that an event
+    /// without an end is still a status.
+    package static let heldBack = WireLimits.event + (1 << 20)
     /// Silence after the decision before the status line is committed and the first keep-alive sent (specs 0.4).
     package static let commitDelay = TimeAmount.seconds(5)
     /// Silence after which a further keep-alive is sent (specs 0.4).

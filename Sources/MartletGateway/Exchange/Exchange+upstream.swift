@@ -79,7 +79,9 @@ extension Exchange {
             if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed {
                 return tryAgain(error, retryAfter: head.retryAfter, at: now, into: &actions)
             }
-            if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true, ![401, 403].contains(head.status) {
+            if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true,
+                ![401, 403].contains(head.status)
+            {
                 committed = true
                 actions.append(.commitWhole(head))
                 return end(.failed(error.code), at: now, into: &actions)

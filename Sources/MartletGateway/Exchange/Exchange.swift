@@ -83,7 +83,10 @@ package struct Exchange: Sendable {
             phase = .deciding(request, mayRefresh: false)
             actions.append(.decide(request, mayRefresh: false))
         case .answered(let reply):
-            guard case .answering = phase else { return }
+            switch phase {
+            case .answering, .acquiring: break
+            default: return
+            }
             actions.append(.reply(reply))
             end(.complete, at: now, into: &actions)
         case .slotGranted(let origin):

@@ -11,7 +11,7 @@ extension Exchange {
         // From decisions and the tasks that left the loop.
         case decided(Decision)
         case catalogRefreshed
-        case answered(WholeReply)
+        case answered(ControlReply)
         case slotGranted(Origin)
         case slotRefused(GatewayError)
         // From the upstream's handler.
@@ -65,7 +65,7 @@ extension Exchange {
         case refuse(GatewayError)
         /// It is not: the dialect's own last event, then close.
         case failInDialect(GatewayError)
-        case reply(WholeReply)
+        case reply(ControlReply)
         /// The client does not read: its connection is given up.
         case closeClient
         /// The last one, exactly once.
@@ -74,7 +74,7 @@ extension Exchange {
 }
 
 /// A reply that is ready to be sent, from a control route.
-package struct WholeReply: Sendable, Hashable {
+package struct ControlReply: Sendable, Hashable {
     package var status: Int
     package var contentType: String
     package var body: ByteBuffer

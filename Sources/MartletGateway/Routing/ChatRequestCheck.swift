@@ -24,7 +24,8 @@ package enum ChatRequestCheck {
         for (name, low, high) in integers {
             guard let text = try number(name, in: document) else { continue }
             guard let value = Double(text), value == value.rounded(), value >= Double(low), value <= Double(high) else {
-                let wanted = low == -1 ? "a whole number, or -1 for no limit" : "a whole number between \(low) and \(high)"
+                let wanted =
+                    low == -1 ? "a whole number, or -1 for no limit" : "a whole number between \(low) and \(high)"
                 throw outside(name, wanted, text)
             }
         }

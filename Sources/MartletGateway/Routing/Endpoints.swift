@@ -26,13 +26,17 @@ package enum Endpoints {
         switch path {
         case "/v1/chat/completions", "/chat/completions":
             return Match(endpoint: .completion(.chat), methods: ["POST"])
-        case "/v1/models", "/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
+        case "/v1/messages", "/anthropic/v1/messages":
+            return Match(endpoint: .completion(.anthropic), methods: ["POST"])
+        case "/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens":
+            return Match(endpoint: .countTokens, methods: ["POST"])
+        case "/v1/models", "/models", "/anthropic/v1/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
         case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
         case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])
         case "/health/ready": return Match(endpoint: .ready, methods: ["GET", "HEAD"])
         case "/", "/api/hello": return Match(endpoint: .hello, methods: ["GET", "HEAD"])
         default:
-            for prefix in ["/v1/models/", "/models/"] where path.hasPrefix(prefix) {
+            for prefix in ["/v1/models/", "/models/", "/anthropic/v1/models/"] where path.hasPrefix(prefix) {
                 if let id = percentDecoded(path.dropFirst(prefix.count)), !id.isEmpty {
                     return Match(endpoint: .model(id), methods: ["GET", "HEAD"])
                 }
@@ -54,7 +58,8 @@ package enum Endpoints {
         var rest = text.utf8.makeIterator()
         while let byte = rest.next() {
             if byte == UInt8(ascii: "%") {
-                guard let high = rest.next(), let low = rest.next(), let value = UInt8(hex: high, low), value != 0 else {
+                guard let high = rest.next(), let low = rest.next(), let value = UInt8(hex: high, low), value != 0
+                else {
                     return nil
                 }
                 bytes.append(value)

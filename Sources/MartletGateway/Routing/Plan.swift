@@ -1,5 +1,5 @@
 package import MartletDialects
-package import MartletWire
+import MartletWire
 package import NIOCore
 
 /// What is to be done about a request.
@@ -19,27 +19,29 @@ package final class Plan: Sendable {
     /// The model as the client spelled it, for every reply; nil when it named none.
     package let clientModel: String?
     package let streams: Bool
-    /// The client asked for usage in the stream.
-    package let wantsUsage: Bool
+    /// Where usage stands in a stream of a Chat client.
+    package let usage: ChatFrameEdit.UsagePlacement
     /// In the order they are tried; never empty.
     package let candidates: [Candidate]
     package let forwarded: [(name: String, value: String)]
     package let query: String
-    let document: JSONDocument
+    private let document: JSONDocument
+    private let defaults: WriteTarget.Defaults
 
     init(
-        request: InboundRequest, clientModel: String?, streams: Bool, wantsUsage: Bool, candidates: [Candidate],
-        document: JSONDocument
+        request: InboundRequest, clientModel: String?, streams: Bool, usage: ChatFrameEdit.UsagePlacement,
+        candidates: [Candidate], document: JSONDocument, defaults: WriteTarget.Defaults
     ) {
         requestID = request.id
         dialect = request.dialect
         self.clientModel = clientModel
         self.streams = streams
-        self.wantsUsage = wantsUsage
+        self.usage = usage
         self.candidates = candidates
         forwarded = request.forwarded
         query = request.query
         self.document = document
+        self.defaults = defaults
     }
 
     /// What replies call the model: as the client did, else by the upstream's name.
@@ -51,25 +53,61 @@ package final class Plan: Sendable {
         return upstream.mode == .exact && upstream.profile.dialects.contains(dialect)
     }
 
-    /// The request's bytes for one candidate: slices of the original with `model` spliced, and in `repair` mode a request
-    /// for usage, which the reply's edit hides again. Never in place: a retry needs the original.
-    package func body(for candidate: Candidate) throws(JSONError) -> [ByteBuffer] {
+    /// The request as one candidate is to get it.
+    /// - Throws: `invalidRequest` for what cannot be said in the upstream's dialect.
+    package func request(for candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
+        let upstream = candidate.upstream.profile.dialect(for: dialect)
+        guard upstream != dialect else {
+            do throws(JSONError) {
+                return UpstreamRequest(dialect: upstream, body: try relayedBody(for: candidate))
+            } catch {
+                throw GatewayError(code: .invalidRequest, message: error.sentence)
+            }
+        }
+        let target = WriteTarget(
+            model: candidate.model, capabilities: candidate.upstream.profile.capabilities, streams: streams,
+            defaults: defaults)
+        let translated = try Dialects.translateRequest(
+            document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
+            betas: header("anthropic-beta").map { [$0] } ?? [])
+        return UpstreamRequest(
+            dialect: upstream, body: [translated.body], dropped: translated.dropped, context: translated.context,
+            answer: translated.answer, isTranslated: true)
+    }
+
+    private func header(_ name: String) -> String? {
+        forwarded.first { $0.name.lowercased() == name }?.value
+    }
+
+    /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for usage,
+    /// which the reply's edit hides again. Never in place: a retry needs the original.
+    private func relayedBody(for candidate: Candidate) throws(JSONError) -> [ByteBuffer] {
         var edit = JSONEdit()
         if clientModel != candidate.model {
             var value = ByteBuffer()
             value.writeJSONString(candidate.model)
             try edit.set("model", value, in: document)
         }
-        if asksForUsage(candidate) {
-            try edit.set("stream_options", usageOptions(), in: document)
+        if let temperature = defaults.temperature, try isAbsent("temperature") {
+            edit.append("temperature", ByteBuffer(string: JSON.double(temperature).text), to: document)
         }
+        if let maxTokens = defaults.maxTokens, try isAbsent("max_tokens"), try isAbsent("max_completion_tokens") {
+            edit.append("max_tokens", ByteBuffer(string: String(maxTokens)), to: document)
+        }
+        if asksForUsage(candidate) { try edit.set("stream_options", usageOptions(), in: document) }
         return edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes)
     }
 
+    private func isAbsent(_ name: String) throws(JSONError) -> Bool {
+        guard let member = try document.member(name) else { return true }
+        return member.kind == .null
+    }
+
     /// Whether usage is asked for on our own account.
-    package func asksForUsage(_ candidate: Candidate) -> Bool {
-        streams && !wantsUsage && candidate.upstream.mode == .repair
-            && candidate.upstream.profile.usage == .streamOptions
+    private func asksForUsage(_ candidate: Candidate) -> Bool {
+        guard streams, dialect == .chat, usage != .asked else { return false }
+        return usage == .finalChunk
+            || candidate.upstream.mode == .repair && candidate.upstream.profile.usage == .streamOptions
     }
 
     private func usageOptions() throws(JSONError) -> ByteBuffer {
@@ -80,83 +118,37 @@ package final class Plan: Sendable {
             options = given
         }
         options["include_usage"] = true
-        var text = ByteBuffer()
-        JSON.object(options).write(into: &text)
-        return text
+        return JSON.object(options).buffer
     }
 }
 
-/// Decides about requests: pure, in the turn of the loop in which they arrived.
-package enum Decider {
-    package static func decide(_ request: InboundRequest, in snapshot: Snapshot, mayRefresh: Bool) -> Decision {
-        guard case .completion = request.endpoint else { return .control }
-        do throws(GatewayError) {
-            let document = try check(request.body)
-            let clientModel = try model(in: document)
-            let candidates: [Candidate]
-            do throws(GatewayError) {
-                candidates = try snapshot.routes.resolve(clientModel)
-            } catch {
-                if error.code == .modelNotFound, mayRefresh { return .refresh }
-                throw error
-            }
-            let streams = try flag("stream", in: document)
-            if let first = candidates.first, first.upstream.mode == .repair { try ChatRequestCheck.check(document) }
-            return .complete(
-                Plan(
-                    request: request, clientModel: clientModel, streams: streams,
-                    wantsUsage: streams ? try wantsUsage(document) : false, candidates: candidates,
-                    document: document))
-        } catch {
-            return .refuse(error)
-        }
+/// A request in an upstream's dialect, and what its reply has to be read with.
+package struct UpstreamRequest: Sendable {
+    package var dialect: DialectID
+    package var body: [ByteBuffer]
+    /// Names of what had no counterpart, for `x-translation-dropped`.
+    package var dropped: [String]
+    package var context: ReplyContext
+    /// Set: nothing is sent, the gateway answers this itself.
+    package var answer: LocalAnswer?
+    package var isTranslated: Bool
+
+    init(
+        dialect: DialectID, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),
+        answer: LocalAnswer? = nil, isTranslated: Bool = false
+    ) {
+        self.dialect = dialect
+        self.body = body
+        self.dropped = dropped
+        self.context = context
+        self.answer = answer
+        self.isTranslated = isTranslated
     }
 
-    private static func check(_ body: ByteBuffer) throws(GatewayError) -> JSONDocument {
-        let document: JSONDocument
-        do throws(JSONError) {
-            document = try JSONDocument(checking: body)
-        } catch {
-            throw GatewayError(
-                code: .invalidJSON,
-                message: body.readableBytes == 0 ? "the request has no body; send a JSON object" : error.sentence)
+    package var path: StaticString {
+        switch dialect {
+        case .chat: "/v1/chat/completions"
+        case .anthropic: "/v1/messages"
         }
-        guard document.root == .object else {
-            throw GatewayError(code: .invalidJSON, message: "the request body must be a JSON object")
-        }
-        return document
-    }
-
-    private static func member(_ name: String, in document: JSONDocument) throws(GatewayError) -> JSONMember? {
-        do throws(JSONError) {
-            return try document.member(name)
-        } catch {
-            throw GatewayError(code: .invalidRequest, message: error.sentence, param: name)
-        }
-    }
-
-    private static func model(in document: JSONDocument) throws(GatewayError) -> String? {
-        guard let member = try member("model", in: document), member.kind != .null else { return nil }
-        guard let name = document.string(member) else {
-            throw GatewayError(code: .invalidRequest, message: "model must be a string", param: "model")
-        }
-        return name
-    }
-
-    private static func flag(_ name: String, in document: JSONDocument) throws(GatewayError) -> Bool {
-        guard let member = try member(name, in: document), member.kind != .null else { return false }
-        guard let value = document.bool(member) else {
-            throw GatewayError(code: .invalidRequest, message: "\(name) must be true or false", param: name)
-        }
-        return value
-    }
-
-    private static func wantsUsage(_ document: JSONDocument) throws(GatewayError) -> Bool {
-        guard let member = try member("stream_options", in: document), member.kind != .null else { return false }
-        guard member.kind == .object, let options = try? JSON(parsing: document.slice(member.value)) else {
-            throw GatewayError(
-                code: .invalidRequest, message: "stream_options must be an object", param: "stream_options")
-        }
-        return options["include_usage"]?.bool ?? false
     }
 }

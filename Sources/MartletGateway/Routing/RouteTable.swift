@@ -42,7 +42,8 @@ package struct RouteTable: Sendable {
     private let allowed: Set<String>
 
     package init(
-        upstreams: [Upstream], served: [String: ServedModels] = [:], aliases: [(pattern: String, targets: Targets)] = [],
+        upstreams: [Upstream], served: [String: ServedModels] = [:],
+        aliases: [(pattern: String, targets: Targets)] = [],
         defaultModel: String? = nil, allowed: [String] = []
     ) {
         self.upstreams = upstreams
@@ -155,7 +156,8 @@ package struct RouteTable: Sendable {
     /// A configured name that no list holds: a unique substring is enough; else it is taken on trust by an upstream
     /// whose list is not known.
     private func unlisted(_ target: String) throws(GatewayError) -> Candidate? {
-        try uniqueMatch(target, of: target, at: upstreams) ?? trusting.first.map { Candidate(upstream: $0, model: target) }
+        try uniqueMatch(target, of: target, at: upstreams)
+            ?? trusting.first.map { Candidate(upstream: $0, model: target) }
     }
 
     /// The one id that `part` stands in; at the first of `places` that lists it.
@@ -164,7 +166,8 @@ package struct RouteTable: Sendable {
     ) throws(GatewayError) -> Candidate? {
         var matches: [Candidate] = []
         for upstream in places {
-            for id in served[upstream.name]?.ids ?? [] where id.contains(part) && !matches.contains(where: { $0.model == id }) {
+            for id in served[upstream.name]?.ids ?? []
+            where id.contains(part) && !matches.contains(where: { $0.model == id }) {
                 matches.append(Candidate(upstream: upstream, model: id))
             }
         }

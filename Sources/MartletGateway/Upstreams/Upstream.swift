@@ -91,8 +91,7 @@ package final class Upstream: Sendable {
 }
 
 /// A key or token. Prints `•••`; its text is taken only where it is sent or compared.
-package struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable
-{
+package struct Secret: Sendable, Hashable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     package let revealed: String
     package init(_ text: String) { revealed = text }
     package var description: String { "•••" }

@@ -25,12 +25,17 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var mode: RelayMode
     package var credential: Credential
     package var usage: UsageReporting
+    /// What its models can do, as far as the kind tells.
+    package var capabilities: Capabilities
+    /// How it counts the tokens of a prompt.
+    package var counting: Counting
     /// Path of its model list, and of a cheap request that tells whether it answers at all.
     package var modelsPath: String
 
     package init(
         kind: String, shownName: String, hint: String, dialects: [DialectID], mode: RelayMode,
-        credential: Credential = .bearer, usage: UsageReporting = .streamOptions, modelsPath: String = "/v1/models"
+        credential: Credential = .bearer, usage: UsageReporting = .streamOptions,
+        capabilities: Capabilities = Capabilities(), counting: Counting = .estimate, modelsPath: String = "/v1/models"
     ) {
         self.kind = kind
         self.shownName = shownName
@@ -39,30 +44,55 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.mode = mode
         self.credential = credential
         self.usage = usage
+        self.capabilities = capabilities
+        self.counting = counting
         self.modelsPath = modelsPath
     }
 
     package static let all: [UpstreamProfile] = [
-        .lmStudio, .llamaCpp, .ollama, .vllm, .openAI, .openAICompatible, .engine,
+        .lmStudio, .llamaCpp, .ollama, .vllm, .openAI, .anthropic, .openAICompatible, .engine,
     ]
 
     package static func named(_ kind: String) -> UpstreamProfile? { all.first { $0.kind == kind } }
 
     package static let lmStudio = UpstreamProfile(
         kind: "lmstudio", shownName: "LM Studio", hint: "Is its server running? (lms server start)",
-        dialects: [.chat], mode: .repair)
+        dialects: [.chat], mode: .repair, capabilities: .lmStudio)
     package static let llamaCpp = UpstreamProfile(
-        kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair)
+        kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair,
+        capabilities: .llamaCpp, counting: .chatInputTokens)
     package static let ollama = UpstreamProfile(
-        kind: "ollama", shownName: "Ollama", hint: "Is it running? (ollama serve)", dialects: [.chat], mode: .repair)
+        kind: "ollama", shownName: "Ollama", hint: "Is it running? (ollama serve)", dialects: [.chat], mode: .repair,
+        capabilities: .ollama)
     package static let vllm = UpstreamProfile(
-        kind: "vllm", shownName: "vLLM", hint: "Is it running? (vllm serve MODEL)", dialects: [.chat], mode: .repair)
+        kind: "vllm", shownName: "vLLM", hint: "Is it running? (vllm serve MODEL)", dialects: [.chat], mode: .repair,
+        capabilities: .vllm, counting: .messagesCountTokens)
     package static let openAI = UpstreamProfile(
-        kind: "openai", shownName: "OpenAI", hint: "Check the network and the URL.", dialects: [.chat], mode: .exact)
+        kind: "openai", shownName: "OpenAI", hint: "Check the network and the URL.", dialects: [.chat], mode: .exact,
+        capabilities: .openAI)
+    package static let anthropic = UpstreamProfile(
+        kind: "anthropic", shownName: "Anthropic", hint: "Check the network and the URL.", dialects: [.anthropic],
+        mode: .exact, credential: .apiKey, usage: .always, capabilities: .anthropic, counting: .messagesCountTokens)
     package static let openAICompatible = UpstreamProfile(
         kind: "openai-compatible", shownName: "the upstream", hint: "Is its server running?", dialects: [.chat],
         mode: .repair)
     /// Our own llama.cpp processes, one per model, behind private Unix sockets.
     package static let engine = UpstreamProfile(
-        kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair)
+        kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,
+        capabilities: .llamaCpp, counting: .chatInputTokens)
+
+    /// The dialect this upstream is spoken to in for a client of `dialect`: the client's own if it can be.
+    package func dialect(for client: DialectID) -> DialectID {
+        dialects.contains(client) ? client : dialects.first ?? .chat
+    }
+}
+
+/// How an upstream counts the tokens of a prompt (specs 2.9.8).
+package enum Counting: Sendable, Hashable {
+    /// It does not; the gateway estimates.
+    case estimate
+    /// `POST /v1/chat/completions/input_tokens`, with the chat request as its body.
+    case chatInputTokens
+    /// `POST /v1/messages/count_tokens`, with the Anthropic request as its body.
+    case messagesCountTokens
 }

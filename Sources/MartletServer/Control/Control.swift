@@ -20,7 +20,7 @@ package struct Control: ControlRoutes {
 
     package func refreshCatalog() async { await catalog.value?.refresh(ifOlderThan: .seconds(1)) }
 
-    package func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> WholeReply {
+    package func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply {
         switch request.endpoint {
         case .models:
             await catalog.value?.refresh()
@@ -56,7 +56,7 @@ package struct Control: ControlRoutes {
         ]
     }
 
-    private func model(_ id: String, _ request: InboundRequest) async -> WholeReply {
+    private func model(_ id: String, _ request: InboundRequest) async -> ControlReply {
         let routes = await catalog.value?.routes
         if routes?.listed.contains(id) == true { return ok(entry(id)) }
         do throws(GatewayError) {
@@ -69,7 +69,7 @@ package struct Control: ControlRoutes {
 
     // MARK: Health
 
-    private func ready() async -> WholeReply {
+    private func ready() async -> ControlReply {
         let all = await catalog.value?.upstreamHealth() ?? []
         let isReady = all.isEmpty || all.contains { $0.health.isReachable == true }
         var reply = ok(["status": isReady ? "ok" : "no upstream answers"])
@@ -77,7 +77,7 @@ package struct Control: ControlRoutes {
         return reply
     }
 
-    private func health() async -> WholeReply {
+    private func health() async -> ControlReply {
         await catalog.value?.refresh()
         let all = await catalog.value?.upstreamHealth() ?? []
         let lines = all.map { upstream, health -> JSON in
@@ -113,14 +113,14 @@ package struct Control: ControlRoutes {
 
     // MARK: Replies
 
-    private func ok(_ json: JSON) -> WholeReply {
+    private func ok(_ json: JSON) -> ControlReply {
         var body = ByteBuffer()
         json.write(into: &body)
-        return WholeReply(status: 200, body: body)
+        return ControlReply(status: 200, body: body)
     }
 
-    private func error(_ error: GatewayError, _ request: InboundRequest) -> WholeReply {
-        WholeReply(
+    private func error(_ error: GatewayError, _ request: InboundRequest) -> ControlReply {
+        ControlReply(
             status: ErrorTable.status(error, for: request.dialect),
             body: ErrorTable.body(error, for: request.dialect, requestID: request.id))
     }

@@ -38,7 +38,8 @@ package struct LineLogHandler: LogHandler {
             line = "\(event.level.rawValue.uppercased()) \(LineLogHandler.printable(event.message.description))"
             for (key, value) in fields { line += " \(key)=\(LineLogHandler.quoted(value))" }
         case .json:
-            line = "{\"time\":\"\(LineLogHandler.timestamp())\",\"level\":\"\(event.level.rawValue)\",\"label\":\(LineLogHandler.json(label)),"
+            line =
+                "{\"time\":\"\(LineLogHandler.timestamp())\",\"level\":\"\(event.level.rawValue)\",\"label\":\(LineLogHandler.json(label)),"
             line += "\"message\":\(LineLogHandler.json(event.message.description))"
             for (key, value) in fields { line += ",\(LineLogHandler.json(key)):\(LineLogHandler.json(value))" }
             line += "}"
@@ -82,7 +83,8 @@ package struct LineLogHandler: LogHandler {
             let digits = String(number)
             return String(repeating: "0", count: max(0, width - digits.utf8.count)) + digits
         }
-        return "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))T\(pad(parts.tm_hour, 2)):"
+        return
+            "\(pad(parts.tm_year + 1900, 4))-\(pad(parts.tm_mon + 1, 2))-\(pad(parts.tm_mday, 2))T\(pad(parts.tm_hour, 2)):"
             + "\(pad(parts.tm_min, 2)):\(pad(parts.tm_sec, 2)).\(pad(now.tv_nsec / 1_000_000, 3))Z"
     }
 }

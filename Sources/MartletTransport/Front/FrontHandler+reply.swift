@@ -13,7 +13,8 @@ extension FrontHandler {
         if !keepsAlive { head.add(fixed: "connection: close\r\n") }
         if let corsOrigin {
             head.add("access-control-allow-origin", corsOrigin)
-            head.add(fixed: "access-control-expose-headers: x-request-id, x-martlet-model, retry-after\r\nvary: origin\r\n")
+            head.add(
+                fixed: "access-control-expose-headers: x-request-id, x-martlet-model, retry-after\r\nvary: origin\r\n")
         }
         return head
     }
@@ -85,6 +86,7 @@ extension FrontHandler {
     func send(_ head: ReplyHead, body: [ByteBuffer]) {
         guard let context else { return }
         var head = head
+        if keepsAlive, !usesChunks { head.add(fixed: "connection: keep-alive\r\n") }
         head.add("content-length", String(body.reduce(0) { $0 + $1.readableBytes }))
         var bytes = head.end()
         if !isHead {
@@ -102,7 +104,7 @@ extension FrontHandler {
         hasReplied = true
     }
 
-    func send(whole reply: WholeReply) {
+    func send(whole reply: ControlReply) {
         var head = head(status: reply.status)
         head.add("content-type", reply.contentType)
         head.add(fixed: "x-content-type-options: nosniff\r\n")
@@ -125,7 +127,10 @@ extension FrontHandler {
     func sendPreflight(allowed methods: [String]) {
         var head = head(status: 204)
         head.add("access-control-allow-methods", methods.joined(separator: ", "))
-        head.add(fixed: "access-control-allow-headers: authorization, content-type, x-api-key, anthropic-version, anthropic-beta\r\n")
+        head.add(
+            fixed:
+                "access-control-allow-headers: authorization, content-type, x-api-key, anthropic-version, anthropic-beta\r\n"
+        )
         head.add(fixed: "access-control-max-age: 600\r\n")
         write(head.end())
         context?.flush()

@@ -31,6 +31,9 @@ final class FrontHandler: ChannelDuplexHandler {
     /// Parts of requests that came before their turn; at most what one read held.
     private var pipelined: CircularBuffer<HTTPServerRequestPart> = []
     private var owesRead = false
+    private var isTaking = false
+    /// What is wrong with the bytes behind the requests that have been read; said when they have been answered.
+    private var broken: GatewayError?
     /// When the current wait for the client began.
     var waitingSince = NIODeadline.now()
     var keepsAlive = true
@@ -40,6 +43,7 @@ final class FrontHandler: ChannelDuplexHandler {
     var corsOrigin: String?
     var isStreaming = false
     var hasReplied = false
+    private var checked: (token: String, snapshot: Snapshot, isValid: Bool)?
     /// Index among its loop's fronts.
     var place = 0
 
@@ -63,19 +67,15 @@ final class FrontHandler: ChannelDuplexHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        if case .replying = state { return context.close(promise: nil) }
-        guard !hasReplied, let refusal = FrontRefusal.error(error, maxBody: loopContext.snapshot.maxBody) else {
-            return context.close(promise: nil)
-        }
-        keepsAlive = false
-        let dialect: DialectID = if case .collecting(_, _, let dialect, _) = state { dialect } else { .chat }
-        state = .closed
-        send(refusal, dialect: dialect, requestID: loopContext.ids.request())
-        closeWhenWritten()
+        // The decoder repeats itself with every read; the first word counts.
+        guard broken == nil else { return }
+        broken = FrontRefusal.error(error, maxBody: loopContext.snapshot.maxBody)
+        if broken == nil { context.close(promise: nil) } else { takePipelined() }
     }
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         performer?.receive(.clientWritable(context.channel.isWritable))
+        takePipelined()
         context.fireChannelWritabilityChanged()
     }
 
@@ -88,25 +88,52 @@ final class FrontHandler: ChannelDuplexHandler {
     func tick(at now: NIODeadline) {
         switch state {
         case .replying: performer?.receive(.tick)
-        case .idle where hasPendingBytes || now - waitingSince > FrontLimits.idle:
+        case .idle:
             if now - waitingSince > FrontLimits.idle { context?.close(promise: nil) }
         case .collecting, .discarding:
             if now - waitingSince > Limits.clientStall { context?.close(promise: nil) }
-        default: break
+        case .closed: break
         }
     }
-
-    private var hasPendingBytes: Bool { !pipelined.isEmpty }
 
     // MARK: Requests
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
+        if case .closed = state { return }
+        if pipelined.isEmpty, mayTake { take(part) } else { pipelined.append(part) }
+    }
+
+    /// Whether the next part's turn has come. A client that does not read its replies gets no further ones.
+    private var mayTake: Bool {
         switch state {
-        case .replying: pipelined.append(part)
-        case .closed: break
-        default: take(part)
+        case .collecting, .discarding: true
+        case .idle: context?.channel.isWritable ?? false
+        case .replying, .closed: false
         }
+    }
+
+    /// Goes on with what came before its turn. Never nested, however many requests are answered in one turn of the loop.
+    private func takePipelined() {
+        guard !isTaking else { return }
+        isTaking = true
+        while mayTake, !pipelined.isEmpty { take(pipelined.removeFirst()) }
+        isTaking = false
+        if mayTake, let broken { return refuse(broken) }
+        if owesRead, pipelined.isEmpty {
+            owesRead = false
+            context?.read()
+        }
+    }
+
+    /// What follows cannot be read: the last answer on this connection.
+    private func refuse(_ error: GatewayError) {
+        guard !hasReplied else { return context?.close(promise: nil) ?? () }
+        keepsAlive = false
+        let dialect: DialectID = if case .collecting(_, _, let dialect, _) = state { dialect } else { .chat }
+        state = .closed
+        send(error, dialect: dialect, requestID: loopContext.ids.request())
+        closeWhenWritten()
     }
 
     private func take(_ part: HTTPServerRequestPart) {
@@ -120,7 +147,10 @@ final class FrontHandler: ChannelDuplexHandler {
             if body.readableBytes == 0, facts.length.map({ $0 <= bytes.readableBytes }) ?? false {
                 body = bytes
             } else {
-                if body.readableBytes == 0, let length = facts.length { body.reserveCapacity(length) }
+                if body.readableBytes == 0, let length = facts.length {
+                    // A length is a promise: memory is taken when the bytes come.
+                    body.reserveCapacity(min(length, FrontLimits.reserved))
+                }
                 body.writeBuffer(&bytes)
             }
         case (.collecting(let facts, let endpoint, let dialect, let id), .end):
@@ -149,21 +179,35 @@ final class FrontHandler: ChannelDuplexHandler {
         hasReplied = false
         isStreaming = false
         corsOrigin = nil
-        if let refusal = FrontRefusal.check(facts, match, in: loopContext) {
+        if let refusal = FrontRefusal.check(facts, match, isKnown: isKnown(facts, dialect), in: loopContext) {
             if facts.expectsContinue { keepsAlive = false }
             return refuse(refusal, facts, dialect, id: id)
         }
         if let origin = facts.origin, loopContext.snapshot.hosts.grantsCrossOrigin(origin) { corsOrigin = origin }
         if facts.method == "OPTIONS" {
+            discarded = 0
             state = .discarding
             return sendPreflight(allowed: match.methods)
         }
-        if facts.expectsContinue, let context {
+        if facts.expectsContinue, usesChunks, let context {
             context.writeAndFlush(
                 wrapOutboundOut(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
         body.clear()
         state = .collecting(facts, match.endpoint, dialect, id: id)
+    }
+
+    /// Whether the request carries a valid token. `x-api-key` wins on Anthropic's routes, as it does there.
+    private func isKnown(_ facts: RequestFacts, _ dialect: DialectID) -> Bool {
+        let token = dialect == .anthropic ? facts.apiKey ?? facts.bearer : facts.bearer ?? facts.apiKey
+        guard let token else { return false }
+        let keys = loopContext.snapshot.keys
+        guard keys.isRequired else { return false }
+        // A connection keeps its token: it is digested once.
+        if let checked, checked.token == token, checked.snapshot === loopContext.snapshot { return checked.isValid }
+        let isValid = keys.accepts(token)
+        checked = (token, loopContext.snapshot, isValid)
+        return isValid
     }
 
     /// Answers before the body is in, and drops the rest of it.
@@ -188,15 +232,9 @@ final class FrontHandler: ChannelDuplexHandler {
             return
         }
         state = .idle
+        hasReplied = false
         waitingSince = .now()
-        while !pipelined.isEmpty {
-            if case .replying = state { return }
-            take(pipelined.removeFirst())
-        }
-        if owesRead, pipelined.isEmpty {
-            owesRead = false
-            context?.read()
-        }
+        takePipelined()
     }
 
     // MARK: Closing
@@ -214,7 +252,9 @@ final class FrontHandler: ChannelDuplexHandler {
 
     func closeWhenIdle() {
         keepsAlive = false
-        if case .idle = state { context?.close(promise: nil) }
+        guard case .idle = state else { return }
+        state = .closed
+        closeWhenWritten()
     }
 
     /// Tells a reply under way that it ends here, and closes once that is written.
@@ -238,4 +278,6 @@ enum FrontLimits {
     static let idle = TimeAmount.minutes(5)
     /// Bytes of a refused body that are read so that the client gets to read the answer.
     static let discarded = 256 << 20
+    /// Bytes set aside for a body before they have come.
+    static let reserved = 1 << 20
 }

@@ -6,9 +6,12 @@ import NIOHTTPCompression
 
 /// What is refused before a byte of the body is kept.
 enum FrontRefusal {
-    static func check(_ facts: RequestFacts, _ match: Endpoints.Match, in context: LoopContext) -> GatewayError? {
+    /// - Parameter isKnown: the request carries a valid token.
+    static func check(
+        _ facts: RequestFacts, _ match: Endpoints.Match, isKnown: Bool, in context: LoopContext
+    ) -> GatewayError? {
         let snapshot = context.snapshot
-        guard facts.hostCount == 1, let host = facts.host, snapshot.hosts.allows(host: host) else {
+        guard facts.hostCount == 1, let host = facts.host, isKnown || snapshot.hosts.allows(host: host) else {
             return GatewayError(
                 code: .forbiddenHost,
                 message: facts.hostCount == 1
@@ -18,7 +21,11 @@ enum FrontRefusal {
         if let origin = facts.origin, !snapshot.hosts.allows(origin: origin, host: host) {
             return GatewayError(
                 code: .forbiddenOrigin,
-                message: "pages from \(origin.prefix(100)) may not call this server; server.allowed_origins adds origins")
+                message:
+                    "pages from \(origin.prefix(100)) may not call this server; server.allowed_origins adds origins")
+        }
+        if snapshot.keys.isRequired, !isKnown, !isPublic(match.endpoint), facts.method != "OPTIONS" {
+            return unauthorized(facts)
         }
         if context.isClosing {
             return GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5))
@@ -44,6 +51,22 @@ enum FrontRefusal {
         return nil
     }
 
+    /// What tells nothing but that somebody is there.
+    private static func isPublic(_ endpoint: Endpoint) -> Bool {
+        switch endpoint {
+        case .live, .hello: true
+        default: false
+        }
+    }
+
+    private static func unauthorized(_ facts: RequestFacts) -> GatewayError {
+        let looked = facts.apiKey != nil ? "x-api-key" : facts.bearer != nil ? "Authorization" : nil
+        return GatewayError(
+            code: .unauthorized,
+            message: looked.map { "the token in \($0) is not valid" }
+                ?? "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key")
+    }
+
     static func tooLarge(_ limit: Int) -> GatewayError {
         GatewayError(
             code: .bodyTooLarge,
@@ -56,7 +79,8 @@ enum FrontRefusal {
             if parser == .headerOverflow {
                 return GatewayError(code: .headersTooLarge, message: "the request's headers are larger than 80 KiB")
             }
-            return GatewayError(code: .invalidRequest, message: "the request is not valid HTTP/1.1 (\(parser.debugName))")
+            return GatewayError(
+                code: .invalidRequest, message: "the request is not valid HTTP/1.1 (\(parser.debugName))")
         }
         if let decompression = error as? NIOHTTPDecompression.DecompressionError {
             return decompression == .limit

@@ -46,7 +46,8 @@ package final class Listener: Sendable {
             .childChannelOption(.maxMessagesPerRead, value: 4)
             .childChannelOption(
                 .writeBufferWaterMark,
-                value: .init(low: Limits.clientLowWater, high: Limits.clientHighWater))
+                value: .init(low: Limits.clientLowWater, high: Limits.clientHighWater)
+            )
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
                     guard let context = byLoop[ObjectIdentifier(channel.eventLoop)] else {
@@ -85,7 +86,9 @@ package final class Listener: Sendable {
 
     private func openFronts() async -> Int {
         var count = 0
-        for context in contexts { count += (try? await context.eventLoop.submit { context.value.openFronts }.get()) ?? 0 }
+        for context in contexts {
+            count += (try? await context.eventLoop.submit { context.value.openFronts }.get()) ?? 0
+        }
         return count
     }
 }

@@ -67,7 +67,8 @@ struct ReplyHead {
     }
 
     private static let ownNames: [StaticString] = [
-        "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length", "content-encoding",
+        "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
+        "content-encoding",
         "etag", "last-modified", "content-md5", "digest", "accept-ranges", "date", "set-cookie", "x-request-id",
         "request-id", "x-martlet-model", "alt-svc", "x-accel-buffering", "cache-control",
     ]

@@ -18,6 +18,9 @@ struct RequestFacts {
     var isUpgrade = false
     var keepsAlive: Bool
     var usesChunks: Bool
+    /// The token behind `Authorization: Bearer`.
+    var bearer: String?
+    var apiKey: String?
     /// A client's own id, if it can stand in a header and a log line.
     var requestID: String?
     var forwarded: [(name: String, value: String)] = []
@@ -45,10 +48,13 @@ struct RequestFacts {
         case 6 where name.isField("origin"): origin = value
         case 6 where name.isField("expect"): expectsContinue = value.lowercased() == "100-continue"
         case 7 where name.isField("upgrade"): isUpgrade = true
+        case 9 where name.isField("x-api-key"): apiKey = value
         case 10 where name.isField("connection"):
             let text = value.lowercased()
             if text.contains("close") { keepsAlive = false } else if text.contains("keep-alive") { keepsAlive = true }
         case 12 where name.isField("x-request-id"): if RequestFacts.isPlainID(value) { requestID = value }
+        case 13 where name.isField("authorization"):
+            if value.utf8.count > 7, value.hasFieldPrefix("bearer ") { bearer = String(value.dropFirst(7).drop { $0 == " " }) }
         case 14 where name.isField("content-length"): length = Int(value)
         case 16 where name.isField("content-encoding"): encoding = value.lowercased()
         default: forward(name, value)

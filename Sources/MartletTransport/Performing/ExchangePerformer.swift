@@ -1,6 +1,5 @@
 import MartletDialects
 import MartletGateway
-import MartletWire
 import NIOCore
 
 /// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used again
@@ -19,6 +18,9 @@ final class ExchangePerformer: UpstreamUser {
 
     private var plan: Plan?
     private var candidate: Candidate?
+    /// The request as the current candidate gets it.
+    private var prepared: UpstreamRequest?
+    private var wholeSummary: ReplySummary?
     private var upstream: UpstreamHandler?
     private var task: Task<Void, Never>?
     private var heldGate: UpstreamGate?
@@ -88,11 +90,19 @@ final class ExchangePerformer: UpstreamUser {
             waiting.append(.decided(Decider.decide(request, in: context.snapshot, mayRefresh: mayRefresh)))
         case .refreshCatalog:
             let control = context.services.control
-            later { await control.refreshCatalog() } then: { _ in .catalogRefreshed }
+            later {
+                await control.refreshCatalog()
+            } then: { _ in
+                .catalogRefreshed
+            }
         case .answer(let request):
             let control = context.services.control
             let snapshot = context.snapshot
-            later { await control.answer(request, in: snapshot) } then: { .answered($0) }
+            later {
+                await control.answer(request, in: snapshot)
+            } then: {
+                .answered($0)
+            }
         case .acquire(let candidate): acquire(candidate)
         case .stopWaiting:
             task?.cancel()
@@ -163,8 +173,18 @@ final class ExchangePerformer: UpstreamUser {
         }
     }
 
+    /// Prepares the request for a candidate and takes a slot at its upstream.
     private func acquire(_ candidate: Candidate) {
         self.candidate = candidate
+        guard let plan = exchange.plan else { return }
+        self.plan = plan
+        do throws(GatewayError) {
+            let request = try plan.request(for: candidate)
+            prepared = request
+            if let answer = request.answer { return waiting.append(.answered(local(answer, request))) }
+        } catch {
+            return waiting.append(.slotRefused(error))
+        }
         let upstream = candidate.upstream
         guard case .url(let base) = upstream.location else { return acquireHosted(candidate) }
         guard let gate = context.services.gates[upstream.name] else {
@@ -259,39 +279,58 @@ final class ExchangePerformer: UpstreamUser {
     }
 
     private func send(_ plan: Plan, _ candidate: Candidate) {
-        self.plan = plan
-        do throws(JSONError) {
-            let body = try plan.body(for: candidate)
-            upstream?.send(RequestHead.pieces(plan, candidate, body: body))
-        } catch {
-            waiting.append(
-                .upstreamFailed(GatewayError(code: .invalidRequest, message: error.sentence), stale: false))
-        }
+        guard let prepared else { return }
+        upstream?.send(RequestHead.pieces(plan, candidate, prepared))
     }
 
     // MARK: The reply
 
     private func makePipe() {
-        guard let plan = plan ?? exchange.plan, let candidate else { return }
-        self.plan = plan
-        pipe = ReplyPipes.make(plan, candidate, ids: context.ids)
-        _ = context.ids.message()  // moves on, so that two exchanges never mint the same ids
+        guard let prepared, let target = target() else { return }
+        pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
+    }
+
+    /// How the client wants its reply.
+    private func target() -> ReplyTarget? {
+        guard let plan, let candidate else { return nil }
+        let ids = context.ids
+        _ = context.ids.request()  // moves on, so that two exchanges never mint the same ids
+        return ReplyTarget(
+            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
+            mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
+            requestID: plan.requestID)
+    }
+
+    /// A reply that needs no upstream.
+    private func local(_ answer: LocalAnswer, _ request: UpstreamRequest) -> ControlReply {
+        guard let plan, let candidate, let target = target() else {
+            return ControlReply(status: 500, body: ByteBuffer())
+        }
+        var ids = target.ids
+        let events = answer.events(
+            id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
+        let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
+        return ControlReply(
+            status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json", body: body,
+            headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
     }
 
     private func finishWhole(_ head: UpstreamHead) -> Finding {
-        guard let plan, let candidate else { return .failed(GatewayError(code: .internalError, message: "no plan")) }
+        guard let prepared, let target = target() else {
+            return .failed(GatewayError(code: .internalError, message: "no plan"))
+        }
         guard head.isSuccess else {
             wholePieces = [collected]
             return .failed(
-                ChatErrors.read(
+                Dialects.readError(
                     status: head.status, body: collected,
                     retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
         }
         do throws(GatewayError) {
-            let reply = try ChatReply.read(collected)
-            wholePieces = reply.edit(
-                mode: candidate.upstream.mode.frameMode, model: plan.shownModel(candidate), created: Int(HTTPDate.now()),
-                ids: &context.ids)
+            let whole = try Dialects.translateWhole(
+                collected, from: prepared.dialect, to: target, context: prepared.context)
+            wholePieces = whole.pieces
+            wholeSummary = whole.summary
             return .complete
         } catch {
             return .failed(error)
@@ -302,7 +341,10 @@ final class ExchangePerformer: UpstreamUser {
         guard let request, let candidate else { return }
         if pipe == nil { makePipe() }
         var reply = front.head(status: 200)
-        reply.add(fixed: "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n")
+        reply.add(
+            fixed:
+                "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        )
         describe(&reply, request, candidate, head)
         front.beginStream(reply)
     }
@@ -310,7 +352,7 @@ final class ExchangePerformer: UpstreamUser {
     private func commitWhole(_ head: UpstreamHead) {
         guard let request, let candidate else { return }
         var reply = front.head(status: head.status)
-        let relaysType = candidate.upstream.mode == .exact && head.content != .json
+        let relaysType = candidate.upstream.mode == .exact && head.content != .json && prepared?.isTranslated != true
         if !relaysType { reply.add(fixed: "content-type: application/json\r\n") }
         describe(&reply, request, candidate, head, contentType: relaysType)
         let seconds = exchange.elapsed(at: .now())
@@ -325,8 +367,12 @@ final class ExchangePerformer: UpstreamUser {
         reply.add("x-request-id", request.id)
         if request.dialect == .anthropic { reply.add("request-id", request.id) }
         if ModelName.isPlain(candidate.model) { reply.add("x-martlet-model", candidate.shown) }
+        let isTranslated = prepared?.isTranslated == true
+        if let dropped = prepared?.dropped, !dropped.isEmpty {
+            reply.add("x-translation-dropped", dropped.joined(separator: ", "))
+        }
         if let head {
-            reply.add(head, exact: candidate.upstream.mode == .exact, contentType: contentType)
+            reply.add(head, exact: candidate.upstream.mode == .exact && !isTranslated, contentType: contentType)
         }
     }
 
@@ -347,10 +393,12 @@ final class ExchangePerformer: UpstreamUser {
 
     private func finish(_ record: ExchangeRecord) {
         guard let request else { return }
-        context.services.records.keep(record, of: request, tally: pipe?.tally)
+        context.services.records.keep(record, of: request, usage: pipe?.tally.usage ?? wholeSummary?.usage)
         self.request = nil
         plan = nil
         candidate = nil
+        prepared = nil
+        wholeSummary = nil
         pipe = nil
         task = nil
         collected = ByteBuffer()

@@ -74,7 +74,8 @@ private final class Call: UpstreamUser {
             bound.value.fail(
                 GatewayError(
                     code: .upstreamTimeout,
-                    message: "\(bound.value.upstream.shown) did not answer \(bound.value.path) within \(timeout.shown)"))
+                    message: "\(bound.value.upstream.shown) did not answer \(bound.value.path) within \(timeout.shown)")
+            )
         }
         context.pool.connect(to: origin, upstream: upstream) { [self] result in
             switch result {

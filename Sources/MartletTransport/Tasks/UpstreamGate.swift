@@ -1,6 +1,6 @@
 import Atomics
-import MartletDialects
-import MartletGateway
+package import MartletDialects
+package import MartletGateway
 package import NIOCore
 
 /// Slots at one upstream, shared by all loops: a free one is taken in one atomic step; else its waiters queue, fair and bounded.
@@ -17,13 +17,18 @@ package final class UpstreamGate: Sendable {
         queue = SlotQueue(length: queueLength, wait: wait)
     }
 
+    package var freeSlots: Int { free.load(ordering: .relaxed) }
+
+    /// How many stand in the queue.
+    package func queued() async -> Int { await queue.count }
+
     /// Takes a slot if one is free and nobody waits.
-    func tryTake() -> Bool {
+    package func tryTake() -> Bool {
         waiting.load(ordering: .relaxed) == 0 && takeFree()
     }
 
     private func takeFree() -> Bool {
-        var seen = free.load(ordering: .relaxed)
+        var seen = free.load(ordering: .sequentiallyConsistent)
         while seen > 0 {
             let (done, now) = free.weakCompareExchange(
                 expected: seen, desired: seen - 1, ordering: .acquiringAndReleasing)
@@ -33,17 +38,18 @@ package final class UpstreamGate: Sendable {
         return false
     }
 
-    func release() {
-        free.wrappingIncrement(ordering: .acquiringAndReleasing)
-        guard waiting.load(ordering: .acquiring) > 0 else { return }
+    package func release() {
+        // Sequentially consistent, as in `wait`: of one who releases and one who begins to wait, at least one sees the other.
+        free.wrappingIncrement(ordering: .sequentiallyConsistent)
+        guard waiting.load(ordering: .sequentiallyConsistent) > 0 else { return }
         // Outlives the exchange that releases: somebody else waits for it.
         Task { await self.hand() }
     }
 
     /// Waits for a slot, in order of arrival.
     /// - Throws: `queueFull` with position and limit; `CancellationError` becomes `queueFull` nobody reads.
-    func wait(for upstream: Upstream) async throws(GatewayError) {
-        waiting.wrappingIncrement(ordering: .acquiringAndReleasing)
+    package func wait(for upstream: Upstream) async throws(GatewayError) {
+        waiting.wrappingIncrement(ordering: .sequentiallyConsistent)
         defer { waiting.wrappingDecrement(ordering: .acquiringAndReleasing) }
         try await queue.wait(for: upstream) { await self.hand() }
     }
@@ -62,7 +68,8 @@ private actor SlotQueue {
     private let wait: TimeAmount
     private var waiters: [Waiter] = []
     private var nextTicket: UInt64 = 0
-    private var cancelled: Set<UInt64> = []
+
+    var count: Int { waiters.count }
 
     init(length: Int, wait: TimeAmount) {
         self.length = length
@@ -86,16 +93,13 @@ private actor SlotQueue {
         defer { alarm.cancel() }
         let granted = await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                if cancelled.remove(ticket) != nil {
-                    continuation.resume(returning: false)
-                } else {
-                    waiters.append(Waiter(ticket: ticket, continuation: continuation))
-                    // A slot may have come free between the first look and this one.
-                    Task { await hand() }
-                }
+                waiters.append(Waiter(ticket: ticket, continuation: continuation))
+                // A slot may have come free between the first look and this one.
+                Task { await hand() }
             }
         } onCancel: {
-            Task { await self.cancel(ticket) }
+            // Comes to this actor after the waiter has been added, also when the task was cancelled before.
+            Task { await self.give(ticket, granted: false) }
         }
         guard granted else {
             throw GatewayError(
@@ -109,11 +113,6 @@ private actor SlotQueue {
         while !waiters.isEmpty, take() {
             waiters.removeFirst().continuation.resume(returning: true)
         }
-    }
-
-    private func cancel(_ ticket: UInt64) {
-        if !waiters.contains(where: { $0.ticket == ticket }), ticket < nextTicket { return }
-        give(ticket, granted: false)
     }
 
     private func give(_ ticket: UInt64, granted: Bool) {

@@ -59,7 +59,7 @@ struct HeadFacts {
                 throw FramingError(reason: "it compressed the reply unasked")
             }
         case 17 where line.isNamed("transfer-encoding", bytes):
-            guard line.value(bytes, is: "chunked") else {
+            guard line.value(bytes, is: "chunked"), !line.endsInTab(bytes) else {
                 throw FramingError(reason: "its transfer-encoding is not chunked")
             }
             isChunked = true
@@ -163,7 +163,7 @@ struct HeaderLine {
         return false
     }
 
-    /// Whether a tab follows the value, which llhttp does not take after a number.
+    /// Whether a tab follows the value, which llhttp does not take in what frames the body.
     func endsInTab(_ bytes: Span<UInt8>) -> Bool {
         for at in value.upperBound..<line.upperBound where bytes[at] == 0x09 { return true }
         return false

@@ -7,14 +7,15 @@ enum RequestHead {
     /// Bodies up to this many bytes are copied behind the head, so that one write carries all.
     private static let copied = 16 << 10
 
-    static func pieces(_ plan: Plan, _ candidate: Candidate, body: [ByteBuffer]) -> [ByteBuffer] {
+    static func pieces(_ plan: Plan, _ candidate: Candidate, _ request: UpstreamRequest) -> [ByteBuffer] {
         let upstream = candidate.upstream
+        let body = request.body
         let length = body.reduce(0) { $0 + $1.readableBytes }
         var head = ByteBufferAllocator().buffer(capacity: 512 + (length <= copied ? length : 0))
         head.writeStaticString("POST ")
         head.writeString(upstream.prefix)
-        head.writeStaticString("/v1/chat/completions")
-        if !plan.query.isEmpty {
+        head.writeStaticString(request.path)
+        if !plan.query.isEmpty, !request.isTranslated {
             head.writeStaticString("?")
             head.writeString(plan.query)
         }
@@ -31,12 +32,15 @@ enum RequestHead {
             head.writeStaticString("application/json\r\n")
         }
         if let credential = upstream.credentialLine { head.writeString(credential.revealed) }
-        for (name, value) in plan.forwarded {
+        var hasVersion = false
+        for (name, value) in plan.forwarded where !request.isTranslated {
+            hasVersion = hasVersion || name.isField("anthropic-version")
             head.writeString(name)
             head.writeStaticString(": ")
             head.writeString(value)
             head.writeStaticString("\r\n")
         }
+        if request.dialect == .anthropic, !hasVersion { head.writeStaticString("anthropic-version: 2023-06-01\r\n") }
         head.writeStaticString("x-request-id: ")
         head.writeString(plan.requestID)
         head.writeStaticString("\r\ncontent-length: ")

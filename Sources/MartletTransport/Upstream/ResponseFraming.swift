@@ -66,7 +66,9 @@ package struct ResponseFraming {
                     throw FramingError(reason: "it switched protocols unasked")
                 }
             case .length(let left):
-                if left > 0, let piece = input.readSlice(length: min(left, input.readableBytes)), piece.readableBytes > 0 {
+                if left > 0, let piece = input.readSlice(length: min(left, input.readableBytes)),
+                    piece.readableBytes > 0
+                {
                     state = .length(left - piece.readableBytes)
                     parsed.add(piece)
                 } else if left == 0 {
@@ -79,7 +81,8 @@ package struct ResponseFraming {
                 let size = try ResponseFraming.chunkSize(line)
                 state = size == 0 ? .trailers : .chunk(size)
             case .chunk(let left):
-                guard let piece = input.readSlice(length: min(left, input.readableBytes)), piece.readableBytes > 0 else {
+                guard let piece = input.readSlice(length: min(left, input.readableBytes)), piece.readableBytes > 0
+                else {
                     return parsed
                 }
                 parsed.add(piece)
@@ -97,7 +100,9 @@ package struct ResponseFraming {
                 guard let line = try takeLine(&input) else { return parsed }
                 trailerBytes += line.readableBytes + 2
                 try HeadFacts.check(line)
-                guard trailerBytes <= Limits.upstreamHead else { throw FramingError(reason: "its trailers are too long") }
+                guard trailerBytes <= Limits.upstreamHead else {
+                    throw FramingError(reason: "its trailers are too long")
+                }
                 if line.readableBytes == 0 { state = .done }
             case .untilClose:
                 if input.readableBytes > 0 { parsed.add(input) }
@@ -207,7 +212,9 @@ package struct ResponseFraming {
         while let end = view[start...].firstIndex(of: 0x0A) {
             let next = end + 1
             guard view[end - 1] == 0x0D else { throw FramingError(reason: "a line of its head does not end in CRLF") }
-            if next + 1 < view.endIndex, view[next] == 0x0D, view[next + 1] == 0x0A { return next + 2 - view.startIndex }
+            if next + 1 < view.endIndex, view[next] == 0x0D, view[next + 1] == 0x0A {
+                return next + 2 - view.startIndex
+            }
             start = next
         }
         return nil
@@ -221,7 +228,8 @@ package struct ResponseFraming {
         let bytes = Array(line.utf8)
         guard bytes.count >= 13, line.hasPrefix("HTTP/1."), bytes[7] == 0x30 || bytes[7] == 0x31, bytes[8] == 0x20,
             let status = Int(line.dropFirst(9).prefix(3)), (100...599).contains(status),
-            bytes[12] == 0x20 || bytes.count == 14, !bytes.dropFirst(9).dropLast(2).contains(where: { $0 < 0x20 || $0 == 0x7F })
+            bytes[12] == 0x20 || bytes.count == 14,
+            !bytes.dropFirst(9).dropLast(2).contains(where: { $0 < 0x20 || $0 == 0x7F })
         else { throw FramingError(reason: "its status line is not HTTP/1.1") }
         return (status, Int(bytes[7]) - 0x30)
     }

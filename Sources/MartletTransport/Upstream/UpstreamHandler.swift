@@ -1,6 +1,7 @@
 import MartletDialects
 import MartletGateway
 import NIOCore
+import NIOTLS
 
 /// Whoever waits for an upstream's reply, on the connection's loop.
 protocol UpstreamUser: AnyObject {
@@ -25,15 +26,28 @@ final class UpstreamHandler: ChannelDuplexHandler {
     private var isPaused = false
     private var owesRead = false
     private var hasEnded = false
+    /// TLS hands have been shaken, where there is TLS.
+    private var isReady: Bool
+    private var onReady: (((any Error)?) -> Void)?
+    /// Why the connection broke, where the layers below say so.
+    private var failure: (any Error)?
     var idleSince = NIODeadline.distantPast
 
     init(origin: Origin, shown: String, pool: UpstreamPool) {
         self.origin = origin
         self.shown = shown
         self.pool = pool
+        isReady = !origin.usesTLS
     }
 
     var isActive: Bool { context?.channel.isActive ?? false }
+
+    /// Calls back once requests may be sent, or with the reason why none ever may. Once per connection.
+    func whenReady(_ then: @escaping ((any Error)?) -> Void) {
+        if isReady { return then(nil) }
+        if !isActive { return then(failure ?? ChannelError.eof) }
+        onReady = then
+    }
 
     // MARK: Orders
 
@@ -107,12 +121,25 @@ final class UpstreamHandler: ChannelDuplexHandler {
         if isPaused { owesRead = true } else { context.read() }
     }
 
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case .handshakeCompleted = event as? TLSUserEvent {
+            isReady = true
+            onReady?(nil)
+            onReady = nil
+        }
+        context.fireUserInboundEventTriggered(event)
+    }
+
     func channelInactive(context: ChannelHandlerContext) {
         pool?.forget(self)
+        if let onReady {
+            self.onReady = nil
+            return onReady(failure ?? ChannelError.eof)
+        }
         guard let user, !hasEnded else { return }
         self.user = nil
         hasEnded = true
-        if framing.endsWithConnection {
+        if framing.endsWithConnection, failure == nil {
             user.upstream(.end(cleanly: true, reusable: false))
         } else {
             let error = GatewayError(
@@ -120,9 +147,14 @@ final class UpstreamHandler: ChannelDuplexHandler {
                 message: framing.hasBegun
                     ? "\(shown) closed the connection before its reply was complete"
                     : "\(shown) closed the connection without an answer")
-            user.upstream(.upstreamFailed(error, stale: isReused && !framing.hasBegun))
+            let isStale = isReused && !framing.hasBegun
+            if isStale { pool?.dropIdle(to: origin) }
+            user.upstream(.upstreamFailed(error, stale: isStale))
         }
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        failure = failure ?? error
+        context.close(promise: nil)
+    }
 }

@@ -37,7 +37,8 @@ package final class UpstreamPool {
         let bound = NIOLoopBound((pool: self, then: then), eventLoop: loop)
         let tls = self.tls
         let bootstrap = ClientBootstrap(group: loop)
-            .connectTimeout(upstream.deadlines.connect ?? .hours(1))
+            // The exchange's own deadline comes first and says which setting raises it; this one ends the attempt itself.
+            .connectTimeout((upstream.deadlines.connect ?? .hours(1)) + .seconds(1))
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -64,7 +65,13 @@ package final class UpstreamPool {
                     return then(.failure(GatewayError(code: .internalError, message: "the connection was lost")))
                 }
                 pool.open[ObjectIdentifier(handler)] = handler
-                then(.success(handler))
+                handler.whenReady { problem in
+                    if let problem {
+                        then(.failure(ConnectFailure.error(problem, upstream: upstream)))
+                    } else {
+                        then(.success(handler))
+                    }
+                }
             case .failure(let error):
                 then(.failure(ConnectFailure.error(error, upstream: upstream)))
             }
@@ -81,6 +88,11 @@ package final class UpstreamPool {
         if let at = idle[handler.origin]?.firstIndex(where: { $0 === handler }) {
             idle[handler.origin]?.remove(at: at)
         }
+    }
+
+    /// One kept connection has turned out to be closed: those kept to the same place are as old or older.
+    func dropIdle(to origin: Origin) {
+        for handler in idle.removeValue(forKey: origin) ?? [] { handler.close() }
     }
 
     /// Closes what has been idle for longer than its limit, and what is over the number that may be idle. The latter only

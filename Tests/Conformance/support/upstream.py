@@ -115,6 +115,13 @@ class Exchange:
         self.gone_at = time.monotonic()
         return self.gone_at
 
+    def gone(self, within):
+        """Whether the script has seen the gateway close, or sees it within so many seconds."""
+        end = time.monotonic() + within
+        while self.gone_at is None and time.monotonic() < end:
+            time.sleep(0.01)
+        return self.gone_at is not None
+
     def close(self):
         """Ends the connection in the regular way."""
         try:

@@ -1,0 +1,23 @@
+package import MartletWire
+
+extension Dialects {
+    /// A client's request in an upstream's dialect.
+    /// - Parameters:
+    ///   - version: the client's `anthropic-version`, where it sent one.
+    ///   - betas: its `anthropic-beta` lists.
+    /// - Throws: `invalidRequest` for what is wrong, or cannot be said in the upstream's dialect.
+    package static func translateRequest(
+        _ document: JSONDocument, from client: DialectID, to upstream: DialectID, for target: WriteTarget,
+        version: String? = nil, betas: [String] = []
+    ) throws(GatewayError) -> TranslatedRequest {
+        let request =
+            switch client {
+            case .chat: try ChatRequest.read(document)
+            case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
+            }
+        return switch upstream {
+        case .chat: try ChatRequest.write(request, for: target)
+        case .anthropic: try AnthropicRequest.write(request, for: target)
+        }
+    }
+}

@@ -1,0 +1,111 @@
+package import NIOCore
+
+/// The dialects and the ways between them, so that nobody else has to tell one from another.
+package enum Dialects {
+    /// The pipe for a stream. Within one dialect frames are relayed, edited at most; between two they are translated.
+    /// - Parameter context: of the request this replies to; of no meaning to a relay.
+    package static func pipe(
+        from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
+    ) -> ReplyPipe {
+        guard upstream != target.dialect else {
+            return ReplyPipe(
+                reader: reader(of: upstream, context), edit: edit(target), dialect: target.dialect,
+                requestID: target.requestID)
+        }
+        return ReplyPipe(
+            reader: reader(of: upstream, context), filter: ReplyFilter(context), writer: writer(target, context),
+            dialect: target.dialect, requestID: target.requestID)
+    }
+
+    /// A whole reply of an upstream, for the client. An upstream that streamed all the same is understood too.
+    /// - Throws: the upstream's own error when a 200 carries one; `upstreamBadReply` when it is no reply.
+    package static func translateWhole(
+        _ body: ByteBuffer, from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
+    ) throws(GatewayError) -> WholeReply {
+        var ids = target.ids
+        if upstream == target.dialect {
+            switch upstream {
+            case .chat:
+                let reply = try ChatReply.read(body)
+                let pieces = reply.edit(mode: target.mode, model: target.model, created: target.created, ids: &ids)
+                return WholeReply(pieces: pieces, summary: reply.summary)
+            case .anthropic:
+                let summary = try fold(body, from: .anthropic, ReplyContext()).summary
+                return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: summary)
+            }
+        }
+        let reply = try fold(body, from: upstream, context)
+        return WholeReply(pieces: [write(reply, to: target, context)], summary: reply.summary)
+    }
+
+    /// A reply the gateway makes up itself.
+    /// - Parameter streams: the client asked for a stream.
+    package static func writeLocal(
+        _ events: [ReplyEvent], to target: ReplyTarget, context: ReplyContext = ReplyContext(), streams: Bool
+    ) -> ByteBuffer {
+        guard streams else {
+            var fold = ReplyFold()
+            for event in events { fold.take(event) }
+            return write(fold.reply, to: target, context)
+        }
+        var writer = writer(target, context)
+        var out = ByteBuffer()
+        for event in events { writer.write(event, into: &out) }
+        writer.finish(into: &out)
+        return out
+    }
+
+    /// An upstream's error body, in whatever shape.
+    package static func readError(status: Int, body: ByteBuffer, retryAfter: Duration? = nil) -> GatewayError {
+        ChatErrors.read(status: status, body: body, retryAfter: retryAfter)
+    }
+
+    private static func reader(of dialect: DialectID, _ context: ReplyContext) -> any StreamReader {
+        switch dialect {
+        case .chat: ChatStreamReader()
+        case .anthropic: AnthropicStreamReader()
+        }
+    }
+
+    private static func writer(_ target: ReplyTarget, _ context: ReplyContext) -> any StreamWriter {
+        switch target.dialect {
+        case .chat: ChatStreamWriter(target, context: context)
+        case .anthropic:
+            AnthropicStreamWriter(
+                model: target.model, context: context, ids: target.ids, requestID: target.requestID)
+        }
+    }
+
+    private static func edit(_ target: ReplyTarget) -> any FrameEdit {
+        switch target.dialect {
+        case .chat:
+            ChatFrameEdit(
+                mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids)
+        case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
+        }
+    }
+
+    private static func fold(
+        _ body: ByteBuffer, from dialect: DialectID, _ context: ReplyContext
+    ) throws(GatewayError) -> Reply {
+        let events =
+            switch dialect {
+            case .chat: try ChatReply.events(body)
+            case .anthropic: try AnthropicReply.events(body)
+            }
+        var filter = ReplyFilter(context)
+        var fold = ReplyFold()
+        var shown: [ReplyEvent] = []
+        filter?.take(events, into: &shown)
+        for event in filter == nil ? events : shown { fold.take(event) }
+        return fold.reply
+    }
+
+    private static func write(_ reply: Reply, to target: ReplyTarget, _ context: ReplyContext) -> ByteBuffer {
+        var ids = target.ids
+        return switch target.dialect {
+        case .chat: ChatReply.write(reply, to: target, context: context, ids: &ids)
+        case .anthropic: AnthropicReply.write(reply, model: target.model, context: context, ids: &ids)
+        }
+    }
+}

@@ -1,0 +1,229 @@
+import MartletWire
+import NIOCore
+
+/// Reads the top level of a Chat Completions request; messages and tools have files of their own.
+struct ChatRequestReader {
+    private var members: RequestMembers
+    private var settings = Settings()
+
+    init(_ document: JSONDocument) throws(DialectError) { members = try RequestMembers(document) }
+
+    mutating func request() throws(DialectError) -> CanonicalRequest {
+        let model = try members.read("model") { (walk) throws(DialectError) in try walk.string() }
+        let items = try members.read("messages") { (walk) throws(DialectError) in
+            try ChatRequestTurns.read(&walk)
+        }
+        guard let items else { throw DialectError(.unexpected, at: "messages", "a list of messages is required") }
+        var tools = try members.read("tools") { (walk) throws(DialectError) in try ChatTools.table(&walk) }
+        if tools == nil {
+            tools = try members.read("functions") { (walk) throws(DialectError) in try ChatTools.functions(&walk) }
+        }
+        try readLimits()
+        try readSampling()
+        var table = tools ?? ToolTable()
+        try readToolChoice(&table)
+        try readFormat()
+        try readThinking()
+        let unread = try leftOver()
+        _ = try members.present(Self.hints)
+        return CanonicalRequest(
+            model: model ?? "", items: items, tools: table, settings: settings, raw: members.rest,
+            origin: RequestOrigin(dialect: .chat), unread: unread)
+    }
+
+    /// What an upstream of another family does not need and nobody misses.
+    private static let hints = [
+        "metadata", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "function_call", "functions",
+    ]
+
+    // MARK: - Plain settings
+
+    private mutating func readLimits() throws(DialectError) {
+        let old = try members.read("max_tokens") { (walk) throws(DialectError) in try walk.int() }
+        let new = try members.read("max_completion_tokens") { (walk) throws(DialectError) in try walk.int() }
+        // -1 is some local servers' word for "no limit".
+        settings.maxTokens = (new ?? old).flatMap { $0 > 0 ? $0 : nil }
+        settings.choices = try members.read("n") { (walk) throws(DialectError) in try walk.int() } ?? 1
+        settings.streams = try members.read("stream") { (walk) throws(DialectError) in try walk.bool() } ?? false
+        settings.includesUsage =
+            try members.read("stream_options") { (walk) throws(DialectError) in try Self.usage(&walk) } ?? false
+        settings.stops =
+            try members.read("stop") { (walk) throws(DialectError) in
+                var stops: [String] = []
+                if try walk.kind() == .string { return [try walk.string()] }
+                try walk.array { (walk, _) throws(DialectError) in
+                    let stop = try walk.string()
+                    guard stops.count < RequestLimits.stops else {
+                        throw DialectError(.unexpected, "more than \(RequestLimits.stops) stop strings")
+                    }
+                    if !stops.contains(stop) { stops.append(stop) }
+                }
+                return stops
+            } ?? []
+        settings.stops.removeAll { $0.isEmpty }
+        settings.wantsAudio =
+            try members.read("modalities") { (walk) throws(DialectError) in
+                var hasAudio = false
+                try walk.array { (walk, _) throws(DialectError) in
+                    if try walk.stringIfAny() == "audio" { hasAudio = true }
+                }
+                return hasAudio
+            } ?? false
+        let user = try members.read("user") { (walk) throws(DialectError) in try walk.escapedIfAny() }
+        let safe = try members.read("safety_identifier") { (walk) throws(DialectError) in try walk.escapedIfAny() }
+        settings.user = safe ?? user
+    }
+
+    private enum StreamField: String, RequestField { case usage = "include_usage" }
+
+    private static func usage(_ walk: inout RequestWalk) throws(DialectError) -> Bool {
+        var isAsked = false
+        try walk.object(StreamField.self) { (walk, _) throws(DialectError) in
+            isAsked = try walk.boolIfAny() ?? false
+        }
+        return isAsked
+    }
+
+    private mutating func readSampling() throws(DialectError) {
+        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in try walk.number() }
+        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number() }
+        settings.topK = try members.read("top_k") { (walk) throws(DialectError) in try walk.number() }
+        settings.seed = try members.read("seed") { (walk) throws(DialectError) in try walk.number() }
+        settings.parallelCalls = try members.read("parallel_tool_calls") { (walk) throws(DialectError) in
+            try walk.boolIfAny()
+        }
+    }
+
+    /// Best-effort members with no canonical form. Values that ask for nothing are not named.
+    private mutating func leftOver() throws(DialectError) -> [String] {
+        let names = [
+            "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias", "prediction",
+            "verbosity", "service_tier", "store", "web_search_options", "audio",
+        ]
+        let neutral: Set<String> = ["0", "0.0", "false", "{}", "[]", #""auto""#, #""default""#]
+        var found: [String] = []
+        for name in names {
+            let value = try members.read(name) { (walk) throws(DialectError) in try walk.skip() }
+            if let value, !neutral.contains(String(buffer: value.part(0..<16))) { found.append(name) }
+        }
+        return found
+    }
+
+    // MARK: - Tool choice
+
+    private mutating func readToolChoice(_ tools: inout ToolTable) throws(DialectError) {
+        let choice = try members.read("tool_choice") { (walk) throws(DialectError) in try ChatTools.choice(&walk) }
+        let old = try members.read("function_call") { (walk) throws(DialectError) in try ChatTools.choice(&walk) }
+        guard let choice = choice ?? old else { return }
+        settings.toolChoice = choice.choice
+        if let allowed = choice.allowed { tools.tools.removeAll { !allowed.contains($0.name) } }
+    }
+
+    // MARK: - Format
+
+    private enum FormatField: String, RequestField {
+        case type
+        case schema = "json_schema"
+    }
+
+    private enum SchemaField: String, RequestField { case name, schema, strict, description }
+
+    private mutating func readFormat() throws(DialectError) {
+        settings.format = try members.read("response_format") { (walk) throws(DialectError) -> OutputFormat? in
+            var type: String?
+            var format: JSONSchemaFormat?
+            try walk.object(FormatField.self) { (walk, field) throws(DialectError) in
+                switch field {
+                case .type: type = try walk.string()
+                case .schema: format = try walk.takeNull() ? nil : try Self.schema(&walk)
+                }
+            }
+            switch type {
+            case "json_object": return .jsonObject
+            case "json_schema":
+                guard let format else {
+                    throw DialectError(.unexpected, at: "json_schema", "a JSON Schema is required")
+                }
+                return .jsonSchema(format)
+            case nil, "text": return nil
+            case let type?: throw DialectError(.unexpected, at: "type", "\"\(type.prefix(64))\" is not supported")
+            }
+        }
+    }
+
+    private static func schema(_ walk: inout RequestWalk) throws(DialectError) -> JSONSchemaFormat {
+        var format = JSONSchemaFormat(name: "output", schema: ByteBuffer(string: #"{"type":"object"}"#))
+        try walk.object(SchemaField.self) { (walk, field) throws(DialectError) in
+            if try walk.takeNull() { return }
+            switch field {
+            case .name: format.name = try walk.string()
+            case .schema: format.schema = try walk.skip()
+            case .strict: format.strict = try walk.boolIfAny()
+            case .description: format.description = try walk.escapedIfAny()
+            }
+        }
+        return format
+    }
+
+    // MARK: - Thinking
+
+    private enum ReasoningField: String, RequestField {
+        case effort, exclude, enabled, type
+        case maxTokens = "max_tokens"
+        case budget = "budget_tokens"
+        case isOn = "enable_thinking"
+    }
+
+    /// The spellings of OpenAI and of those who extended it; the first that says something counts.
+    private mutating func readThinking() throws(DialectError) {
+        settings.effortTurnsOn = true
+        if let word = try members.read("reasoning_effort", { (walk) throws(DialectError) in try walk.stringIfAny() }) {
+            take(effort: word)
+        }
+        for name in ["reasoning", "thinking", "chat_template_kwargs"] {
+            let found = try members.read(name) { (walk) throws(DialectError) in try Self.thinking(&walk) }
+            guard let found else { continue }
+            if found.hides { settings.hidesReasoning = true }
+            guard settings.effort == nil, settings.thinking == nil else { continue }
+            if let word = found.effort { take(effort: word) }
+            settings.thinking = settings.thinking ?? found.thinking
+        }
+        let budget = try members.read("thinking_budget_tokens") { (walk) throws(DialectError) in try walk.int() }
+        let isOn = try members.read("enable_thinking") { (walk) throws(DialectError) in try walk.boolIfAny() }
+        guard settings.effort == nil, settings.thinking == nil else { return }
+        if let budget { settings.thinking = budget == 0 ? .off : budget > 0 ? .budget(budget) : nil }
+        if isOn == false { settings.thinking = .off }
+    }
+
+    private mutating func take(effort word: String) {
+        if word == "none" {
+            settings.thinking = .off
+        } else {
+            settings.effort = Effort(rawValue: word)
+        }
+    }
+
+    private static func thinking(
+        _ walk: inout RequestWalk
+    ) throws(DialectError) -> (effort: String?, thinking: Thinking?, hides: Bool)? {
+        guard try walk.kind() == .object else { return nil }
+        var effort: String?
+        var budget: Int?
+        var type: String?
+        var hides = false
+        var isOff = false
+        try walk.object(ReasoningField.self) { (walk, field) throws(DialectError) in
+            if try walk.takeNull() { return }
+            switch field {
+            case .effort: effort = try walk.stringIfAny()
+            case .maxTokens, .budget: budget = try walk.int()
+            case .exclude: hides = try walk.boolIfAny() ?? false
+            case .enabled, .isOn: isOff = try walk.boolIfAny() == false
+            case .type: type = try walk.stringIfAny()
+            }
+        }
+        if isOff || type == "disabled" { return (nil, .off, hides) }
+        if type == "adaptive" { return (effort, .adaptive, hides) }
+        return (effort, budget.flatMap { $0 > 0 ? .budget($0) : nil }, hides)
+    }
+}

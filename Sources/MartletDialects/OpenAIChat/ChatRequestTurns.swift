@@ -1,0 +1,119 @@
+import MartletWire
+import NIOCore
+
+/// Reads `messages`.
+struct ChatRequestTurns {
+    private var items: [Item] = []
+    /// Anything but system text has been said.
+    private var hasBegun = false
+    /// Calls so far, for those without an id: a pure function of their place.
+    private var calls = 0
+    /// The id of the last `function_call`, which its result does not repeat.
+    private var functionCallID = ""
+
+    static func read(_ walk: inout RequestWalk) throws(DialectError) -> [Item] {
+        var turns = ChatRequestTurns()
+        try walk.array { (walk, index) throws(DialectError) in
+            guard index < RequestLimits.messages else {
+                throw DialectError(.unexpected, "more than \(RequestLimits.messages) messages")
+            }
+            try turns.add(try Message.read(&walk))
+        }
+        return turns.items
+    }
+
+    private mutating func add(_ message: Message) throws(DialectError) {
+        switch message.role {
+        case "system", "developer":
+            let parts = message.parts.filter { $0.text?.isEmpty == false }
+            guard !parts.isEmpty else { return }
+            items.append(
+                .instruction(
+                    Instruction(
+                        voice: message.role == "system" ? .system : .developer,
+                        scope: hasBegun ? .positional : .leading, parts: parts)))
+            return
+        case "user":
+            if !message.parts.isEmpty { items.append(.message(.user, message.parts)) }
+        case "assistant": addAssistant(message)
+        case "tool":
+            guard let id = message.callID else {
+                throw DialectError(.unexpected, at: "tool_call_id", "the id of a call is required")
+            }
+            items.append(.toolResult(ToolResult(callID: id, parts: message.parts)))
+        case "function": items.append(.toolResult(ToolResult(callID: functionCallID, parts: message.parts)))
+        case let role?:
+            throw DialectError(
+                .unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use system, user, assistant or tool")
+        case nil: throw DialectError(.unexpected, at: "role", "a role is required")
+        }
+        hasBegun = true
+    }
+
+    private mutating func addAssistant(_ message: Message) {
+        if !message.thinking.isEmpty {
+            items += message.thinking.map { .reasoning($0) }
+        } else if let text = message.reasoning, !text.isEmpty {
+            items.append(.reasoning(Reasoning(text: text)))
+        }
+        var parts = message.parts
+        if let refusal = message.refusal, !refusal.isEmpty { parts.append(Part(.refusal(refusal))) }
+        if !parts.isEmpty { items.append(.message(.assistant, parts)) }
+        for var call in message.calls {
+            if call.id.isEmpty { call.id = "call_\(calls)" }
+            calls += 1
+            items.append(.toolCall(call))
+        }
+        if var call = message.functionCall {
+            call.id = "call_\(calls)"
+            calls += 1
+            functionCallID = call.id
+            items.append(.toolCall(call))
+        }
+    }
+}
+
+extension ChatRequestTurns {
+    /// One message, before its role is looked at.
+    fileprivate struct Message {
+        var role: String?
+        var parts: [Part] = []
+        var callID: String?
+        var refusal: EscapedText?
+        var reasoning: EscapedText?
+        var thinking: [Reasoning] = []
+        var calls: [ToolCall] = []
+        var functionCall: ToolCall?
+
+        private enum Field: String, RequestField {
+            case role, content, refusal, reasoning
+            case callID = "tool_call_id"
+            case calls = "tool_calls"
+            case functionCall = "function_call"
+            case reasoningContent = "reasoning_content"
+            case thinking = "thinking_blocks"
+        }
+
+        static func read(_ walk: inout RequestWalk) throws(DialectError) -> Message {
+            var message = Message()
+            try walk.object(Field.self) { (walk, field) throws(DialectError) in
+                if try walk.takeNull() { return }
+                switch field {
+                case .role: message.role = try walk.string()
+                case .content: message.parts = try ChatRequestContent.parts(&walk)
+                case .refusal: message.refusal = try walk.escapedIfAny()
+                case .callID: message.callID = try walk.string()
+                case .calls: message.calls = try ChatRequestCalls.list(&walk)
+                case .functionCall: message.functionCall = try ChatRequestCalls.function(&walk)
+                case .reasoningContent: message.reasoning = try walk.escapedIfAny() ?? message.reasoning
+                case .reasoning:
+                    // A mirror of the other field; that one comes first.
+                    let mirror = try walk.escapedIfAny()
+                    message.reasoning = message.reasoning ?? mirror
+                case .thinking: message.thinking = try ChatRequestCalls.thinking(&walk)
+                }
+            }
+            return message
+        }
+    }
+}

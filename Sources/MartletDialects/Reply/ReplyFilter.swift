@@ -1,0 +1,164 @@
+import MartletWire
+import NIOCore
+
+/// Changes events between reader and writer: one concern each, in a fixed order.
+protocol ReplyStage: Sendable {
+    mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent])
+}
+
+/// What a reply's events go through before they are written, as its request asked for it: thinking in tags is taken out,
+/// a repeated beginning cut off, text ended at a stop string, blocks nobody asked for left out.
+package struct ReplyFilter: Sendable {
+    private var stages: [any ReplyStage] = []
+    private var aside: [ReplyEvent] = []
+
+    /// Nil when there is nothing to do.
+    package init?(_ context: ReplyContext) {
+        if context.reasoningOut == .thinkTags {
+            stages.append(ThinkSplitter(startsInside: context.startsInsideThinking))
+        }
+        if let prefill = context.prefill, !prefill.isEmpty { stages.append(PrefillCut(prefill)) }
+        if !context.stops.isEmpty { stages.append(StopMatcher(context.stops)) }
+        if context.wantsJSON { stages.append(JSONRescue()) }
+        if context.hidesReasoning || context.keepsFirstCallOnly {
+            stages.append(
+                BlockSieve(hidesReasoning: context.hidesReasoning, keepsFirstCallOnly: context.keepsFirstCallOnly))
+        }
+        if stages.isEmpty { return nil }
+    }
+
+    /// Appends what becomes of the events. An `ended` among them may be the filter's own: then the upstream is of no
+    /// more use.
+    package mutating func take(_ given: [ReplyEvent], into events: inout [ReplyEvent]) {
+        var current = given
+        for place in stages.indices {
+            aside.removeAll(keepingCapacity: true)
+            for event in current { stages[place].take(event, into: &aside) }
+            swap(&current, &aside)
+        }
+        events += current
+    }
+}
+
+/// Leaves out whole blocks.
+struct BlockSieve: ReplyStage {
+    let hidesReasoning: Bool
+    let keepsFirstCallOnly: Bool
+    private var hidden: Set<BlockID> = []
+    private var calls: Set<Int> = []
+
+    init(hidesReasoning: Bool, keepsFirstCallOnly: Bool) {
+        self.hidesReasoning = hidesReasoning
+        self.keepsFirstCallOnly = keepsFirstCallOnly
+    }
+
+    mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
+        switch event {
+        case .opened(let block, .reasoning) where hidesReasoning: hidden.insert(block)
+        case .opened(let block, .toolCall) where keepsFirstCallOnly:
+            if calls.insert(block.choice).inserted {
+                events.append(event)
+            } else {
+                hidden.insert(block)
+            }
+        case .delta(let block, _), .blob(let block, _): if !hidden.contains(block) { events.append(event) }
+        case .closed(let block): if hidden.remove(block) == nil { events.append(event) }
+        default: events.append(event)
+        }
+    }
+}
+
+/// Cuts off the beginning of the text when it repeats the turn it was to continue.
+struct PrefillCut: ReplyStage {
+    private enum State: Sendable { case comparing(BlockID?, EscapedText), done }
+
+    private let prefill: [UInt8]
+    private var state = State.comparing(nil, EscapedText())
+
+    init(_ prefill: EscapedText) { self.prefill = Array(prefill.unescaped().utf8) }
+
+    mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
+        guard case .comparing(let block, var held) = state else { return events.append(event) }
+        switch event {
+        case .opened(let opened, .text):
+            state = .comparing(opened, held)
+            events.append(event)
+        case .delta(let grown, let text) where grown == block:
+            held.append(text)
+            let bytes = Array(held.unescaped().utf8)
+            if bytes.starts(with: prefill) {
+                state = .done
+                let rest = bytes[prefill.count...]
+                if !rest.isEmpty { events.append(.delta(grown, EscapedText(escaping: String(decoding: rest, as: UTF8.self)))) }
+            } else if prefill.starts(with: bytes) {
+                state = .comparing(block, held)
+            } else {
+                state = .done
+                events.append(.delta(grown, held))
+            }
+        case .closed(let closed) where closed == block:
+            state = .done
+            if !held.isEmpty { events.append(.delta(closed, held)) }
+            events.append(event)
+        default: events.append(event)
+        }
+    }
+}
+
+/// Models that think before a structured answer sometimes put the answer where the thinking belongs and leave the text
+/// empty: then it is moved. Reasoning that looks like JSON waits for that until the text begins.
+struct JSONRescue: ReplyStage {
+    private enum State: Sendable {
+        case waiting
+        case holding(BlockID, EscapedText, [ReplyEvent])
+        case done
+    }
+
+    private var state = State.waiting
+
+    mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
+        switch state {
+        case .done: events.append(event)
+        case .waiting:
+            guard case .opened(let block, let kind) = event else { return events.append(event) }
+            if kind == .reasoning {
+                state = .holding(block, EscapedText(), [event])
+            } else {
+                pass(event, into: &events)
+            }
+        case .holding(let block, let text, let held): hold(event, block, text, held, into: &events)
+        }
+    }
+
+    private mutating func hold(
+        _ event: ReplyEvent, _ block: BlockID, _ text: EscapedText, _ held: [ReplyEvent],
+        into events: inout [ReplyEvent]
+    ) {
+        switch event {
+        case .delta(let grown, let more) where grown == block:
+            let text = text + more
+            state = .holding(block, text, held + [event])
+            let first = text.unescaped().utf8.first { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }
+            if let first, first != UInt8(ascii: "{"), first != UInt8(ascii: "[") { release(into: &events) }
+        case .closed(let grown) where grown == block: state = .holding(block, text, held + [event])
+        case .blob(let grown, _) where grown == block: state = .holding(block, text, held + [event])
+        case .opened: pass(event, into: &events)
+        case .finished(_, .stop, _):
+            guard (try? JSON(parsing: text.unescaped())) != nil else { return pass(event, into: &events) }
+            state = .done
+            events += [.opened(block, .text), .delta(block, text), .closed(block), event]
+        case .finished, .ended: pass(event, into: &events)
+        default: events.append(event)
+        }
+    }
+
+    private mutating func pass(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
+        release(into: &events)
+        events.append(event)
+    }
+
+    private mutating func release(into events: inout [ReplyEvent]) {
+        if case .holding(_, _, let held) = state { events += held }
+        state = .done
+    }
+}

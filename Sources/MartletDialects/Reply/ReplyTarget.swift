@@ -1,0 +1,46 @@
+package import NIOCore
+
+/// How one client is to see its reply.
+package struct ReplyTarget: Sendable {
+    package var dialect: DialectID
+    /// As the client spelled it.
+    package var model: String
+    /// Of a Chat stream: where the client expects usage.
+    package var usage: ChatFrameEdit.UsagePlacement
+    /// Of a relay in the upstream's own dialect.
+    package var mode: ChatFrameEdit.Mode
+    /// For Chat; seconds since 1970.
+    package var created: Int
+    package var ids: IDSource
+    /// For dialects whose in-stream errors carry it; may be empty.
+    package var requestID: String
+    /// Chat: thinking blocks with their signatures go along as `thinking_blocks`, so that the client can give them back.
+    package var showsThinkingBlocks: Bool
+
+    package init(
+        dialect: DialectID, model: String, usage: ChatFrameEdit.UsagePlacement = .hidden,
+        mode: ChatFrameEdit.Mode = .repair, created: Int = 0, ids: IDSource, requestID: String = "",
+        showsThinkingBlocks: Bool = false
+    ) {
+        self.dialect = dialect
+        self.model = model
+        self.usage = usage
+        self.mode = mode
+        self.created = created
+        self.ids = ids
+        self.requestID = requestID
+        self.showsThinkingBlocks = showsThinkingBlocks
+    }
+}
+
+/// A whole reply, ready for its client.
+package struct WholeReply: Sendable {
+    /// The body, to be written piece by piece.
+    package var pieces: [ByteBuffer]
+    package var summary: ReplySummary
+
+    package init(pieces: [ByteBuffer], summary: ReplySummary) {
+        self.pieces = pieces
+        self.summary = summary
+    }
+}

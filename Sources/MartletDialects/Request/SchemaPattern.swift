@@ -1,0 +1,109 @@
+/// Brings a regular expression into the subset grammars know: anchored at both ends; literals, classes, groups,
+/// alternatives and bounded quantifiers.
+enum SchemaPattern {
+    /// Largest count of a quantifier.
+    private static let mostRepetitions = 200
+
+    /// Nil when it cannot be said so.
+    static func fit(_ pattern: String) -> String? {
+        guard pattern.hasPrefix("^"), pattern.hasSuffix("$"), !pattern.hasSuffix("\\$"), pattern.utf8.count <= 1024 else {
+            return nil
+        }
+        var reader = Reader(Array(pattern.dropFirst().dropLast()))
+        guard reader.read(), reader.depth == 0 else { return nil }
+        return "^" + String(reader.out) + "$"
+    }
+
+    private struct Reader {
+        private let text: [Character]
+        private var at = 0
+        var depth = 0
+        var out: [Character] = []
+
+        init(_ text: [Character]) { self.text = text }
+
+        mutating func read() -> Bool {
+            while at < text.count {
+                let character = text[at]
+                at += 1
+                switch character {
+                case "\\": guard escape(inClass: false) else { return false }
+                case "[": guard characterClass() else { return false }
+                case "(":
+                    depth += 1
+                    out.append("(")
+                    guard next() == "?" else { break }
+                    guard at + 1 < text.count, text[at + 1] == ":" else { return false }
+                    at += 2
+                case ")":
+                    depth -= 1
+                    out.append(")")
+                    guard depth >= 0 else { return false }
+                case "{": guard repetition() else { return false }
+                case "^", "$": return false
+                default: out.append(character)
+                }
+            }
+            return true
+        }
+
+        private func next() -> Character? { at < text.count ? text[at] : nil }
+
+        private mutating func escape(inClass: Bool) -> Bool {
+            guard let letter = next() else { return false }
+            at += 1
+            let digits = Array("0-9"), word = Array("A-Za-z0-9_"), space = Array(" \\t\\n\\r")
+            switch letter {
+            case "d": out += inClass ? digits : ["["] + digits + ["]"]
+            case "w": out += inClass ? word : ["["] + word + ["]"]
+            case "s": out += inClass ? space : ["["] + space + ["]"]
+            case "D" where !inClass: out += ["[", "^"] + digits + ["]"]
+            case "W" where !inClass: out += ["[", "^"] + word + ["]"]
+            case "S" where !inClass: out += ["[", "^"] + space + ["]"]
+            case "n", "r", "t": out += ["\\", letter]
+            case _ where letter.isLetter || letter.isNumber: return false
+            // A slash needs no escape, and not every grammar knows one.
+            case "/": out.append("/")
+            default: out += ["\\", letter]
+            }
+            return true
+        }
+
+        private mutating func characterClass() -> Bool {
+            out.append("[")
+            if next() == "^" {
+                out.append("^")
+                at += 1
+            }
+            guard next() != "]" else { return false }
+            while let character = next() {
+                at += 1
+                switch character {
+                case "]":
+                    out.append("]")
+                    return true
+                case "\\": guard escape(inClass: true) else { return false }
+                case "[": out += ["\\", "["]
+                default: out.append(character)
+                }
+            }
+            return false
+        }
+
+        /// `{m}`, `{m,}`, `{m,n}`.
+        private mutating func repetition() -> Bool {
+            guard let close = text[at...].firstIndex(of: "}") else { return false }
+            let bounds = String(text[at..<close]).split(separator: ",", omittingEmptySubsequences: false)
+            guard (1...2).contains(bounds.count), let low = Int(bounds[0]), low >= 0, low <= mostRepetitions else {
+                return false
+            }
+            if bounds.count == 2, !bounds[1].isEmpty {
+                guard let high = Int(bounds[1]), high >= low, high <= mostRepetitions else { return false }
+            }
+            out.append("{")
+            out += text[at...close]
+            at = close + 1
+            return true
+        }
+    }
+}

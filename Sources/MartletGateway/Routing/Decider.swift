@@ -1,0 +1,83 @@
+package import MartletDialects
+package import MartletWire
+package import NIOCore
+
+/// Decides about requests: pure, in the turn of the loop in which they arrived.
+package enum Decider {
+    package static func decide(_ request: InboundRequest, in snapshot: Snapshot, mayRefresh: Bool) -> Decision {
+        guard case .completion = request.endpoint else { return .control }
+        do throws(GatewayError) {
+            let document = try check(request.body)
+            let clientModel = try model(in: document)
+            let candidates: [Candidate]
+            do throws(GatewayError) {
+                candidates = try snapshot.routes.resolve(clientModel)
+            } catch {
+                if error.code == .modelNotFound, mayRefresh { return .refresh }
+                throw error
+            }
+            let streams = try flag("stream", in: document)
+            if request.dialect == .chat, candidates.first?.upstream.mode == .repair {
+                try ChatRequestCheck.check(document)
+            }
+            let wantsUsage = streams && request.dialect == .chat ? try self.wantsUsage(document) : false
+            return .complete(
+                Plan(
+                    request: request, clientModel: clientModel, streams: streams,
+                    usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
+                    defaults: snapshot.defaults))
+        } catch {
+            return .refuse(error)
+        }
+    }
+
+    /// A body as a checked JSON object.
+    package static func check(_ body: ByteBuffer) throws(GatewayError) -> JSONDocument {
+        let document: JSONDocument
+        do throws(JSONError) {
+            document = try JSONDocument(checking: body)
+        } catch {
+            throw GatewayError(
+                code: .invalidJSON,
+                message: body.readableBytes == 0 ? "the request has no body; send a JSON object" : error.sentence)
+        }
+        guard document.root == .object else {
+            throw GatewayError(code: .invalidJSON, message: "the request body must be a JSON object")
+        }
+        return document
+    }
+
+    private static func member(_ name: String, in document: JSONDocument) throws(GatewayError) -> JSONMember? {
+        do throws(JSONError) {
+            return try document.member(name)
+        } catch {
+            throw GatewayError(code: .invalidRequest, message: error.sentence, param: name)
+        }
+    }
+
+    /// The model that a request names; nil when it names none.
+    package static func model(in document: JSONDocument) throws(GatewayError) -> String? {
+        guard let member = try member("model", in: document), member.kind != .null else { return nil }
+        guard let name = document.string(member) else {
+            throw GatewayError(code: .invalidRequest, message: "model must be a string", param: "model")
+        }
+        return name
+    }
+
+    private static func flag(_ name: String, in document: JSONDocument) throws(GatewayError) -> Bool {
+        guard let member = try member(name, in: document), member.kind != .null else { return false }
+        guard let value = document.bool(member) else {
+            throw GatewayError(code: .invalidRequest, message: "\(name) must be true or false", param: name)
+        }
+        return value
+    }
+
+    private static func wantsUsage(_ document: JSONDocument) throws(GatewayError) -> Bool {
+        guard let member = try member("stream_options", in: document), member.kind != .null else { return false }
+        guard member.kind == .object, let options = try? JSON(parsing: document.slice(member.value)) else {
+            throw GatewayError(
+                code: .invalidRequest, message: "stream_options must be an object", param: "stream_options")
+        }
+        return options["include_usage"]?.bool ?? false
+    }
+}

@@ -1,0 +1,80 @@
+import MartletDialects
+
+/// What the models of each kind of upstream can do (specs 1.8), as far as the kind alone tells.
+extension Capabilities {
+    static var lmStudio: Capabilities {
+        var flags = Capabilities()
+        flags.thinkingControl = .effort
+        flags.toolChoice = .strings
+        flags.images = .data
+        flags.imageTypes = ["image/png", "image/jpeg"]
+        flags.jsonObject = .none
+        flags.reasoningIn = .field("reasoning_content")
+        flags.stopLimit = nil
+        flags.topK = true
+        return flags
+    }
+
+    static var llamaCpp: Capabilities {
+        var flags = Capabilities()
+        flags.thinkingControl = .enableThinking
+        flags.reasoningIn = .field("reasoning_content")
+        flags.toolChoice = .strings
+        flags.developerRole = true
+        flags.stopLimit = nil
+        flags.n = true
+        flags.topK = true
+        flags.prefill = true
+        flags.parallelIsOffByDefault = true
+        return flags
+    }
+
+    static var ollama: Capabilities {
+        var flags = Capabilities()
+        flags.reasoningOut = .field("reasoning")
+        flags.reasoningIn = .field("reasoning")
+        flags.thinkingControl = .effort
+        flags.efforts = [.low, .medium, .high, .max]
+        flags.toolChoice = .none
+        flags.developerRole = true
+        flags.systemLate = .keep
+        flags.systemMany = .keep
+        flags.stopLimit = nil
+        flags.parallelToolCalls = false
+        return flags
+    }
+
+    static var vllm: Capabilities {
+        var flags = Capabilities()
+        flags.reasoningOut = .field("reasoning")
+        flags.reasoningIn = .field("reasoning")
+        flags.thinkingControl = .enableThinking
+        flags.toolChoice = .full
+        flags.images = .url
+        flags.stopLimit = nil
+        flags.n = true
+        flags.logprobs = true
+        flags.topK = true
+        flags.schemaProfile = .guided
+        return flags
+    }
+
+    static var openAI: Capabilities {
+        var flags = Capabilities()
+        flags.reasoningOut = .none
+        flags.thinkingControl = .effort
+        flags.efforts = Set(Effort.allCases)
+        flags.toolChoice = .full
+        flags.systemLate = .keep
+        flags.systemMany = .keep
+        flags.developerRole = true
+        flags.images = .url
+        flags.files = true
+        flags.schemaProfile = .none
+        flags.maxTokensField = .maxCompletionTokens
+        flags.n = true
+        flags.logprobs = true
+        flags.strictTools = true
+        return flags
+    }
+}
