@@ -59,7 +59,14 @@ package struct App: Sendable {
         let callBox = CallBox()
         let supervisor = hasEngine ? makeSupervisor(store, callBox) : nil
         let services = Services(
-            control: Control(catalog: box, instance: instance, startedAt: MachineName.secondsSince1970),
+            control: Control(
+                catalog: box, instance: instance, startedAt: MachineName.secondsSince1970,
+                tokens: TokenCount(
+                    calls: callBox,
+                    loaded: { model in
+                        let resident = await supervisor?.residents().first { $0.model.id == model && $0.state == .ready }
+                        return resident.map { Origin(address: .unix(path: $0.socketPath)) }
+                    })),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates())
         let usesTLS = configuration.upstreams.contains { $0.url.hasPrefix("https") }
         let tls = usesTLS ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil

@@ -34,8 +34,8 @@ def ask(client, **more):
 
 def test_plain_reply(martlet, upstream, claude):
     source = upstream()
-    reply = ask(claude(martlet(source)), system="Be brief.", temperature=0.5, stop_sequences=["END"],
-                metadata={"user_id": "someone"})
+    reply = ask(claude(martlet(source)), system="Be brief.", stop_sequences=["END"],
+                metadata={"user_id": "someone"}, extra_body={"temperature": 0.5})
     assert [(block.type, block.text) for block in reply.content] == [("text", f"Hello, {chat.ANSWER}!")]
     assert (reply.role, reply.type, reply.stop_reason, reply.model) == ("assistant", "message", "end_turn", "m1")
     assert reply.id.startswith("msg_")
@@ -79,8 +79,8 @@ def test_the_stream_on_the_wire_is_grammatical(martlet, upstream):
         chat.chunk({"tool_calls": [{"index": 1, "function": {"arguments": "{}"}}]}),
         chat.chunk({"tool_calls": [{"index": 0, "function": {"arguments": ":1}"}}]}),
         chat.chunk({}, "tool_calls"),
-        chat.chunk(usage=(10, 5), **{"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
-                                               "prompt_tokens_details": {"cached_tokens": 3}}})])) + chat.DONE))
+        chat.chunk() | {"choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
+                                                 "prompt_tokens_details": {"cached_tokens": 3}}}])) + chat.DONE))
     tools = [{"name": name, "input_schema": {"type": "object"}} for name in "ab"]
     reply = martlet(source).ask("POST", "/v1/messages", chat.dumps(
         {"model": "m1", "max_tokens": 100, "messages": chat.MESSAGES, "tools": tools, "stream": True}))
@@ -272,4 +272,4 @@ def test_a_ping_comes_while_the_upstream_thinks(martlet, upstream):
         proceed.set()
         rest = response.read()
     assert b'"late"' in rest and b"message_stop" in rest
-    assert seen.count(b"message_start") + rest.count(b"message_start") == 1
+    assert (seen + rest).count(b"event: message_start\n") == 1

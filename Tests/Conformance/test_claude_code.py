@@ -82,7 +82,8 @@ def test_thinking_comes_before_the_answer(martlet, upstream, tmp_path):
 def test_a_failing_upstream_is_asked_again_and_then_answers(martlet, upstream, tmp_path):
     source = upstream([
         lambda exchange: exchange.stream(chat.text_stream("half", finish=None, done=False)),  # cut in mid-stream
-        lambda exchange: exchange.stream(chat.text_stream("whole")),
+        lambda exchange: exchange.stream(chat.text_stream("whole")) if exchange.request.json.get("stream")
+        else exchange.json(chat.completion("whole")),  # it may ask unstreamed the second time
     ])
     assert "whole" in claude.run(martlet(source), tmp_path, chat.MODEL)["result"]
     assert len(source.requests) >= 2, "truncation was noticed"

@@ -20,7 +20,9 @@ struct RequestChatToAnthropicTests {
     @Test("a plain request")
     func plain() throws {
         let made = try toAnthropic(
-            body: #"{"model":"m","messages":[{"role":"system","content":"brief"},{"role":"user","content":"hi\n\u00e9"}],"max_completion_tokens":50,"stream":true,"stream_options":{"include_usage":true}}"#)
+            body:
+                #"{"model":"m","messages":[{"role":"system","content":"brief"},{"role":"user","content":"hi\n\u00e9"}],"max_completion_tokens":50,"stream":true,"stream_options":{"include_usage":true}}"#
+        )
         #expect(
             made.text
                 == #"{"model":"claude","max_tokens":50,"system":[{"type":"text","text":"brief"}],"messages":[{"role":"user","content":[{"type":"text","text":"hi\n\u00e9"}]}]}"#
@@ -32,7 +34,8 @@ struct RequestChatToAnthropicTests {
     @Test("leading instructions are system blocks, one per message; cache markers are kept")
     func system() throws {
         let made = try toAnthropic(
-            #"{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b","cache_control":{"type":"ephemeral"}},{"type":"text","text":"c"}]},\#(userHi)"#)
+            #"{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b","cache_control":{"type":"ephemeral"}},{"type":"text","text":"c"}]},\#(userHi)"#
+        )
         #expect(made.json["system"]?.array?.compactMap { $0["text"]?.string } == ["a", "b", "c"])
         #expect(made.json["system"]?[1]?["cache_control"] == ["type": "ephemeral"])
     }
@@ -59,7 +62,9 @@ struct RequestChatToAnthropicTests {
 
     @Test("results of tools are one user turn with what the user says next, in the order of the calls")
     func results() throws {
-        let made = try toAnthropic(#"\#(userHi),\#(calling("a", "b", content: "\"go\"")),\#(answer("b", "B")),\#(answer("a", "A")),\#(userHi)"#)
+        let made = try toAnthropic(
+            #"\#(userHi),\#(calling("a", "b", content: "\"go\"")),\#(answer("b", "B")),\#(answer("a", "A")),\#(userHi)"#
+        )
         #expect(made.roles == ["user", "assistant", "user"])
         let said = made.messages[1]["content"]?.array ?? []
         #expect(said.compactMap { $0["type"]?.string } == ["text", "tool_use", "tool_use"])
@@ -82,13 +87,16 @@ struct RequestChatToAnthropicTests {
 
     @Test("B27: empty texts and the messages they leave empty are dropped, calls are kept")
     func emptyContent() throws {
-        let made = try toAnthropic(#"\#(userHi),{"role":"assistant","content":""},{"role":"user","content":""},\#(calling("a", content: "\"\"")),\#(answer("a", ""))"#)
+        let made = try toAnthropic(
+            #"\#(userHi),{"role":"assistant","content":""},{"role":"user","content":""},\#(calling("a", content: "\"\"")),\#(answer("a", ""))"#
+        )
         #expect(made.roles == ["user", "assistant", "user"])
         #expect(made.messages[1]["content"]?.array?.count == 1)
         #expect(made.messages[2]["content"]?[0] == ["type": "tool_result", "tool_use_id": "a"])
     }
 
-    @Test("B28: ids the API refuses are fixed, in call and result alike", arguments: ["functions.read:0", "a b", "x/y"])
+    @Test(
+        "B28: ids the API refuses are fixed, in call and result alike", arguments: ["functions.read:0", "a b", "x/y"])
     func oddIDs(_ id: String) throws {
         let made = try toAnthropic(#"\#(userHi),\#(calling(id)),\#(answer(id))"#)
         let fixed = made.messages[1]["content"]?[0]?["id"]?.string ?? ""
@@ -119,7 +127,8 @@ struct RequestChatToAnthropicTests {
         func said(_ blocks: String) -> String {
             #"\#(userHi),{"role":"assistant","content":"so","reasoning_content":"local","thinking_blocks":[\#(blocks)]},\#(userHi)"#
         }
-        let genuine = #"{"type":"thinking","thinking":"h\u00e9","signature":"Eqk/="},{"type":"redacted_thinking","data":"zz=="}"#
+        let genuine =
+            #"{"type":"thinking","thinking":"h\u00e9","signature":"Eqk/="},{"type":"redacted_thinking","data":"zz=="}"#
         let made = try toAnthropic(said(genuine))
         #expect(made.text.contains(#""content":[\#(genuine),{"type":"text","text":"so"}]"#), "\(made.text)")
         let ours = try toAnthropic(said(#"{"type":"thinking","thinking":"x","signature":"gw1.abc"}"#))
@@ -130,11 +139,16 @@ struct RequestChatToAnthropicTests {
     @Test("images and files")
     func media() throws {
         let made = try toAnthropic(
-            #"{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,\#(pixel)","detail":"low"}},{"type":"image_url","image_url":{"url":"https://example.org/a.png"}},{"type":"file","file":{"filename":"p.pdf","file_data":"data:application/pdf;base64,JVBERg=="}},{"type":"file","file":{"filename":"n.txt","file_data":"data:text/plain;base64,aMOpIQ=="}}]}"#)
+            #"{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,\#(pixel)","detail":"low"}},{"type":"image_url","image_url":{"url":"https://example.org/a.png"}},{"type":"file","file":{"filename":"p.pdf","file_data":"data:application/pdf;base64,JVBERg=="}},{"type":"file","file":{"filename":"n.txt","file_data":"data:text/plain;base64,aMOpIQ=="}}]}"#
+        )
         let blocks = made.messages[0]["content"]?.array ?? []
         #expect(blocks[1]["source"] == ["type": "base64", "media_type": "image/png", "data": .string(pixel)])
         #expect(blocks[2]["source"] == ["type": "url", "url": "https://example.org/a.png"])
-        #expect(blocks[3] == ["type": "document", "source": ["type": "base64", "media_type": "application/pdf", "data": "JVBERg=="], "title": "p.pdf"])
+        #expect(
+            blocks[3] == [
+                "type": "document", "source": ["type": "base64", "media_type": "application/pdf", "data": "JVBERg=="],
+                "title": "p.pdf",
+            ])
         #expect(blocks[4]["source"]?["data"] == "hé!")
         #expect(made.request.dropped == ["image_url.detail"])
     }
@@ -142,10 +156,17 @@ struct RequestChatToAnthropicTests {
     @Test(
         "what must be honoured and cannot be is refused by name",
         arguments: [
-            (#"{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]}"#, "", "messages"),
+            (
+                #"{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]}"#, "",
+                "messages"
+            ),
             (userHi, #""n":2"#, "n"), (userHi, #""modalities":["text","audio"]"#, "modalities"),
             (userHi, #""response_format":{"type":"someday"}"#, "response_format.type"),
-            (userHi, #""tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}"#, "tool_choice"),
+            (
+                userHi,
+                #""tools":[{"type":"function","function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}"#,
+                "tool_choice"
+            ),
         ])
     func refused(_ messages: String, _ more: String, _ param: String) {
         let error = refusal { try toAnthropic(messages, more) }
@@ -155,7 +176,8 @@ struct RequestChatToAnthropicTests {
 
     @Test("what is honoured at best effort is dropped and named, in the order of its appearance; hints silently")
     func dropped() throws {
-        let more = #""seed":7,"logit_bias":{"1":2},"frequency_penalty":0.5,"presence_penalty":0,"logprobs":false,"metadata":{"a":"b"},"prompt_cache_key":"k","service_tier":"auto","store":true,"top_p":0.9,"quux":[1]"#
+        let more =
+            #""seed":7,"logit_bias":{"1":2},"frequency_penalty":0.5,"presence_penalty":0,"logprobs":false,"metadata":{"a":"b"},"prompt_cache_key":"k","service_tier":"auto","store":true,"top_p":0.9,"quux":[1]"#
         let made = try toAnthropic(userHi, more)
         #expect(made.request.dropped == ["frequency_penalty", "logit_bias", "store", "seed"])
         #expect(made.json["top_p"]?.double == 0.9)
@@ -184,21 +206,29 @@ struct RequestChatToAnthropicTests {
             (#""tool_choice":"required""#, #"{"type":"any"}"#),
             (#""tool_choice":{"type":"function","function":{"name":"f"}}"#, #"{"type":"tool","name":"f"}"#),
             (#""parallel_tool_calls":false"#, #"{"type":"auto","disable_parallel_tool_use":true}"#),
-            (#""tool_choice":"required","parallel_tool_calls":false"#, #"{"type":"any","disable_parallel_tool_use":true}"#),
+            (
+                #""tool_choice":"required","parallel_tool_calls":false"#,
+                #"{"type":"any","disable_parallel_tool_use":true}"#
+            ),
             (#""parallel_tool_calls":true"#, nil),
         ] as [(String, String?)])
     func choice(_ choice: String, _ said: String?) throws {
-        let tools = #""tools":[{"type":"function","function":{"name":"f","description":"d","strict":false,"parameters":{"type":"object","properties":{}}}}]"#
+        let tools =
+            #""tools":[{"type":"function","function":{"name":"f","description":"d","strict":false,"parameters":{"type":"object","properties":{}}}}]"#
         let made = try toAnthropic(userHi, "\(tools),\(choice)")
         #expect(made.json["tool_choice"]?.text == said)
-        #expect(made.text.contains(#"{"name":"f","description":"d","input_schema":{"type":"object","properties":{}},"strict":false}"#))
+        #expect(
+            made.text.contains(
+                #"{"name":"f","description":"d","input_schema":{"type":"object","properties":{}},"strict":false}"#))
     }
 
     @Test("allowed_tools filters the list")
     func allowed() throws {
         let tools = ["f", "g"].map { #"{"type":"function","function":{"name":"\#($0)"}}"# }.joined(separator: ",")
         let made = try toAnthropic(
-            userHi, #""tools":[\#(tools)],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}}]}}"#)
+            userHi,
+            #""tools":[\#(tools)],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}}]}}"#
+        )
         #expect(made.toolNames == ["g"])
         #expect(made.json["tool_choice"] == ["type": "any"])
     }
@@ -207,16 +237,20 @@ struct RequestChatToAnthropicTests {
     func custom() throws {
         let made = try toAnthropic(
             #"\#(userHi),{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"custom","custom":{"name":"patch","input":"*** a\n\"b\""}}]},\#(answer("c"))"#,
-            #""tools":[{"type":"custom","custom":{"name":"patch","description":"d","format":{"type":"grammar","grammar":{"syntax":"lark","definition":"start: X"}}}}]"#)
+            #""tools":[{"type":"custom","custom":{"name":"patch","description":"d","format":{"type":"grammar","grammar":{"syntax":"lark","definition":"start: X"}}}}]"#
+        )
         #expect(made.messages[1]["content"]?[0]?["input"] == ["input": "*** a\n\"b\""])
-        #expect(made.json["tools"]?[0]?["description"] == "d\n\nThe input follows this grammar:\n```lark\nstart: X\n```")
+        #expect(
+            made.json["tools"]?[0]?["description"] == "d\n\nThe input follows this grammar:\n```lark\nstart: X\n```")
         #expect(made.request.context.toolNames.isWrapped("patch"))
     }
 
     @Test("structured output is a format whose objects are closed; one JSON object is asked for in words")
     func format() throws {
         let made = try toAnthropic(
-            userHi, #""response_format":{"type":"json_schema","json_schema":{"name":"P","strict":true,"schema":{"title":"P","type":"object","properties":{"age":{"type":"integer","minimum":0},"in":{"type":"object","properties":{}}},"required":["age"]}}}"#)
+            userHi,
+            #""response_format":{"type":"json_schema","json_schema":{"name":"P","strict":true,"schema":{"title":"P","type":"object","properties":{"age":{"type":"integer","minimum":0},"in":{"type":"object","properties":{}}},"required":["age"]}}}"#
+        )
         let schema = made.json["output_config"]?["format"]?["schema"]
         #expect(schema?["additionalProperties"] == false)
         #expect(schema?["properties"]?["in"]?["additionalProperties"] == false)
@@ -231,7 +265,10 @@ struct RequestChatToAnthropicTests {
         arguments: [
             (#""reasoning_effort":"none""#, #""thinking":{"type":"disabled"}"#, 4096),
             (#""reasoning_effort":"low""#, #""thinking":{"type":"enabled","budget_tokens":2048}"#, 6144),
-            (#""reasoning_effort":"high","max_tokens":20000"#, #""thinking":{"type":"enabled","budget_tokens":15000}"#, 20000),
+            (
+                #""reasoning_effort":"high","max_tokens":20000"#,
+                #""thinking":{"type":"enabled","budget_tokens":15000}"#, 20000
+            ),
             (#""reasoning_effort":"high","max_tokens":500"#, nil, 500),
             (#""reasoning":{"max_tokens":3000}"#, #""thinking":{"type":"enabled","budget_tokens":3000}"#, 7096),
             (#""chat_template_kwargs":{"enable_thinking":false}"#, #""thinking":{"type":"disabled"}"#, 4096),
@@ -252,7 +289,8 @@ struct RequestChatToAnthropicTests {
         let forced = try toAnthropic(userHi, #"\#(tools),"tool_choice":"required","reasoning_effort":"low""#)
         #expect(forced.json["thinking"] == nil)
         #expect(forced.request.dropped == ["reasoning_effort"])
-        let loop = try toAnthropic(#"\#(userHi),\#(calling("a")),\#(answer("a"))"#, #"\#(tools),"reasoning_effort":"low","temperature":0.5"#)
+        let loop = try toAnthropic(
+            #"\#(userHi),\#(calling("a")),\#(answer("a"))"#, #"\#(tools),"reasoning_effort":"low","temperature":0.5"#)
         #expect(loop.json["thinking"] == nil)
         #expect(loop.json["temperature"]?.double == 0.5)
         let plain = try toAnthropic(userHi, #"\#(tools),"reasoning_effort":"low","temperature":0.5"#)
@@ -264,14 +302,19 @@ struct RequestChatToAnthropicTests {
     func prefill() throws {
         let made = try toAnthropic(#"\#(userHi),{"role":"assistant","content":"Sure: \n"}"#)
         #expect(made.messages[1]["content"]?[0]?["text"] == "Sure:")
-        #expect(refusal { try toAnthropic(#"\#(userHi),{"role":"assistant","content":"x"}"#) { $0.prefill = false } } != nil)
+        #expect(
+            refusal { try toAnthropic(#"\#(userHi),{"role":"assistant","content":"x"}"#) { $0.prefill = false } } != nil
+        )
     }
 
     @Test(
         "what cannot be read is refused with its path",
         arguments: [
             (#"{"messages":[{"role":"user","content":[{"type":"text"}]}]}"#, "messages[0].content[0].text"),
-            (#"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:oops"}}]}]}"#, "messages[0].content[0].image_url.url"),
+            (
+                #"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:oops"}}]}]}"#,
+                "messages[0].content[0].image_url.url"
+            ),
             (#"{"messages":[{"role":"tool","content":"x"}]}"#, "messages[0].tool_call_id"),
             (#"{"messages":[{"role":"assistant","tool_calls":[{"id":"a"}]}]}"#, "messages[0].tool_calls[0].function"),
             (#"{"messages":[{"role":"elf"}]}"#, "messages[0].role"), (#"{"model":"m"}"#, "messages"),

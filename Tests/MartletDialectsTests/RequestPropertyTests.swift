@@ -17,13 +17,18 @@ struct RequestPropertyTests {
         for step in 0..<turn {
             let marker = step == turn - 1 ? #","cache_control":{"type":"ephemeral"}"# : ""
             messages.append(
-                #"{"role":"assistant","content":[{"type":"thinking","thinking":"step \#(step)","signature":"gw1.x"},{"type":"text","text":"Step \#(step)."},{"type":"tool_use","id":"toolu_\#(step)a","name":"Bash","input":{"command":"ls \#(step)"}},{"type":"tool_use","id":"toolu_\#(step)b","name":"mcp.x/Read","input":{"path":"/a"}}]}"#)
+                #"{"role":"assistant","content":[{"type":"thinking","thinking":"step \#(step)","signature":"gw1.x"},{"type":"text","text":"Step \#(step)."},{"type":"tool_use","id":"toolu_\#(step)a","name":"Bash","input":{"command":"ls \#(step)"}},{"type":"tool_use","id":"toolu_\#(step)b","name":"mcp.x/Read","input":{"path":"/a"}}]}"#
+            )
             let shot = step % 5 == 3 ? #"[\#(text("shot")),\#(pixelBlock)]"# : #""out \#(step)""#
             messages.append(
-                #"{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_\#(step)b","content":"B"},{"type":"tool_result","tool_use_id":"toolu_\#(step)a","content":\#(shot),"is_error":\#(step % 7 == 6)\#(marker)}]}"#)
-            if step % 3 == 2 { messages.append(#"{"role":"system","content":"<total_tokens>\#(step)</total_tokens>"}"#) }
+                #"{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_\#(step)b","content":"B"},{"type":"tool_result","tool_use_id":"toolu_\#(step)a","content":\#(shot),"is_error":\#(step % 7 == 6)\#(marker)}]}"#
+            )
+            if step % 3 == 2 {
+                messages.append(#"{"role":"system","content":"<total_tokens>\#(step)</total_tokens>"}"#)
+            }
         }
-        let tools = #"{"name":"Bash","input_schema":{"type":"object","properties":{"command":{"type":"string"}}}},{"name":"mcp.x/Read","input_schema":{"type":"object","properties":{}}}"#
+        let tools =
+            #"{"name":"Bash","input_schema":{"type":"object","properties":{"command":{"type":"string"}}}},{"name":"mcp.x/Read","input_schema":{"type":"object","properties":{}}}"#
         return
             #"{"model":"m","max_tokens":32000,"system":[{"type":"text","text":"x-anthropic-billing-header: cch=\#(turn);"},{"type":"text","text":"You code."}],"messages":[\#(messages.joined(separator: ","))],"tools":[\#(tools)],"thinking":{"type":"adaptive"},"stream":true}"#
     }
@@ -36,9 +41,11 @@ struct RequestPropertyTests {
         return String(text[start.upperBound..<end.lowerBound])
     }
 
-    @Test("B3: over twenty turns of an agent each body's messages begin with those of the one before", arguments: [
-        Capabilities.SystemForm.user, .keep,
-    ])
+    @Test(
+        "B3: over twenty turns of an agent each body's messages begin with those of the one before",
+        arguments: [
+            Capabilities.SystemForm.user, .keep,
+        ])
     func prefix(_ form: Capabilities.SystemForm) throws {
         var before = ""
         var toolsBefore: JSON?
@@ -53,7 +60,10 @@ struct RequestPropertyTests {
             #expect(toolsBefore == nil || made.json["tools"] == toolsBefore)
             toolsBefore = made.json["tools"]
             before = now
-            #expect(try toChat(body: agentBody(turn: turn)) { $0.systemLate = form; $0.reasoningIn = .field("reasoning_content") }.text == made.text)
+            #expect(
+                try toChat(body: agentBody(turn: turn)) {
+                    $0.systemLate = form; $0.reasoningIn = .field("reasoning_content")
+                }.text == made.text)
         }
     }
 
@@ -62,12 +72,14 @@ struct RequestPropertyTests {
         var log = [userHi]
         var before = ""
         for turn in 0..<20 {
-            let made = try toAnthropic(log.joined(separator: ","), #""tools":[{"type":"function","function":{"name":"f"}}]"#)
+            let made = try toAnthropic(
+                log.joined(separator: ","), #""tools":[{"type":"function","function":{"name":"f"}}]"#)
             let now = try #require(messages(made.text))
             #expect(now.hasPrefix(before), "turn \(turn)")
             before = now
             log.append(
-                #"{"role":"assistant","content":null,"tool_calls":[{"id":"call.\#(turn)","type":"function","function":{"name":"f","arguments":"{\"n\":\#(turn)}"}}]}"#)
+                #"{"role":"assistant","content":null,"tool_calls":[{"id":"call.\#(turn)","type":"function","function":{"name":"f","arguments":"{\"n\":\#(turn)}"}}]}"#
+            )
             log.append(#"{"role":"tool","tool_call_id":"call.\#(turn)","content":"out \#(turn)"}"#)
         }
     }
@@ -92,8 +104,12 @@ struct RequestPropertyTests {
                 return .object(out)
             case .array(let elements):
                 var out = try elements.map(disturb)
-                let holdsBlocks = elements.contains { $0["type"]?.string != nil && $0["function"] == nil && $0["id"] == nil }
-                if holdsBlocks, random.next() % 2 == 0 { out.append(try JSON(parsing: #"{"type":"zz_block",\#(noise())}"#)) }
+                let holdsBlocks = elements.contains {
+                    $0["type"]?.string != nil && $0["function"] == nil && $0["id"] == nil
+                }
+                if holdsBlocks, random.next() % 2 == 0 {
+                    out.append(try JSON(parsing: #"{"type":"zz_block",\#(noise())}"#))
+                }
                 return .array(out)
             default: return json
             }
@@ -107,10 +123,19 @@ struct RequestPropertyTests {
     @Test("any text of well-formed JSON is translated or refused, never worse", arguments: UInt64(1)...20)
     func garbage(_ seed: UInt64) throws {
         var random = SeededGenerator(state: seed)
-        let words = ["null", "true", "7", "-1", #""text""#, #""user""#, "{}", "[]", #"[{"type":"text","text":"x"}]"#, #"{"type":"tool","name":"f"}"#, #"[{"role":"user","content":"x"}]"#]
-        let names = ["model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "stop", "stop_sequences", "max_tokens", "stream", "metadata", "temperature", "response_format", "reasoning", "functions", "n"]
+        let words = [
+            "null", "true", "7", "-1", #""text""#, #""user""#, "{}", "[]", #"[{"type":"text","text":"x"}]"#,
+            #"{"type":"tool","name":"f"}"#, #"[{"role":"user","content":"x"}]"#,
+        ]
+        let names = [
+            "model", "messages", "system", "tools", "tool_choice", "thinking", "output_config", "stop",
+            "stop_sequences", "max_tokens", "stream", "metadata", "temperature", "response_format", "reasoning",
+            "functions", "n",
+        ]
         for _ in 0..<200 {
-            let members = names.filter { _ in random.next() % 3 == 0 }.map { #""\#($0)":\#(words[Int(random.next() % UInt64(words.count))])"# }
+            let members = names.filter { _ in random.next() % 3 == 0 }.map {
+                #""\#($0)":\#(words[Int(random.next() % UInt64(words.count))])"#
+            }
             let body = "{\(members.joined(separator: ","))}"
             for translate in [{ try toChat(body: body) }, { try toAnthropic(body: body) }] {
                 do {
@@ -132,15 +157,19 @@ struct RequestPropertyTests {
     func estimate() throws {
         let small = TokenEstimate.of(try anthropic(#"{"messages":[\#(userHi)]}"#))
         #expect(small > 0 && small < 20)
-        let schema = #"{"type":"object","properties":{"p":{"type":"string","description":"\#(String(repeating: "word ", count: 2000))"}}}"#
-        let tools = TokenEstimate.of(try anthropic(#"{"messages":[\#(userHi)],"tools":[{"name":"f","input_schema":\#(schema)}]}"#))
+        let schema =
+            #"{"type":"object","properties":{"p":{"type":"string","description":"\#(String(repeating: "word ", count: 2000))"}}}"#
+        let tools = TokenEstimate.of(
+            try anthropic(#"{"messages":[\#(userHi)],"tools":[{"name":"f","input_schema":\#(schema)}]}"#))
         #expect(tools - small > 10_000 / 4)
-        let system = TokenEstimate.of(try anthropic(#"{"messages":[\#(userHi)],"system":"\#(String(repeating: "word ", count: 200))"}"#))
+        let system = TokenEstimate.of(
+            try anthropic(#"{"messages":[\#(userHi)],"system":"\#(String(repeating: "word ", count: 200))"}"#))
         #expect(system - small > 200)
         let image = TokenEstimate.of(try anthropic(#"{"messages":[\#(user(pixelBlock))]}"#))
         #expect(image >= 1600)
         // Escapes count as what they stand for.
-        let escaped = TokenEstimate.of(try anthropic(#"{"messages":[{"role":"user","content":"\#(String(repeating: #"\u00e9"#, count: 320))"}]}"#))
+        let escaped = TokenEstimate.of(
+            try anthropic(#"{"messages":[{"role":"user","content":"\#(String(repeating: #"\u00e9"#, count: 320))"}]}"#))
         #expect(escaped < 400)
     }
 
@@ -149,8 +178,16 @@ struct RequestPropertyTests {
         let answer = LocalAnswer.unavailable(tool: "web_search", type: "web_search_20250305")
         let lines = answer.events(id: "msg_1", callID: "srvtoolu_1", model: "m", input: 9).map(describe)
         #expect(lines.first == "started msg_1 m")
-        #expect(lines.contains { $0.contains(#""type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}"#) })
+        #expect(
+            lines.contains {
+                $0.contains(
+                    #""type":"web_search_tool_result","tool_use_id":"srvtoolu_1","content":{"type":"web_search_tool_result_error","error_code":"unavailable"}"#
+                )
+            })
         #expect(Array(lines.suffix(2)) == ["finish 0 stop", "ended"])
-        #expect(LocalAnswer.nothing.events(id: "i", callID: "c", model: "m", input: 9).map(describe) == ["started i m", "usage 9 - - 0 -", "finish 0 stop", "ended"])
+        #expect(
+            LocalAnswer.nothing.events(id: "i", callID: "c", model: "m", input: 9).map(describe) == [
+                "started i m", "usage 9 - - 0 -", "finish 0 stop", "ended",
+            ])
     }
 }

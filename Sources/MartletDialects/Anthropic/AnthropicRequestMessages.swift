@@ -20,7 +20,9 @@ extension AnthropicRequestWriter {
         var items = items
         let hasCalls = items.contains { $0.clientCall != nil }
         let texts = Self.texts(of: items)
-        guard hasCalls || texts.contains(where: { !$0.isEmpty }) || items.contains(where: Self.isGenuine) else { return }
+        guard hasCalls || texts.contains(where: { !$0.isEmpty }) || items.contains(where: Self.isGenuine) else {
+            return
+        }
         if isLast, !hasCalls {
             guard flags.prefill else {
                 throw GatewayError(
@@ -206,7 +208,9 @@ extension CallArguments {
         if text.readableBytesView.allSatisfy({ [0x20, 0x09, 0x0A, 0x0D].contains($0) }) {
             return ByteBuffer(string: "{}")
         }
-        guard let document = try? JSONDocument(checking: text) else { return Self.wrapped("_raw", .rawString(String(buffer: text))) }
+        guard let document = try? JSONDocument(checking: text) else {
+            return Self.wrapped("_raw", .rawString(String(buffer: text)))
+        }
         switch document.root {
         case .object: return document.slice(document.range)
         case .null: return ByteBuffer(string: "{}")

@@ -6,7 +6,8 @@ enum SchemaPattern {
 
     /// Nil when it cannot be said so.
     static func fit(_ pattern: String) -> String? {
-        guard pattern.hasPrefix("^"), pattern.hasSuffix("$"), !pattern.hasSuffix("\\$"), pattern.utf8.count <= 1024 else {
+        guard pattern.hasPrefix("^"), pattern.hasSuffix("$"), !pattern.hasSuffix("\\$"), pattern.utf8.count <= 1024
+        else {
             return nil
         }
         var reader = Reader(Array(pattern.dropFirst().dropLast()))

@@ -51,7 +51,9 @@ struct SchemaRewrite {
             let words = [fitted["description"]?.string ?? ""] + hints
             fitted["description"] = .string(words.filter { !$0.isEmpty }.joined(separator: " "))
         }
-        if isStrict, fitted["type"] == "object" || fitted["properties"] != nil { fitted["additionalProperties"] = false }
+        if isStrict, fitted["type"] == "object" || fitted["properties"] != nil {
+            fitted["additionalProperties"] = false
+        }
         return .object(fitted)
     }
 
@@ -180,7 +182,8 @@ struct SchemaRewrite {
                 if type == "null" { branch = ["type": "null"] }
                 branches.append(.object(branch))
             }
-            fitted = JSONObject(fitted.filter { $0.key == "description" || $0.key == "default" }.map { ($0.key, $0.value) })
+            fitted = JSONObject(
+                fitted.filter { $0.key == "description" || $0.key == "default" }.map { ($0.key, $0.value) })
             fitted["anyOf"] = .array(branches)
         } else {
             fitted.remove("type")

@@ -8,11 +8,13 @@ package struct Control: ControlRoutes {
     private let catalog: CatalogBox
     private let instance: String
     private let startedAt: Int
+    private let tokens: TokenCount
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
     ///   - startedAt: seconds since 1970; the `created` of models that tell none, so that it does not change from list to list.
-    package init(catalog: CatalogBox, instance: String, startedAt: Int) {
+    init(catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount) {
+        self.tokens = tokens
         self.catalog = catalog
         self.instance = instance
         self.startedAt = startedAt
@@ -28,6 +30,12 @@ package struct Control: ControlRoutes {
         case .model(let id):
             await catalog.value?.refresh()
             return await model(id, request)
+        case .countTokens:
+            do throws(GatewayError) {
+                return ok(["input_tokens": .int(try await tokens.count(request, in: snapshot))])
+            } catch {
+                return self.error(error, request)
+            }
         case .health: return await health()
         case .live: return ok(["status": "ok"])
         case .ready: return await ready()

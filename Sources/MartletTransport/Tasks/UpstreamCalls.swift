@@ -23,13 +23,26 @@ package struct UpstreamCalls: Sendable {
     package func get(
         _ path: String, at upstream: Upstream, origin: Origin? = nil, timeout: TimeAmount
     ) async throws(GatewayError) -> UpstreamReply {
+        try await call(path, body: nil, at: upstream, origin: origin, timeout: timeout)
+    }
+
+    /// One `POST` of JSON, its whole reply. Throws as `get` does.
+    package func post(
+        _ path: String, _ body: ByteBuffer, at upstream: Upstream, origin: Origin? = nil, timeout: TimeAmount
+    ) async throws(GatewayError) -> UpstreamReply {
+        try await call(path, body: body, at: upstream, origin: origin, timeout: timeout)
+    }
+
+    private func call(
+        _ path: String, body: ByteBuffer?, at upstream: Upstream, origin: Origin?, timeout: TimeAmount
+    ) async throws(GatewayError) -> UpstreamReply {
         guard let place = origin ?? upstream.origin else {
             throw GatewayError(code: .internalError, message: "\(upstream.name) has no address of its own")
         }
         let bound = self.context
         let promise = bound.eventLoop.makePromise(of: UpstreamReply.self)
         bound.eventLoop.execute {
-            let call = Call(path: path, upstream: upstream, origin: place, promise: promise)
+            let call = Call(path: path, body: body, upstream: upstream, origin: place, promise: promise)
             call.start(bound.value, timeout: timeout)
         }
         do {
@@ -52,6 +65,8 @@ extension Upstream {
 /// One call under way, on its loop.
 private final class Call: UpstreamUser {
     private let path: String
+    /// Nil: a `GET`.
+    private let sent: ByteBuffer?
     private let upstream: Upstream
     private let origin: Origin
     private let promise: EventLoopPromise<UpstreamReply>
@@ -61,8 +76,11 @@ private final class Call: UpstreamUser {
     private var isDone = false
     private var alarm: Scheduled<Void>?
 
-    init(path: String, upstream: Upstream, origin: Origin, promise: EventLoopPromise<UpstreamReply>) {
+    init(
+        path: String, body: ByteBuffer?, upstream: Upstream, origin: Origin, promise: EventLoopPromise<UpstreamReply>
+    ) {
         self.path = path
+        sent = body
         self.upstream = upstream
         self.origin = origin
         self.promise = promise
@@ -91,10 +109,16 @@ private final class Call: UpstreamUser {
 
     private func request() -> ByteBuffer {
         var head = ByteBuffer()
-        head.writeString("GET \(upstream.prefix)\(path) HTTP/1.1\r\nhost: \(origin.authority)\r\n")
+        head.writeString("\(sent == nil ? "GET" : "POST") \(upstream.prefix)\(path) HTTP/1.1\r\nhost: \(origin.authority)\r\n")
         head.writeString("user-agent: martlet\r\naccept: application/json\r\n")
         if let credential = upstream.credentialLine { head.writeString(credential.revealed) }
-        head.writeString("\r\n")
+        guard let sent else {
+            head.writeString("\r\n")
+            return head
+        }
+        if upstream.profile.dialects.first == .anthropic { head.writeString("anthropic-version: 2023-06-01\r\n") }
+        head.writeString("content-type: application/json\r\ncontent-length: \(sent.readableBytes)\r\n\r\n")
+        head.writeImmutableBuffer(sent)
         return head
     }
 

@@ -1,0 +1,70 @@
+import MartletDialects
+import MartletEngine
+import MartletGateway
+import MartletTransport
+import MartletWire
+import NIOCore
+
+/// Counts the tokens of an Anthropic request's prompt as its upstream would get it (specs 2.9.8). Never waits for a generation or a
+/// model load: what does not answer at once is estimated, on the high side.
+struct TokenCount: Sendable {
+    /// How long an upstream may take; agents wait for the count.
+    static let patience = TimeAmount.milliseconds(800)
+
+    let calls: CallBox
+    /// Where the engine of a model listens, if it is loaded already.
+    let loaded: @Sendable (String) async -> Origin?
+
+    /// - Throws: `modelNotFound` as for messages, or what is wrong with the request.
+    func count(_ request: InboundRequest, in snapshot: Snapshot) async throws(GatewayError) -> Int {
+        let document = try Decider.check(request.body)
+        let model = try Decider.model(in: document)
+        let canonical = try AnthropicRequest.read(document)
+        guard let candidate = try snapshot.routes.resolve(model).first else {
+            return TokenEstimate.of(canonical)
+        }
+        return await exact(document, at: candidate) ?? TokenEstimate.of(canonical)
+    }
+
+    private func exact(_ document: JSONDocument, at candidate: Candidate) async -> Int? {
+        let upstream = candidate.upstream
+        guard let calls = calls.value else { return nil }
+        var origin: Origin?
+        if upstream.location == .hosted {
+            origin = await loaded(candidate.model)
+            if origin == nil { return nil }
+        }
+        guard let (path, body) = question(document, candidate),
+            let reply = try? await calls.post(
+                path, body, at: upstream, origin: origin, timeout: TokenCount.patience),
+            reply.head.isSuccess, let answer = try? JSON(parsing: reply.body)
+        else { return nil }
+        return answer["input_tokens"]?.int.flatMap { $0 >= 0 ? $0 : nil }
+    }
+
+    /// What the upstream is asked; nil when it cannot be.
+    private func question(_ document: JSONDocument, _ candidate: Candidate) -> (String, ByteBuffer)? {
+        let profile = candidate.upstream.profile
+        switch profile.counting {
+        case .estimate: return nil
+        case .chatInputTokens:
+            let target = WriteTarget(model: candidate.model, capabilities: profile.capabilities, streams: false)
+            guard
+                let translated = try? Dialects.translateRequest(
+                    document, from: .anthropic, to: .chat, for: target),
+                translated.answer == nil
+            else { return nil }
+            return ("/v1/chat/completions/input_tokens", translated.body)
+        case .messagesCountTokens:
+            var name = ByteBuffer()
+            name.writeJSONString(candidate.model)
+            var edit = JSONEdit()
+            do throws(JSONError) {
+                try edit.set("model", name, in: document)
+            } catch {
+                return nil
+            }
+            return ("/v1/messages/count_tokens", edit.applied(to: document.bytes))
+        }
+    }
+}
