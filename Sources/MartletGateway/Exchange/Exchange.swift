@@ -84,7 +84,8 @@ package struct Exchange: Sendable {
             actions.append(.decide(request, mayRefresh: false))
         case .answered(let reply):
             switch phase {
-            case .answering, .acquiring: break
+            case .answering: break
+            case .acquiring where !committed: break
             default: return
             }
             actions.append(.reply(reply))
@@ -178,7 +179,7 @@ package struct Exchange: Sendable {
         actions.append(
             .record(
                 ExchangeRecord(
-                    outcome: outcome, candidate: candidate?.shown, attempts: attempts, duration: now - startedAt,
+                    outcome: outcome, place: candidate, attempts: attempts, duration: now - startedAt,
                     firstByte: firstByteAt.map { $0 - startedAt }, committed: committed)))
     }
 

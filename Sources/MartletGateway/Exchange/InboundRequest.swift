@@ -1,18 +1,18 @@
 package import MartletDialects
 package import NIOCore
 
-/// A request as the front read it: its head's facts and its whole body.
-package struct InboundRequest: Sendable {
-    package var id: String
-    package var method: String
-    package var path: String
-    package var endpoint: Endpoint
+/// A request as the front read it: its head's facts and its whole body. Immutable; a class so that passing it on costs one count.
+package final class InboundRequest: Sendable {
+    package let id: String
+    package let method: String
+    package let path: String
+    package let endpoint: Endpoint
     /// Shape of every answer, errors included.
-    package var dialect: DialectID
+    package let dialect: DialectID
     /// Header lines that travel upstream as they are: `anthropic-…`, `openai-…`, `x-stainless-…`.
-    package var forwarded: [(name: String, value: String)]
-    package var query: String
-    package var body: ByteBuffer
+    package let forwarded: [(name: String, value: String)]
+    package let query: String
+    package let body: ByteBuffer
 
     package init(
         id: String, method: String, path: String, endpoint: Endpoint, dialect: DialectID,
@@ -50,7 +50,7 @@ package struct UpstreamHead: Sendable, Hashable {
 }
 
 /// How an exchange ended: one per exchange, made in one place.
-package struct ExchangeRecord: Sendable, Hashable {
+package struct ExchangeRecord: Sendable {
     package enum Outcome: Sendable, Hashable {
         case complete
         /// Answered with an error, as a status or inside the stream.
@@ -59,8 +59,10 @@ package struct ExchangeRecord: Sendable, Hashable {
     }
 
     package var outcome: Outcome
-    /// `upstream/model` that was last tried; nil when the request was refused before.
-    package var candidate: String?
+    /// The place that was last tried; nil when the request was refused before.
+    package var place: Candidate?
+    /// It as `upstream/model`.
+    package var candidate: String? { place?.shown }
     package var attempts: Int
     /// From the last byte of the request.
     package var duration: TimeAmount

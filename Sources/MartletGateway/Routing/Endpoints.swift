@@ -46,7 +46,8 @@ package enum Endpoints {
     }
 
     /// The dialect whose error shape an answer on this path has (specs 0.1).
-    package static func dialect(path: Substring, hasAnthropicVersion: Bool) -> DialectID {
+    package static func dialect(of endpoint: Endpoint, path: Substring, hasAnthropicVersion: Bool) -> DialectID {
+        if case .completion(let dialect) = endpoint { return dialect }
         if hasAnthropicVersion || path.hasPrefix("/v1/messages") || path.hasPrefix("/anthropic") { return .anthropic }
         return .chat
     }

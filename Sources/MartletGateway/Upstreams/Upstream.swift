@@ -49,6 +49,8 @@ package final class Upstream: Sendable {
     package let mode: RelayMode
     /// `authorization: Bearer …` or `x-api-key: …`, ready to send; nil: none. A secret: never logged.
     package let credentialLine: Secret?
+    /// The lines of every request after its first: `host`, `user-agent`, `content-type` and the credential. A secret too.
+    package let headLines: Secret
     /// Requests in flight; the rest wait.
     package let maxConcurrent: Int
     package let deadlines: Deadlines
@@ -71,6 +73,10 @@ package final class Upstream: Sendable {
             case .apiKey: Secret("x-api-key: \(key.revealed)\r\n")
             }
         }
+        let authority = if case .url(let base) = location { base.origin.authority } else { "localhost" }
+        headLines = Secret(
+            "host: \(authority)\r\nuser-agent: martlet\r\ncontent-type: application/json\r\n"
+                + (credentialLine?.revealed ?? ""))
         self.maxConcurrent = maxConcurrent
         self.deadlines = deadlines
         self.retries = retries

@@ -53,6 +53,7 @@ extension FrontHandler {
 
     /// Empties the buffer and leaves room for the next chunk's size.
     static func prepare(_ out: inout ByteBuffer) {
+        if out.readerIndex == chunkRoom, out.readableBytes == 0 { return }
         out.clear(minimumCapacity: 512)
         out.moveWriterIndex(to: chunkRoom)
         out.moveReaderIndex(to: chunkRoom)

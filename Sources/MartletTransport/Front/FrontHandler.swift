@@ -43,6 +43,7 @@ final class FrontHandler: ChannelDuplexHandler {
     var corsOrigin: String?
     var isStreaming = false
     var hasReplied = false
+    private var named: (host: String, snapshot: Snapshot, isOurs: Bool)?
     private var checked: (token: String, snapshot: Snapshot, isValid: Bool)?
     /// Index among its loop's fronts.
     var place = 0
@@ -171,7 +172,8 @@ final class FrontHandler: ChannelDuplexHandler {
     private func begin(_ head: HTTPRequestHead) {
         let facts = RequestFacts(head)
         let match = Endpoints.match(facts.path)
-        let dialect = Endpoints.dialect(path: facts.path, hasAnthropicVersion: facts.hasAnthropicVersion)
+        let dialect = Endpoints.dialect(
+            of: match.endpoint, path: facts.path, hasAnthropicVersion: facts.hasAnthropicVersion)
         let id = facts.requestID ?? loopContext.ids.request()
         keepsAlive = facts.keepsAlive && !facts.isUpgrade && !loopContext.isClosing && facts.method != "CONNECT"
         usesChunks = facts.usesChunks
@@ -179,7 +181,8 @@ final class FrontHandler: ChannelDuplexHandler {
         hasReplied = false
         isStreaming = false
         corsOrigin = nil
-        if let refusal = FrontRefusal.check(facts, match, isKnown: isKnown(facts, dialect), in: loopContext) {
+        if let refusal = FrontRefusal.check(
+            facts, match, isKnown: isKnown(facts, dialect), namesUs: namesUs(facts), in: loopContext) {
             if facts.expectsContinue { keepsAlive = false }
             return refuse(refusal, facts, dialect, id: id)
         }
@@ -208,6 +211,16 @@ final class FrontHandler: ChannelDuplexHandler {
         let isValid = keys.accepts(token)
         checked = (token, loopContext.snapshot, isValid)
         return isValid
+    }
+
+    /// Whether `Host` is one of our names. A connection's requests name the same host: it is looked up once.
+    private func namesUs(_ facts: RequestFacts) -> Bool {
+        guard facts.hostCount == 1, let host = facts.host else { return false }
+        let snapshot = loopContext.snapshot
+        if let named, named.host == host, named.snapshot === snapshot { return named.isOurs }
+        let isOurs = snapshot.hosts.allows(host: host)
+        named = (host, snapshot, isOurs)
+        return isOurs
     }
 
     /// Answers before the body is in, and drops the rest of it.

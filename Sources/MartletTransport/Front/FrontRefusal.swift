@@ -6,12 +6,14 @@ import NIOHTTPCompression
 
 /// What is refused before a byte of the body is kept.
 enum FrontRefusal {
-    /// - Parameter isKnown: the request carries a valid token.
+    /// - Parameters:
+    ///   - isKnown: the request carries a valid token.
+    ///   - namesUs: its `Host` is one of our names.
     static func check(
-        _ facts: RequestFacts, _ match: Endpoints.Match, isKnown: Bool, in context: LoopContext
+        _ facts: RequestFacts, _ match: Endpoints.Match, isKnown: Bool, namesUs: Bool, in context: LoopContext
     ) -> GatewayError? {
         let snapshot = context.snapshot
-        guard facts.hostCount == 1, let host = facts.host, isKnown || snapshot.hosts.allows(host: host) else {
+        guard facts.hostCount == 1, let host = facts.host, isKnown || namesUs else {
             return GatewayError(
                 code: .forbiddenHost,
                 message: facts.hostCount == 1

@@ -23,6 +23,15 @@ struct ReplyHead {
         bytes.writeStaticString("\r\n")
     }
 
+    mutating func add(_ name: StaticString, _ first: String, _ between: StaticString, _ second: String) {
+        bytes.writeStaticString(name)
+        bytes.writeStaticString(": ")
+        bytes.writeString(first)
+        bytes.writeStaticString(between)
+        bytes.writeString(second)
+        bytes.writeStaticString("\r\n")
+    }
+
     mutating func add(line: String) { bytes.writeString(line) }
 
     mutating func add(fixed line: StaticString) { bytes.writeStaticString(line) }

@@ -45,6 +45,7 @@ final class ExchangePerformer: UpstreamUser {
     func begin(_ request: InboundRequest) {
         exchange = Exchange()
         epoch += 1
+        resetReply()
         self.request = request
         receive(.requestComplete(request))
     }
@@ -55,11 +56,12 @@ final class ExchangePerformer: UpstreamUser {
         guard !isPerforming else { return waiting.append(event) }
         guard request != nil else { return }
         isPerforming = true
-        exchange.receive(event, at: .now(), into: &actions)
+        let now = NIODeadline.now()
+        exchange.receive(event, at: now, into: &actions)
         perform()
         var next = 0
         while next < waiting.count {
-            exchange.receive(waiting[next], at: .now(), into: &actions)
+            exchange.receive(waiting[next], at: now, into: &actions)
             next += 1
             perform()
         }
@@ -366,7 +368,9 @@ final class ExchangePerformer: UpstreamUser {
     ) {
         reply.add("x-request-id", request.id)
         if request.dialect == .anthropic { reply.add("request-id", request.id) }
-        if ModelName.isPlain(candidate.model) { reply.add("x-martlet-model", candidate.shown) }
+        if ModelName.isPlain(candidate.model) {
+            reply.add("x-martlet-model", candidate.upstream.name, "/", candidate.model)
+        }
         let isTranslated = prepared?.isTranslated == true
         if let dropped = prepared?.dropped, !dropped.isEmpty {
             reply.add("x-translation-dropped", dropped.joined(separator: ", "))

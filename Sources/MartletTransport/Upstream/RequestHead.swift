@@ -19,19 +19,14 @@ enum RequestHead {
             head.writeStaticString("?")
             head.writeString(plan.query)
         }
-        head.writeStaticString(" HTTP/1.1\r\nhost: ")
-        if case .url(let base) = upstream.location {
-            head.writeString(base.origin.authority)
-        } else {
-            head.writeStaticString("localhost")
-        }
-        head.writeStaticString("\r\nuser-agent: martlet\r\ncontent-type: application/json\r\naccept: ")
+        head.writeStaticString(" HTTP/1.1\r\n")
+        head.writeString(upstream.headLines.revealed)
+        head.writeStaticString("accept: ")
         if plan.streams {
             head.writeStaticString("text/event-stream\r\n")
         } else {
             head.writeStaticString("application/json\r\n")
         }
-        if let credential = upstream.credentialLine { head.writeString(credential.revealed) }
         var hasVersion = false
         for (name, value) in plan.forwarded where !request.isTranslated {
             hasVersion = hasVersion || name.isField("anthropic-version")

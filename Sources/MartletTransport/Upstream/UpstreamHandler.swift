@@ -40,7 +40,8 @@ final class UpstreamHandler: ChannelDuplexHandler {
         isReady = !origin.usesTLS
     }
 
-    var isActive: Bool { context?.channel.isActive ?? false }
+    /// Whether the connection still stands, as far as its events have told.
+    private(set) var isActive = true
 
     /// Calls back once requests may be sent, or with the reason why none ever may. Once per connection.
     func whenReady(_ then: @escaping ((any Error)?) -> Void) {
@@ -83,6 +84,7 @@ final class UpstreamHandler: ChannelDuplexHandler {
 
     func close() {
         user = nil
+        isActive = false
         pool?.forget(self)
         context?.close(promise: nil)
     }
@@ -131,6 +133,7 @@ final class UpstreamHandler: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
+        isActive = false
         pool?.forget(self)
         if let onReady {
             self.onReady = nil
