@@ -137,3 +137,11 @@ func describe(_ event: ReplyEvent) -> String {
     case .ended: return "ended"
     }
 }
+
+/// A stream without a last event that its end has torn: one that has no blank line and is no JSON.
+func withoutTornEvent(_ stream: String) -> String {
+    guard let last = stream.ranges(of: "\n\n").last, last.upperBound < stream.endIndex else { return stream }
+    let tail = stream[last.upperBound...]
+    guard tail.hasPrefix("data:"), (try? JSON(parsing: String(tail.dropFirst(5)))) == nil else { return stream }
+    return String(stream[..<last.upperBound])
+}

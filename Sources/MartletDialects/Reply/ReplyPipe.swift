@@ -134,11 +134,13 @@ package struct ReplyPipe: Sendable {
             do throws(DialectError) {
                 try reader.read(event, into: &events)
             } catch {
-                // A relay that only watches must not break what it cannot read.
-                if writer != nil || edit?.refusesUnreadable == true {
-                    // What a dying upstream left of its last frame is no bad reply but a short one.
-                    tally.fail(frame.isClosed ? GatewayError(unreadable: error) : .closedEarly)
+                guard frame.isClosed else {
+                    // What a dying upstream left of its last frame is no bad reply but a short one, and goes to nobody.
+                    tally.fail(.closedEarly)
+                    return
                 }
+                // A relay that only watches must not break what it cannot read.
+                if writer != nil || edit?.refusesUnreadable == true { tally.fail(GatewayError(unreadable: error)) }
             }
         }
         filterEvents()
