@@ -44,7 +44,7 @@ let package = Package(
             name: "MartletTransport",
             dependencies: [
                 "MartletGateway", "MartletDialects", "MartletWire",
-                nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"), nio("NIOTLS"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "NIOHTTPCompression", package: "swift-nio-extras"),
                 .product(name: "Atomics", package: "swift-atomics"),
@@ -107,6 +107,7 @@ let package = Package(
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),
             ],
+            exclude: ["make_certificate.sh"],
             swiftSettings: rules),
         .testTarget(
             name: "MartletServerTests",

@@ -64,7 +64,9 @@ package struct App: Sendable {
                 tokens: TokenCount(
                     calls: callBox,
                     loaded: { model in
-                        let resident = await supervisor?.residents().first { $0.model.id == model && $0.state == .ready }
+                        let resident = await supervisor?.residents().first {
+                            $0.model.id == model && $0.state == .ready
+                        }
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
                     })),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates())
@@ -79,7 +81,8 @@ package struct App: Sendable {
         if hasEngine { upstreams.append(UpstreamFactory.engine(configuration.engine)) }
         let models = configuration.models
         let snapshot = Snapshot(
-            routes: makeRoutes(upstreams), hosts: hosts, keys: KeyDigest.table(configuration.auth), maxBody: configuration.server.maxBody,
+            routes: makeRoutes(upstreams), hosts: hosts, keys: KeyDigest.table(configuration.auth),
+            maxBody: configuration.server.maxBody,
             defaults: WriteTarget.Defaults(temperature: models.temperature, maxTokens: models.maxTokens),
             unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, instance: instance)
         let catalog = Catalog(

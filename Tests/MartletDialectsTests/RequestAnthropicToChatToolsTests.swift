@@ -14,19 +14,19 @@ struct RequestAnthropicToChatToolsTests {
 
     @Test("a client's tool is a function with its schema as it was")
     func clientTool() throws {
-        let made = try toChat(userHi, tools(weather))
+        let made = try translatedToChat(userHi, tools(weather))
         #expect(
             made.text.contains(
                 #""tools":[{"type":"function","function":{"name":"get_weather","description":"d","parameters":{"type":"object","properties":{"city":{"type":"string"}}}}}]"#
             ))
         #expect(made.json["tool_choice"] == nil)
-        let bare = try toChat(userHi, tools(#"{"name":"f"}"#))
+        let bare = try translatedToChat(userHi, tools(#"{"name":"f"}"#))
         #expect(bare.json["tools"]?[0]?["function"]?["parameters"] == ["type": "object", "properties": [:]])
     }
 
     @Test("B10: tools of the API's own are left out and named")
     func serverTool() throws {
-        let made = try toChat(userHi, tools(weather, search))
+        let made = try translatedToChat(userHi, tools(weather, search))
         #expect(made.toolNames == ["get_weather"])
         #expect(made.request.dropped == ["tools.web_search_20250305"])
     }
@@ -34,10 +34,10 @@ struct RequestAnthropicToChatToolsTests {
     @Test("B11: only such tools, or one forced, is answered by the gateway")
     func onlySearch() throws {
         let answer = LocalAnswer.unavailable(tool: "web_search", type: "web_search_20250305")
-        #expect(try toChat(userHi, tools(search)).request.answer == answer)
+        #expect(try translatedToChat(userHi, tools(search)).request.answer == answer)
         let forced = tools(weather, search, choice: #"{"type":"tool","name":"web_search"}"#)
-        #expect(try toChat(userHi, forced).request.answer == answer)
-        #expect(try toChat(userHi, tools(weather)).request.answer == nil)
+        #expect(try translatedToChat(userHi, forced).request.answer == answer)
+        #expect(try translatedToChat(userHi, tools(weather)).request.answer == nil)
     }
 
     let finder = #"{"name":"ToolSearch","input_schema":{"type":"object","properties":{}}}"#
@@ -47,34 +47,34 @@ struct RequestAnthropicToChatToolsTests {
     @Test("B12: a deferred tool is offered once it was found, behind the others")
     func deferred() throws {
         let all = tools(finder, hidden, placeholder, weather)
-        #expect(try toChat(userHi, all).toolNames == ["ToolSearch", "get_weather"])
+        #expect(try translatedToChat(userHi, all).toolNames == ["ToolSearch", "get_weather"])
         let found =
             #"\#(userHi),\#(calls("a")),\#(user(result("a", #"[{"type":"tool_reference","tool_name":"Hidden"}]"#)))"#
-        let made = try toChat(found, all)
+        let made = try translatedToChat(found, all)
         #expect(made.toolNames == ["ToolSearch", "get_weather", "Hidden"])
         #expect(made.content(2) == "Tool loaded: Hidden")
         let called =
             #"\#(userHi),{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"Hidden","input":{}}]},\#(user(result("a", "\"x\"")))"#
-        #expect(try toChat(called, all).toolNames == ["ToolSearch", "get_weather", "Hidden"])
+        #expect(try translatedToChat(called, all).toolNames == ["ToolSearch", "get_weather", "Hidden"])
         // Where nothing could find it, it is there from the start.
-        #expect(try toChat(userHi, tools(hidden, weather)).toolNames == ["Hidden", "get_weather"])
+        #expect(try translatedToChat(userHi, tools(hidden, weather)).toolNames == ["Hidden", "get_weather"])
     }
 
     @Test("tools come and go by system messages")
     func changes() throws {
         let add =
             #"{"role":"system","content":[{"type":"tool_addition","tool":{"type":"tool_definition","definition":\#(weather)}},{"type":"tool_addition","tool":{"type":"tool_reference","name":"Hidden"}}]}"#
-        let more = try toChat(#"\#(userHi),\#(add)"#, tools(finder, hidden))
+        let more = try translatedToChat(#"\#(userHi),\#(add)"#, tools(finder, hidden))
         #expect(more.toolNames == ["ToolSearch", "get_weather", "Hidden"])
         #expect(more.roles == ["user"])
         let remove =
             #"{"role":"system","content":[{"type":"tool_removal","tool":{"type":"tool_reference","name":"get_weather"}}]}"#
-        #expect(try toChat(#"\#(userHi),\#(remove)"#, tools(finder, weather)).toolNames == ["ToolSearch"])
+        #expect(try translatedToChat(#"\#(userHi),\#(remove)"#, tools(finder, weather)).toolNames == ["ToolSearch"])
     }
 
     @Test("B13: blocks and members nobody knows are no errors")
     func unknownBlocks() throws {
-        let made = try toChat(
+        let made = try translatedToChat(
             user(#"{"type":"hologram","beam":{"x":[1]}}"#, text("hi")),
             #""quux":{"a":1},"betas":["b"],"container":"c","service_tier":"auto""#)
         #expect(made.content(0) == "hi")
@@ -98,7 +98,9 @@ struct RequestAnthropicToChatToolsTests {
             (#"{"type":"someday"}"#, .full, nil, 2),
         ] as [(String, Capabilities.ToolChoiceForm, String?, Int)])
     func choice(_ choice: String, _ form: Capabilities.ToolChoiceForm, _ said: String?, _ count: Int) throws {
-        let made = try toChat(userHi, tools(#"{"name":"f"}"#, weather, choice: choice)) { $0.toolChoice = form }
+        let made = try translatedToChat(userHi, tools(#"{"name":"f"}"#, weather, choice: choice)) {
+            $0.toolChoice = form
+        }
         #expect(made.json["tool_choice"]?.text == said)
         #expect(made.toolNames.count == count)
         let demands = form == .none && (choice.contains("any") || choice.contains("tool"))
@@ -107,22 +109,22 @@ struct RequestAnthropicToChatToolsTests {
 
     @Test("B15: an upstream that takes strings only is offered the one tool")
     func oneTool() throws {
-        let made = try toChat(
+        let made = try translatedToChat(
             userHi, tools(#"{"name":"f"}"#, weather, choice: #"{"type":"tool","name":"get_weather"}"#))
         #expect(made.toolNames == ["get_weather"])
         #expect(made.json["tool_choice"] == "required")
         let unknown = tools(weather, choice: #"{"type":"tool","name":"nope"}"#)
-        #expect(refusal { try toChat(userHi, unknown) }?.param == "tool_choice")
+        #expect(refusal { try translatedToChat(userHi, unknown) }?.param == "tool_choice")
     }
 
     @Test("E10: parallel calls are switched on where they are off by default, off where the client says so")
     func parallel() throws {
         let single = tools(weather, choice: #"{"type":"auto","disable_parallel_tool_use":true}"#)
-        #expect(try toChat(userHi, single).json["parallel_tool_calls"] == false)
-        #expect(try toChat(userHi, tools(weather)).json["parallel_tool_calls"] == nil)
-        let on = try toChat(userHi, tools(weather)) { $0.parallelIsOffByDefault = true }
+        #expect(try translatedToChat(userHi, single).json["parallel_tool_calls"] == false)
+        #expect(try translatedToChat(userHi, tools(weather)).json["parallel_tool_calls"] == nil)
+        let on = try translatedToChat(userHi, tools(weather)) { $0.parallelIsOffByDefault = true }
         #expect(on.json["parallel_tool_calls"] == true)
-        let strict = try toChat(userHi, single, strict: true) { $0.parallelToolCalls = false }
+        let strict = try translatedToChat(userHi, single, strict: true) { $0.parallelToolCalls = false }
         #expect(strict.request.context.keepsFirstCallOnly)
         #expect(strict.json["parallel_tool_calls"] == nil)
     }
@@ -131,7 +133,7 @@ struct RequestAnthropicToChatToolsTests {
     func names() throws {
         let odd = #"{"name":"mcp.server/tool"}"#
         let said = #"{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"mcp.server/tool","input":{}}]}"#
-        let made = try toChat(
+        let made = try translatedToChat(
             #"\#(userHi),\#(said),\#(user(result("a", "\"x\"")))"#,
             tools(odd, choice: #"{"type":"tool","name":"mcp.server/tool"}"#)
         ) { $0.toolChoice = .full }
@@ -142,7 +144,7 @@ struct RequestAnthropicToChatToolsTests {
         #expect(names.client("mcp_server_tool") == "mcp.server/tool")
         #expect(names.client("invented") == "invented")
         let long = String(repeating: "n", count: 80)
-        let two = try toChat(userHi, tools(#"{"name":"a.b"}"#, #"{"name":"a_b"}"#, #"{"name":"\#(long)"}"#))
+        let two = try translatedToChat(userHi, tools(#"{"name":"a.b"}"#, #"{"name":"a_b"}"#, #"{"name":"\#(long)"}"#))
         #expect(Set(two.toolNames).count == 3)
         #expect(two.toolNames[1] == "a_b")
         #expect(two.toolNames.allSatisfy { $0.utf8.count <= 64 })
@@ -151,7 +153,7 @@ struct RequestAnthropicToChatToolsTests {
 
     @Test("tools whose type says their arguments are functions; a computer is refused")
     func typedTools() throws {
-        let made = try toChat(
+        let made = try translatedToChat(
             userHi,
             tools(
                 #"{"type":"bash_20250124","name":"bash"}"#, #"{"type":"text_editor_20250728","name":"edit"}"#,
@@ -160,7 +162,7 @@ struct RequestAnthropicToChatToolsTests {
         #expect(
             made.json["tools"]?[0]?["function"]?["parameters"]?["properties"]?.object?.keys == ["command", "restart"])
         #expect(
-            refusal { try toChat(userHi, tools(#"{"type":"computer_20250124","name":"computer"}"#)) }?.code
+            refusal { try translatedToChat(userHi, tools(#"{"type":"computer_20250124","name":"computer"}"#)) }?.code
                 == .invalidRequest)
     }
 
@@ -172,7 +174,7 @@ struct RequestAnthropicToChatToolsTests {
         ])
     func adaptive(_ thinking: String) throws {
         for control: Capabilities.ThinkingControl in [.effort, .enableThinking, .budget, .none] {
-            let made = try toChat(userHi, #""thinking":\#(thinking)"#) { $0.thinkingControl = control }
+            let made = try translatedToChat(userHi, #""thinking":\#(thinking)"#) { $0.thinkingControl = control }
             #expect(made.json.object?.keys == ["model", "messages", "max_tokens"])
         }
     }
@@ -201,22 +203,22 @@ struct RequestAnthropicToChatToolsTests {
             ),
         ] as [(String, Capabilities.ThinkingControl, String)])
     func thinking(_ wish: String, _ control: Capabilities.ThinkingControl, _ said: String) throws {
-        let made = try toChat(userHi, wish) { $0.thinkingControl = control }
+        let made = try translatedToChat(userHi, wish) { $0.thinkingControl = control }
         #expect(made.text.hasSuffix(#""max_tokens":100,\#(said)}"#), "\(made.text)")
         #expect(!made.request.context.hidesReasoning)
     }
 
     @Test("thinking off without a control hides the reasoning; an effort that nobody takes is named")
     func noControl() throws {
-        #expect(try toChat(userHi, #""thinking":{"type":"disabled"}"#).request.context.hidesReasoning)
+        #expect(try translatedToChat(userHi, #""thinking":{"type":"disabled"}"#).request.context.hidesReasoning)
         let effort = #""output_config":{"effort":"high"}"#
-        #expect(try toChat(userHi, effort).request.dropped == ["output_config.effort"])
-        #expect(refusal { try toChat(userHi, effort, strict: true) }?.param == "output_config.effort")
+        #expect(try translatedToChat(userHi, effort).request.dropped == ["output_config.effort"])
+        #expect(refusal { try translatedToChat(userHi, effort, strict: true) }?.param == "output_config.effort")
     }
 
     @Test("E6: a forced call and thinking are not combined where the engine cannot")
     func forcedWithThinking() throws {
-        let made = try toChat(userHi, tools(weather, choice: #"{"type":"any"}"#)) {
+        let made = try translatedToChat(userHi, tools(weather, choice: #"{"type":"any"}"#)) {
             $0.thinkingControl = .enableThinking
             $0.forcedCallWithThinking = false
         }
@@ -227,19 +229,19 @@ struct RequestAnthropicToChatToolsTests {
     func clamp() throws {
         let body =
             #"{"model":"m","max_tokens":32000,"messages":[{"role":"user","content":"\#(String(repeating: "word ", count: 800))"}]}"#
-        let made = try toChat(body: body, window: 8192)
+        let made = try translatedToChat(body: body, window: 8192)
         let limit = made.json["max_tokens"]?.int ?? 0
         #expect(limit > 1024 && limit <= 8192 - made.request.context.inputEstimate)
-        #expect(try toChat(body: body).json["max_tokens"] == 32000)
-        #expect(try toChat(body: body, window: 200_000).json["max_tokens"] == 32000)
-        #expect(try toChat(body: body, window: 1000).json["max_tokens"] == 125)
-        let field = try toChat(userHi) { $0.maxTokensField = .maxCompletionTokens }
+        #expect(try translatedToChat(body: body).json["max_tokens"] == 32000)
+        #expect(try translatedToChat(body: body, window: 200_000).json["max_tokens"] == 32000)
+        #expect(try translatedToChat(body: body, window: 1000).json["max_tokens"] == 125)
+        let field = try translatedToChat(userHi) { $0.maxTokensField = .maxCompletionTokens }
         #expect(field.json["max_completion_tokens"] == 100)
     }
 
     @Test("max_tokens 0 is answered by the gateway")
     func nothing() throws {
-        let made = try toChat(body: #"{"model":"m","max_tokens":0,"messages":[\#(userHi)]}"#)
+        let made = try translatedToChat(body: #"{"model":"m","max_tokens":0,"messages":[\#(userHi)]}"#)
         #expect(made.request.answer == .nothing)
     }
 
@@ -256,46 +258,46 @@ struct RequestAnthropicToChatToolsTests {
     func format() throws {
         let wish =
             #""output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"title":{"type":"string"}},"required":["title"],"additionalProperties":false}}}"#
-        let native = try toChat(userHi, wish)
+        let native = try translatedToChat(userHi, wish)
         #expect(
             native.text.contains(
                 #""response_format":{"type":"json_schema","json_schema":{"name":"output","schema":{"type":"object","properties":{"title":{"type":"string"}},"required":["title"],"additionalProperties":false},"strict":true}}"#
             ))
         #expect(native.request.context.wantsJSON)
-        let older = try toChat(userHi, #""output_format":{"type":"json_schema","schema":{}}"#)
+        let older = try translatedToChat(userHi, #""output_format":{"type":"json_schema","schema":{}}"#)
         #expect(older.json["response_format"]?["type"] == "json_schema")
-        let prompt = try toChat(userHi, wish) { $0.jsonSchema = .none }
+        let prompt = try translatedToChat(userHi, wish) { $0.jsonSchema = .none }
         #expect(prompt.json["response_format"] == nil)
         #expect(prompt.content(0)?.contains(#""required":["title"]"#) == true)
-        let both = try toChat(userHi, "\(wish),\(tools(weather))") { $0.jsonSchema = .grammar }
+        let both = try translatedToChat(userHi, "\(wish),\(tools(weather))") { $0.jsonSchema = .grammar }
         #expect(both.json["response_format"] == nil)
         #expect(both.toolNames == ["get_weather"])
     }
 
     @Test("stop strings beyond the upstream's limit are the gateway's to match")
     func stops() throws {
-        #expect(try toChat(userHi, #""stop_sequences":[]"#).json["stop"] == nil)
-        let few = try toChat(userHi, #""stop_sequences":["a","b"]"#)
+        #expect(try translatedToChat(userHi, #""stop_sequences":[]"#).json["stop"] == nil)
+        let few = try translatedToChat(userHi, #""stop_sequences":["a","b"]"#)
         #expect(few.json["stop"] == ["a", "b"])
         #expect(few.request.context.stops == [])
         #expect(few.request.context.clientStops == ["a", "b"])
-        let many = try toChat(userHi, #""stop_sequences":["a","b","c","d","e"]"#)
+        let many = try translatedToChat(userHi, #""stop_sequences":["a","b","c","d","e"]"#)
         #expect(many.json["stop"] == nil)
         #expect(many.request.context.stops.count == 5)
     }
 
     @Test("sampling keeps its spelling; top_k is dropped and named where it is unknown")
     func sampling() throws {
-        let made = try toChat(userHi, #""temperature":0.70,"top_p":0.95,"top_k":40"#)
+        let made = try translatedToChat(userHi, #""temperature":0.70,"top_p":0.95,"top_k":40"#)
         #expect(made.text.contains(#""temperature":0.70,"top_p":0.95"#))
         #expect(made.request.dropped == ["top_k"])
-        #expect(try toChat(userHi, #""top_k":40"#) { $0.topK = true }.json["top_k"] == 40)
+        #expect(try translatedToChat(userHi, #""top_k":40"#) { $0.topK = true }.json["top_k"] == 40)
     }
 
     @Test("MCP servers are refused by name, an empty list of them is not")
     func mcp() throws {
-        #expect(refusal { try toChat(userHi, #""mcp_servers":[{"type":"url"}]"#) }?.param == "mcp_servers")
-        #expect(try toChat(userHi, #""mcp_servers":[]"#).roles == ["user"])
+        #expect(refusal { try translatedToChat(userHi, #""mcp_servers":[{"type":"url"}]"#) }?.param == "mcp_servers")
+        #expect(try translatedToChat(userHi, #""mcp_servers":[]"#).roles == ["user"])
     }
 
     @Test(
@@ -320,7 +322,7 @@ struct RequestAnthropicToChatToolsTests {
             (#"[]"#, nil),
         ] as [(String, String?)])
     func paths(_ body: String, _ path: String?) throws {
-        let error = refusal { try toChat(body: body) }
+        let error = refusal { try translatedToChat(body: body) }
         #expect(error?.code == .invalidRequest)
         #expect(error?.param == path, "\(error?.message ?? "")")
         if let path { #expect(error?.message.hasPrefix("\(path): ") == true) }

@@ -19,7 +19,7 @@ struct RequestChatToAnthropicTests {
 
     @Test("a plain request")
     func plain() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             body:
                 #"{"model":"m","messages":[{"role":"system","content":"brief"},{"role":"user","content":"hi\n\u00e9"}],"max_completion_tokens":50,"stream":true,"stream_options":{"include_usage":true}}"#
         )
@@ -33,7 +33,7 @@ struct RequestChatToAnthropicTests {
 
     @Test("leading instructions are system blocks, one per message; cache markers are kept")
     func system() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             #"{"role":"system","content":"a"},{"role":"developer","content":[{"type":"text","text":"b","cache_control":{"type":"ephemeral"}},{"type":"text","text":"c"}]},\#(userHi)"#
         )
         #expect(made.json["system"]?.array?.compactMap { $0["text"]?.string } == ["a", "b", "c"])
@@ -43,26 +43,27 @@ struct RequestChatToAnthropicTests {
     @Test("later instructions are reminders, or system messages where the model takes them and the place is legal")
     func lateSystem() throws {
         let turns = #"\#(userHi),{"role":"assistant","content":"yo"},\#(userHi),{"role":"system","content":"now"}"#
-        let made = try toAnthropic(turns)
+        let made = try translatedToAnthropic(turns)
         #expect(made.roles == ["user", "assistant", "user"])
         #expect(made.messages[2]["content"]?[1]?["text"] == "<system-reminder>\nnow\n</system-reminder>")
-        let kept = try toAnthropic(turns) { $0.systemLate = .keep }
+        let kept = try translatedToAnthropic(turns) { $0.systemLate = .keep }
         #expect(kept.roles == ["user", "assistant", "user", "system"])
-        let inside = try toAnthropic(#"\#(turns),\#(userHi)"#) { $0.systemLate = .keep }
+        let inside = try translatedToAnthropic(#"\#(turns),\#(userHi)"#) { $0.systemLate = .keep }
         #expect(inside.roles == ["user", "assistant", "user"])
         #expect(inside.messages[2]["content"]?.array?.count == 3)
     }
 
     @Test("a request of instructions alone is asked in the user's name")
     func onlySystem() throws {
-        let made = try toAnthropic(#"{"role":"system","content":"a"},{"role":"system","content":"write a haiku"}"#)
+        let made = try translatedToAnthropic(
+            #"{"role":"system","content":"a"},{"role":"system","content":"write a haiku"}"#)
         #expect(made.roles == ["user"])
         #expect(made.json["system"]?.array?.count == 1)
     }
 
     @Test("results of tools are one user turn with what the user says next, in the order of the calls")
     func results() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             #"\#(userHi),\#(calling("a", "b", content: "\"go\"")),\#(answer("b", "B")),\#(answer("a", "A")),\#(userHi)"#
         )
         #expect(made.roles == ["user", "assistant", "user"])
@@ -81,13 +82,13 @@ struct RequestChatToAnthropicTests {
             (#""{\"a\":1}""#, #"{"a":1}"#), (#""word""#, #"{"value":"word"}"#),
         ])
     func arguments(_ arguments: String, _ input: String) throws {
-        let made = try toAnthropic(#"\#(userHi),\#(calling("a", arguments: arguments)),\#(answer("a"))"#)
+        let made = try translatedToAnthropic(#"\#(userHi),\#(calling("a", arguments: arguments)),\#(answer("a"))"#)
         #expect(made.text.contains(#""input":\#(input)}"#), "\(made.text)")
     }
 
     @Test("B27: empty texts and the messages they leave empty are dropped, calls are kept")
     func emptyContent() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             #"\#(userHi),{"role":"assistant","content":""},{"role":"user","content":""},\#(calling("a", content: "\"\"")),\#(answer("a", ""))"#
         )
         #expect(made.roles == ["user", "assistant", "user"])
@@ -98,7 +99,7 @@ struct RequestChatToAnthropicTests {
     @Test(
         "B28: ids the API refuses are fixed, in call and result alike", arguments: ["functions.read:0", "a b", "x/y"])
     func oddIDs(_ id: String) throws {
-        let made = try toAnthropic(#"\#(userHi),\#(calling(id)),\#(answer(id))"#)
+        let made = try translatedToAnthropic(#"\#(userHi),\#(calling(id)),\#(answer(id))"#)
         let fixed = made.messages[1]["content"]?[0]?["id"]?.string ?? ""
         #expect(!fixed.isEmpty && fixed.utf8.allSatisfy { UInt8(ascii: "0") <= $0 && $0 <= UInt8(ascii: "z") })
         #expect(fixed.wholeMatch(of: /[a-zA-Z0-9_-]+/) != nil)
@@ -107,14 +108,14 @@ struct RequestChatToAnthropicTests {
 
     @Test("calls without a result and results without a call")
     func unpaired() throws {
-        let made = try toAnthropic(#"\#(userHi),\#(calling("a")),\#(userHi),\#(answer("z", "lost"))"#)
+        let made = try translatedToAnthropic(#"\#(userHi),\#(calling("a")),\#(userHi),\#(answer("z", "lost"))"#)
         #expect(made.messages[2]["content"]?[0]?["content"] == "[no result: the call was interrupted]")
         #expect(made.messages[2]["content"]?[1]?["text"] == "[result of an earlier tool call z]")
     }
 
     @Test("function_call and its result without an id are paired by their place")
     func functions() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             #"\#(userHi),{"role":"assistant","content":null,"function_call":{"name":"f","arguments":"{}"}},{"role":"function","name":"f","content":"out"}"#,
             #""functions":[{"name":"f","parameters":{"type":"object","properties":{}}}],"function_call":{"name":"f"}"#)
         #expect(made.messages[2]["content"]?[0]?["content"] == "out")
@@ -129,16 +130,16 @@ struct RequestChatToAnthropicTests {
         }
         let genuine =
             #"{"type":"thinking","thinking":"h\u00e9","signature":"Eqk/="},{"type":"redacted_thinking","data":"zz=="}"#
-        let made = try toAnthropic(said(genuine))
+        let made = try translatedToAnthropic(said(genuine))
         #expect(made.text.contains(#""content":[\#(genuine),{"type":"text","text":"so"}]"#), "\(made.text)")
-        let ours = try toAnthropic(said(#"{"type":"thinking","thinking":"x","signature":"gw1.abc"}"#))
+        let ours = try translatedToAnthropic(said(#"{"type":"thinking","thinking":"x","signature":"gw1.abc"}"#))
         #expect(ours.messages[1]["content"] == [["type": "text", "text": "so"]])
-        #expect(try toAnthropic(said("")).messages[1]["content"] == [["type": "text", "text": "so"]])
+        #expect(try translatedToAnthropic(said("")).messages[1]["content"] == [["type": "text", "text": "so"]])
     }
 
     @Test("images and files")
     func media() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             #"{"role":"user","content":[{"type":"text","text":"see"},{"type":"image_url","image_url":{"url":"data:image/png;base64,\#(pixel)","detail":"low"}},{"type":"image_url","image_url":{"url":"https://example.org/a.png"}},{"type":"file","file":{"filename":"p.pdf","file_data":"data:application/pdf;base64,JVBERg=="}},{"type":"file","file":{"filename":"n.txt","file_data":"data:text/plain;base64,aMOpIQ=="}}]}"#
         )
         let blocks = made.messages[0]["content"]?.array ?? []
@@ -169,7 +170,7 @@ struct RequestChatToAnthropicTests {
             ),
         ])
     func refused(_ messages: String, _ more: String, _ param: String) {
-        let error = refusal { try toAnthropic(messages, more) }
+        let error = refusal { try translatedToAnthropic(messages, more) }
         #expect(error?.code == .invalidRequest)
         #expect(error?.param == param)
     }
@@ -178,23 +179,23 @@ struct RequestChatToAnthropicTests {
     func dropped() throws {
         let more =
             #""seed":7,"logit_bias":{"1":2},"frequency_penalty":0.5,"presence_penalty":0,"logprobs":false,"metadata":{"a":"b"},"prompt_cache_key":"k","service_tier":"auto","store":true,"top_p":0.9,"quux":[1]"#
-        let made = try toAnthropic(userHi, more)
+        let made = try translatedToAnthropic(userHi, more)
         #expect(made.request.dropped == ["frequency_penalty", "logit_bias", "store", "seed"])
         #expect(made.json["top_p"]?.double == 0.9)
-        #expect(refusal { try toAnthropic(userHi, #""seed":7"#, strict: true) }?.param == "seed")
+        #expect(refusal { try translatedToAnthropic(userHi, #""seed":7"#, strict: true) }?.param == "seed")
     }
 
     @Test("limits, stops, sampling and the user's name")
     func settings() throws {
-        #expect(try toAnthropic(userHi).json["max_tokens"] == 4096)
-        #expect(try toAnthropic(userHi, #""max_tokens":-1"#).json["max_tokens"] == 4096)
-        #expect(try toAnthropic(userHi, #""max_tokens":9,"max_completion_tokens":8"#).json["max_tokens"] == 8)
-        #expect(try toAnthropic(userHi, #""stop":["END","\n ",""]"#).json["stop_sequences"] == ["END"])
-        #expect(try toAnthropic(userHi, #""stop":"END""#).json["stop_sequences"] == ["END"])
-        #expect(try toAnthropic(userHi, #""temperature":1.7"#).json["temperature"] == 1)
-        #expect(try toAnthropic(userHi, #""temperature":0.20"#).text.contains(#""temperature":0.20"#))
-        #expect(try toAnthropic(userHi, #""user":"u1""#).json["metadata"] == ["user_id": "u1"])
-        let newer = try toAnthropic(userHi, #""temperature":0.5"#) { $0.sampling = false }
+        #expect(try translatedToAnthropic(userHi).json["max_tokens"] == 4096)
+        #expect(try translatedToAnthropic(userHi, #""max_tokens":-1"#).json["max_tokens"] == 4096)
+        #expect(try translatedToAnthropic(userHi, #""max_tokens":9,"max_completion_tokens":8"#).json["max_tokens"] == 8)
+        #expect(try translatedToAnthropic(userHi, #""stop":["END","\n ",""]"#).json["stop_sequences"] == ["END"])
+        #expect(try translatedToAnthropic(userHi, #""stop":"END""#).json["stop_sequences"] == ["END"])
+        #expect(try translatedToAnthropic(userHi, #""temperature":1.7"#).json["temperature"] == 1)
+        #expect(try translatedToAnthropic(userHi, #""temperature":0.20"#).text.contains(#""temperature":0.20"#))
+        #expect(try translatedToAnthropic(userHi, #""user":"u1""#).json["metadata"] == ["user_id": "u1"])
+        let newer = try translatedToAnthropic(userHi, #""temperature":0.5"#) { $0.sampling = false }
         #expect(newer.json["temperature"] == nil)
         #expect(newer.request.dropped == ["temperature"])
     }
@@ -215,7 +216,7 @@ struct RequestChatToAnthropicTests {
     func choice(_ choice: String, _ said: String?) throws {
         let tools =
             #""tools":[{"type":"function","function":{"name":"f","description":"d","strict":false,"parameters":{"type":"object","properties":{}}}}]"#
-        let made = try toAnthropic(userHi, "\(tools),\(choice)")
+        let made = try translatedToAnthropic(userHi, "\(tools),\(choice)")
         #expect(made.json["tool_choice"]?.text == said)
         #expect(
             made.text.contains(
@@ -225,7 +226,7 @@ struct RequestChatToAnthropicTests {
     @Test("allowed_tools filters the list")
     func allowed() throws {
         let tools = ["f", "g"].map { #"{"type":"function","function":{"name":"\#($0)"}}"# }.joined(separator: ",")
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             userHi,
             #""tools":[\#(tools)],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"g"}}]}}"#
         )
@@ -235,7 +236,7 @@ struct RequestChatToAnthropicTests {
 
     @Test("a custom tool is a function of one string, in the list and in the history")
     func custom() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             #"\#(userHi),{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"custom","custom":{"name":"patch","input":"*** a\n\"b\""}}]},\#(answer("c"))"#,
             #""tools":[{"type":"custom","custom":{"name":"patch","description":"d","format":{"type":"grammar","grammar":{"syntax":"lark","definition":"start: X"}}}}]"#
         )
@@ -247,7 +248,7 @@ struct RequestChatToAnthropicTests {
 
     @Test("structured output is a format whose objects are closed; one JSON object is asked for in words")
     func format() throws {
-        let made = try toAnthropic(
+        let made = try translatedToAnthropic(
             userHi,
             #""response_format":{"type":"json_schema","json_schema":{"name":"P","strict":true,"schema":{"title":"P","type":"object","properties":{"age":{"type":"integer","minimum":0},"in":{"type":"object","properties":{}}},"required":["age"]}}}"#
         )
@@ -255,9 +256,9 @@ struct RequestChatToAnthropicTests {
         #expect(schema?["additionalProperties"] == false)
         #expect(schema?["properties"]?["in"]?["additionalProperties"] == false)
         #expect(schema?["properties"]?["age"]?["minimum"] == nil)
-        let object = try toAnthropic(userHi, #""response_format":{"type":"json_object"}"#)
+        let object = try translatedToAnthropic(userHi, #""response_format":{"type":"json_object"}"#)
         #expect(object.json["system"]?[0]?["text"]?.string?.contains("JSON object") == true)
-        #expect(try toAnthropic(userHi, #""response_format":{"type":"text"}"#).json["output_config"] == nil)
+        #expect(try translatedToAnthropic(userHi, #""response_format":{"type":"text"}"#).json["output_config"] == nil)
     }
 
     @Test(
@@ -275,10 +276,10 @@ struct RequestChatToAnthropicTests {
             (#""reasoning_effort":"galactic""#, nil, 4096),
         ] as [(String, String?, Int)])
     func effort(_ wish: String, _ said: String?, _ limit: Int) throws {
-        let made = try toAnthropic(userHi, wish)
+        let made = try translatedToAnthropic(userHi, wish)
         #expect(made.json["max_tokens"]?.int == limit)
         #expect(made.json["thinking"].map { #""thinking":\#($0.text)"# } == said)
-        let style = try toAnthropic(userHi, #""reasoning_effort":"xhigh""#) { $0.thinkingControl = .effort }
+        let style = try translatedToAnthropic(userHi, #""reasoning_effort":"xhigh""#) { $0.thinkingControl = .effort }
         #expect(style.json["thinking"] == ["type": "adaptive"])
         #expect(style.json["output_config"] == ["effort": "xhigh"])
     }
@@ -286,24 +287,26 @@ struct RequestChatToAnthropicTests {
     @Test("thinking is not switched on beside a forced call, or in a tool loop whose thinking did not come back")
     func noThinking() throws {
         let tools = #""tools":[{"type":"function","function":{"name":"f"}}]"#
-        let forced = try toAnthropic(userHi, #"\#(tools),"tool_choice":"required","reasoning_effort":"low""#)
+        let forced = try translatedToAnthropic(userHi, #"\#(tools),"tool_choice":"required","reasoning_effort":"low""#)
         #expect(forced.json["thinking"] == nil)
         #expect(forced.request.dropped == ["reasoning_effort"])
-        let loop = try toAnthropic(
+        let loop = try translatedToAnthropic(
             #"\#(userHi),\#(calling("a")),\#(answer("a"))"#, #"\#(tools),"reasoning_effort":"low","temperature":0.5"#)
         #expect(loop.json["thinking"] == nil)
         #expect(loop.json["temperature"]?.double == 0.5)
-        let plain = try toAnthropic(userHi, #"\#(tools),"reasoning_effort":"low","temperature":0.5"#)
+        let plain = try translatedToAnthropic(userHi, #"\#(tools),"reasoning_effort":"low","temperature":0.5"#)
         #expect(plain.json["thinking"] != nil)
         #expect(plain.json["temperature"] == nil)
     }
 
     @Test("a prefill loses the white space at its end")
     func prefill() throws {
-        let made = try toAnthropic(#"\#(userHi),{"role":"assistant","content":"Sure: \n"}"#)
+        let made = try translatedToAnthropic(#"\#(userHi),{"role":"assistant","content":"Sure: \n"}"#)
         #expect(made.messages[1]["content"]?[0]?["text"] == "Sure:")
         #expect(
-            refusal { try toAnthropic(#"\#(userHi),{"role":"assistant","content":"x"}"#) { $0.prefill = false } } != nil
+            refusal {
+                try translatedToAnthropic(#"\#(userHi),{"role":"assistant","content":"x"}"#) { $0.prefill = false }
+            } != nil
         )
     }
 
@@ -322,7 +325,7 @@ struct RequestChatToAnthropicTests {
             (#"{"messages":[],"tools":[{"type":"function","function":{}}]}"#, "tools[0].function.name"),
         ])
     func paths(_ body: String, _ path: String) {
-        let error = refusal { try toAnthropic(body: body) }
+        let error = refusal { try translatedToAnthropic(body: body) }
         #expect(error?.code == .invalidRequest)
         #expect(error?.param == path, "\(error?.message ?? "")")
     }

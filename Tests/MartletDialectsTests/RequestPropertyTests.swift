@@ -50,7 +50,7 @@ struct RequestPropertyTests {
         var before = ""
         var toolsBefore: JSON?
         for turn in 0..<20 {
-            let made = try toChat(body: agentBody(turn: turn)) {
+            let made = try translatedToChat(body: agentBody(turn: turn)) {
                 $0.systemLate = form
                 $0.reasoningIn = .field("reasoning_content")
             }
@@ -61,7 +61,7 @@ struct RequestPropertyTests {
             toolsBefore = made.json["tools"]
             before = now
             #expect(
-                try toChat(body: agentBody(turn: turn)) {
+                try translatedToChat(body: agentBody(turn: turn)) {
                     $0.systemLate = form; $0.reasoningIn = .field("reasoning_content")
                 }.text == made.text)
         }
@@ -72,7 +72,7 @@ struct RequestPropertyTests {
         var log = [userHi]
         var before = ""
         for turn in 0..<20 {
-            let made = try toAnthropic(
+            let made = try translatedToAnthropic(
                 log.joined(separator: ","), #""tools":[{"type":"function","function":{"name":"f"}}]"#)
             let now = try #require(messages(made.text))
             #expect(now.hasPrefix(before), "turn \(turn)")
@@ -115,9 +115,9 @@ struct RequestPropertyTests {
             }
         }
         let body = try disturb(JSON(parsing: agentBody(turn: 6)))
-        let made = try toChat(body: body.text)
+        let made = try translatedToChat(body: body.text)
         #expect(!made.text.contains("zz_block"), "seed \(seed)")
-        #expect(made.roles == (try toChat(body: agentBody(turn: 6))).roles, "seed \(seed)")
+        #expect(made.roles == (try translatedToChat(body: agentBody(turn: 6))).roles, "seed \(seed)")
     }
 
     @Test("any text of well-formed JSON is translated or refused, never worse", arguments: UInt64(1)...20)
@@ -137,7 +137,7 @@ struct RequestPropertyTests {
                 #""\#($0)":\#(words[Int(random.next() % UInt64(words.count))])"#
             }
             let body = "{\(members.joined(separator: ","))}"
-            for translate in [{ try toChat(body: body) }, { try toAnthropic(body: body) }] {
+            for translate in [{ try translatedToChat(body: body) }, { try translatedToAnthropic(body: body) }] {
                 do {
                     _ = try translate()
                 } catch let error as GatewayError {
@@ -149,7 +149,7 @@ struct RequestPropertyTests {
 
     @Test("names of what was dropped are fit for a header")
     func headerNames() throws {
-        let made = try toChat(user(#"{"type":"a\r\nb: c,é"}"#, text("x")))
+        let made = try translatedToChat(user(#"{"type":"a\r\nb: c,é"}"#, text("x")))
         #expect(made.request.dropped == ["content.a__b__c___"])
     }
 

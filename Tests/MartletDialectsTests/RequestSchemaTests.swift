@@ -6,7 +6,7 @@ import Testing
 struct RequestSchemaTests {
     /// The parameters of one tool with that schema.
     func fitted(_ schema: String, _ profile: SchemaProfile = .llamacpp) throws -> String {
-        let made = try toChat(userHi, #""tools":[{"name":"f","input_schema":\#(schema)}]"#) {
+        let made = try translatedToChat(userHi, #""tools":[{"name":"f","input_schema":\#(schema)}]"#) {
             $0.schemaProfile = profile
         }
         return made.json["tools"]?[0]?["function"]?["parameters"]?.text ?? ""
@@ -34,14 +34,16 @@ struct RequestSchemaTests {
     func kept() throws {
         let schema =
             #"{"type":"object","properties":{"z":{"type":"number","default":1.0,"description":"a\/b"},"a":{"type":"array","items":{"type":"string","enum":["x","y"]}}},"required":["z"],"additionalProperties":false}"#
-        let made = try toChat(userHi, #""tools":[{"name":"f","input_schema":\#(schema)}]"#)
+        let made = try translatedToChat(userHi, #""tools":[{"name":"f","input_schema":\#(schema)}]"#)
         #expect(made.text.contains(schema))
         let noted = schema.replacing(
             #"{"type":"object","#, with: #"{"$schema":"https://json-schema.org/x","title":"T","type":"object","#)
-        #expect(try toChat(userHi, #""tools":[{"name":"f","input_schema":\#(noted)}]"#).text == made.text)
+        #expect(try translatedToChat(userHi, #""tools":[{"name":"f","input_schema":\#(noted)}]"#).text == made.text)
         #expect(try property(#"{"type":"object","properties":{"title":{"type":"string"}}}"#).contains("title"))
         #expect(
-            try toChat(userHi, #""tools":[{"name":"f","input_schema":\#(noted)}]"#) { $0.schemaProfile = .none }.text
+            try translatedToChat(userHi, #""tools":[{"name":"f","input_schema":\#(noted)}]"#) {
+                $0.schemaProfile = .none
+            }.text
                 .contains(noted))
     }
 

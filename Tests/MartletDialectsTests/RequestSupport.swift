@@ -32,16 +32,16 @@ func chat(_ body: String) throws -> CanonicalRequest {
 }
 
 /// An Anthropic body with these messages, for a Chat upstream.
-func toChat(
+func translatedToChat(
     _ messages: String, _ more: String = "", window: Int? = nil, strict: Bool = false,
     _ change: (inout Capabilities) -> Void = { _ in }
 ) throws -> Translation {
-    try toChat(
+    try translatedToChat(
         body: #"{"model":"m","max_tokens":100,"messages":[\#(messages)]\#(more.isEmpty ? "" : "," + more)}"#,
         window: window, strict: strict, change)
 }
 
-func toChat(
+func translatedToChat(
     body: String, window: Int? = nil, strict: Bool = false, _ change: (inout Capabilities) -> Void = { _ in }
 ) throws -> Translation {
     var flags = Capabilities()
@@ -52,15 +52,15 @@ func toChat(
 }
 
 /// A Chat body with these messages, for an Anthropic upstream.
-func toAnthropic(
+func translatedToAnthropic(
     _ messages: String, _ more: String = "", strict: Bool = false,
     _ change: (inout Capabilities) -> Void = { _ in }
 ) throws -> Translation {
-    try toAnthropic(
+    try translatedToAnthropic(
         body: #"{"model":"m","messages":[\#(messages)]\#(more.isEmpty ? "" : "," + more)}"#, strict: strict, change)
 }
 
-func toAnthropic(
+func translatedToAnthropic(
     body: String, strict: Bool = false, _ change: (inout Capabilities) -> Void = { _ in }
 ) throws -> Translation {
     var flags = Capabilities.anthropic

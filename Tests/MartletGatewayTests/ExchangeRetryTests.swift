@@ -75,6 +75,17 @@ struct ExchangeRetryTests {
         }
     }
 
+    @Test("In exact mode the last candidate's last word goes to the client as it is, rate limits and all")
+    func exactAfterRetries() {
+        var driver = ExchangeDriver(candidates: 2, mode: .exact, retries: 0)
+        driver.go(to: .sent)
+        driver.receive(.head(Fault.head(429)), .end(cleanly: true, reusable: true))
+        #expect(driver.receive(.passed(.failed(Fault.limited))) == ["release", "reset", "acquire b/m"])
+        driver.receive(.slotGranted(Make.place.origin), .connected)
+        driver.receive(.head(Fault.head(429)), .end(cleanly: true, reusable: true))
+        #expect(driver.receive(.passed(.failed(Fault.limited))) == ["commit whole", "release", "record rate_limited"])
+    }
+
     @Test("A prompt that does not fit is not sent again, whatever status says so")
     func overflow() {
         var driver = ExchangeDriver(candidates: 2)

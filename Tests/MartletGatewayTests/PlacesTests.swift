@@ -82,7 +82,8 @@ struct PlacesTests {
             ("/anthropic/v1/messages", false, .anthropic), ("/v1/chat/completions", false, .chat), ("/x", false, .chat),
         ])
     func dialect(path: String, header: Bool, dialect: DialectID) {
-        #expect(Endpoints.dialect(
+        #expect(
+            Endpoints.dialect(
                 of: Endpoints.match(path[...]).endpoint, path: path[...], hasAnthropicVersion: header) == dialect)
     }
 

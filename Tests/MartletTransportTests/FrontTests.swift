@@ -12,21 +12,26 @@ struct FrontTests {
             let client = try await gateway.connect()
             gateway.control.hold()
             client.send(
-                Text.get("/health") + Text.post(Text.body) + Text.get("/nowhere") + Text.post("{") + Text.get("/v1/models"))
+                Text.get("/health") + Text.post(Text.body) + Text.get("/nowhere") + Text.post("{")
+                    + Text.get("/v1/models"))
             try await until("the first is at work") { gateway.control.waiting == 1 }
             #expect(client.text == "")
             gateway.control.letGo()
             let text = try await client.wait(for: "\"path\":\"/v1/models\"")
             #expect(text.count(of: "HTTP/1.1 ") == 5)
-            let order = ["\"path\":\"/health\"", Text.answer, "HTTP/1.1 404", "HTTP/1.1 400", "\"path\":\"/v1/models\""]
+            let order = [
+                "\"path\":\"/health\"", Text.answer, "HTTP/1.1 404", "HTTP/1.1 400", "\"path\":\"/v1/models\"",
+            ]
             let places = order.compactMap { text.utf8.firstRange(of: $0.utf8)?.lowerBound }
             #expect(places.count == order.count && places == places.sorted())
         }
     }
 
-    @Test("Thousands of requests in one go are answered one after another", arguments: [
-        Text.get("/nowhere"), Text.post("{"), Text.get("/v1/models"),
-    ])
+    @Test(
+        "Thousands of requests in one go are answered one after another",
+        arguments: [
+            Text.get("/nowhere"), Text.post("{"), Text.get("/v1/models"),
+        ])
     func flood(request: String) async throws {
         try await GatewayUnderTest.run { gateway, _ in
             let client = try await gateway.connect()
@@ -64,7 +69,8 @@ struct FrontTests {
 
     @Test("A body in chunks is read, up to the limit")
     func chunked() async throws {
-        try await GatewayUnderTest.run(script: { _, connection in connection.reply(Text.answer) }, maxBody: 4096) { gateway, upstream in
+        try await GatewayUnderTest.run(script: { _, connection in connection.reply(Text.answer) }, maxBody: 4096) {
+            gateway, upstream in
             let client = try await gateway.connect()
             let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
             let half = Text.body.utf8.count / 2
@@ -144,7 +150,8 @@ struct FrontTests {
 
     @Test("A client that expects 100-continue is told to, or why not")
     func expects() async throws {
-        try await GatewayUnderTest.run(script: { _, connection in connection.reply(Text.answer) }, maxBody: 4096) { gateway, _ in
+        try await GatewayUnderTest.run(script: { _, connection in connection.reply(Text.answer) }, maxBody: 4096) {
+            gateway, _ in
             let client = try await gateway.connect()
             let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\n"
             client.send(head + "Content-Length: \(Text.body.utf8.count)\r\n\r\n")
@@ -176,23 +183,37 @@ struct FrontTests {
 
     // MARK: Refusals
 
-    @Test("What is no HTTP, or not for us, is answered with a status and a sentence", arguments: [
-        ("GET /v1/models HTTP/1.1\r\n\r\n", "403", "one Host header"),
-        ("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "403", "one Host header"),
-        ("GET /v1/models HTTP/1.1\r\nHost: evil.com\r\n\r\n", "403", "evil.com"),
-        ("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.com\r\n\r\n", "403", "http://evil.com"),
-        ("GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", "404", "GET /nowhere"),
-        ("PUT /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n", "405", "GET or HEAD"),
-        ("GET /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n\r\n", "405", "POST"),
-        ("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: zstd\r\nContent-Length: 0\r\n\r\n", "415", "zstd"),
-        ("garbage\r\n\r\n", "400", "not valid HTTP"),
-        ("GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", "400", "not valid HTTP"),
-        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400", "content-length"),
-        ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", "400", "content-length"),
-        ("POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400", "chunk"),
-        ("GET /\u{0} HTTP/1.1\r\nHost: localhost\r\n\r\n", "400", "not valid HTTP"),
-        ("GET / HTTP/1.1\r\nHost: localhost\r\nx: \(String(repeating: "y", count: 90_000))\r\n\r\n", "431", "80 KiB"),
-    ])
+    @Test(
+        "What is no HTTP, or not for us, is answered with a status and a sentence",
+        arguments: [
+            ("GET /v1/models HTTP/1.1\r\n\r\n", "403", "one Host header"),
+            ("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "403", "one Host header"),
+            ("GET /v1/models HTTP/1.1\r\nHost: evil.com\r\n\r\n", "403", "evil.com"),
+            ("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.com\r\n\r\n", "403", "http://evil.com"),
+            ("GET /nowhere HTTP/1.1\r\nHost: localhost\r\n\r\n", "404", "GET /nowhere"),
+            ("PUT /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n", "405", "GET or HEAD"),
+            ("GET /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n\r\n", "405", "POST"),
+            (
+                "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: zstd\r\nContent-Length: 0\r\n\r\n",
+                "415", "zstd"
+            ),
+            ("garbage\r\n\r\n", "400", "not valid HTTP"),
+            ("GET / HTTP/3.0\r\nHost: localhost\r\n\r\n", "400", "not valid HTTP"),
+            (
+                "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "400",
+                "content-length"
+            ),
+            ("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n", "400", "content-length"),
+            (
+                "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+                "400", "chunk"
+            ),
+            ("GET /\u{0} HTTP/1.1\r\nHost: localhost\r\n\r\n", "400", "not valid HTTP"),
+            (
+                "GET / HTTP/1.1\r\nHost: localhost\r\nx: \(String(repeating: "y", count: 90_000))\r\n\r\n", "431",
+                "80 KiB"
+            ),
+        ])
     func refused(request: String, status: String, words: String) async throws {
         try await GatewayUnderTest.run { gateway, _ in
             let client = try await gateway.connect()
@@ -232,14 +253,16 @@ struct FrontTests {
     func crossOrigin() async throws {
         try await GatewayUnderTest.run { gateway, _ in
             let client = try await gateway.connect()
-            client.send("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n\r\n")
+            client.send(
+                "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n\r\n")
             try await client.wait(for: "HTTP/1.1 204")
             #expect(client.text.contains("access-control-allow-origin: https://app.example\r\n"))
             client.send(Text.get("/v1/models", more: "Origin: https://app.example\r\n"))
             try await client.wait(for: "\"path\"")
             #expect(client.text.count(of: "access-control-allow-origin: https://app.example\r\n") == 2)
             let stranger = try await gateway.connect()
-            stranger.send("OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.com\r\n\r\n")
+            stranger.send(
+                "OPTIONS /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.com\r\n\r\n")
             try await stranger.wait(for: "HTTP/1.1 403")
             #expect(!stranger.text.contains("access-control-allow"))
         }
@@ -249,11 +272,13 @@ struct FrontTests {
 
     @Test("A gzip body is read as what it holds", arguments: ["gzip", "GZIP"])
     func gzip(name: String) async throws {
-        try await GatewayUnderTest.run(script: { _, connection in connection.reply(Text.answer) }) { gateway, upstream in
+        try await GatewayUnderTest.run(script: { _, connection in connection.reply(Text.answer) }) {
+            gateway, upstream in
             let client = try await gateway.connect()
             for turn in 1...2 {
                 let packed = Gzip.stored(Array(Text.body.utf8))
-                let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: \(name)\r\nContent-Length: \(packed.count)\r\n\r\n"
+                let head =
+                    "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: \(name)\r\nContent-Length: \(packed.count)\r\n\r\n"
                 client.send(Array(head.utf8) + packed)
                 try await client.wait(for: "reply \(turn)") { $0.count(of: Text.answer) == turn }
             }
@@ -267,7 +292,8 @@ struct FrontTests {
         try await GatewayUnderTest.run(maxBody: 1 << 20) { gateway, upstream in
             let client = try await gateway.connect()
             let packed = Gzip.bomb
-            let head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: \(packed.count)\r\n\r\n"
+            let head =
+                "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Encoding: gzip\r\nContent-Length: \(packed.count)\r\n\r\n"
             client.send(Array(head.utf8) + packed)
             try await client.wait(for: "larger than 1 MiB")
             #expect(client.text.hasPrefix("HTTP/1.1 413"))

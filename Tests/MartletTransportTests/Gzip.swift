@@ -47,6 +47,8 @@ enum Gzip {
         }
 
         mutating func add(_ value: Int, _ width: Int) { for at in 0..<width { add(value >> at & 1) } }
-        mutating func addReversed(_ value: Int, _ width: Int) { for at in (0..<width).reversed() { add(value >> at & 1) } }
+        mutating func addReversed(_ value: Int, _ width: Int) {
+            for at in (0..<width).reversed() { add(value >> at & 1) }
+        }
     }
 }

@@ -31,7 +31,9 @@ struct RelayTests {
         try await GatewayUnderTest.run(script: Self.answer) { gateway, upstream in
             let client = try await gateway.connect()
             let body = Text.body.replacing("\"m\"", with: "\"wire\"")
-            client.send(Text.post(body, more: "Authorization: Bearer mine\r\nx-api-key: mine\r\nCookie: a\r\nOpenAI-Beta: b\r\n"))
+            client.send(
+                Text.post(
+                    body, more: "Authorization: Bearer mine\r\nx-api-key: mine\r\nCookie: a\r\nOpenAI-Beta: b\r\n"))
             try await client.wait(for: "\"model\":\"wire\"")
             let seen = upstream.requests[0]
             #expect(seen.body == Text.body.replacing("\"m\"", with: "\"real\""))
@@ -69,7 +71,8 @@ struct RelayTests {
                 connection.beginStream()
                 if request.turn == 0, connection.index == 0 {
                     connection.chunk(Text.role.replacing("assistant", with: "leftover"))
-                    connection.chunk("data: {\"error\":{\"message\":\"broken\",\"type\":\"server_error\",\"code\":null}}\n\n")
+                    connection.chunk(
+                        "data: {\"error\":{\"message\":\"broken\",\"type\":\"server_error\",\"code\":null}}\n\n")
                 } else {
                     connection.chunk(Text.delta("fresh") + Text.stop)
                 }
@@ -91,7 +94,11 @@ struct RelayTests {
         try await GatewayUnderTest.run(
             script: { request, connection in
                 // The first connection answers once, and closes when it is asked again.
-                if connection.index == 0, request.turn == 1 { connection.close() } else { connection.reply(Text.answer) }
+                if connection.index == 0, request.turn == 1 {
+                    connection.close()
+                } else {
+                    connection.reply(Text.answer)
+                }
             }
         ) { gateway, upstream in
             let client = try await gateway.connect()
@@ -153,7 +160,11 @@ struct RelayTests {
         ) { gateway, upstream in
             let client = try await gateway.connect()
             client.send(Text.post(streams ? Text.streamBody : Text.body))
-            if streams { try await client.wait(for: "part") } else { try await until("request") { upstream.requests.count == 1 } }
+            if streams {
+                try await client.wait(for: "part")
+            } else {
+                try await until("request") { upstream.requests.count == 1 }
+            }
             upstream.connections[0].close()
             try await client.wait(for: "\"error\"")
             #expect(client.text.hasPrefix(streams ? "HTTP/1.1 200" : "HTTP/1.1 502"))
@@ -178,7 +189,9 @@ struct RelayTests {
     func upstreamError() async throws {
         try await GatewayUnderTest.run(
             script: { _, connection in
-                connection.reply("{\"error\":{\"message\":\"no\"}}", status: "404 Not Found", more: "x-ratelimit-a: 1\r\nset-cookie: s\r\n")
+                connection.reply(
+                    "{\"error\":{\"message\":\"no\"}}", status: "404 Not Found",
+                    more: "x-ratelimit-a: 1\r\nset-cookie: s\r\n")
             }
         ) { gateway, _ in
             let client = try await gateway.connect()
@@ -192,7 +205,8 @@ struct RelayTests {
 
     // MARK: The client leaves
 
-    @Test("A client that leaves closes the upstream at once, wherever its request is",
+    @Test(
+        "A client that leaves closes the upstream at once, wherever its request is",
         arguments: ["sent", "head", "streaming", "whole"])
     func gone(phase: String) async throws {
         try await GatewayUnderTest.run(
@@ -294,7 +308,8 @@ struct RelayTests {
         let certificate = try NIOSSLCertificate(bytes: Array(Certificate.certificate.utf8), format: .pem)
         let key = try NIOSSLPrivateKey(bytes: Array(Certificate.key.utf8), format: .pem)
         return try NIOSSLContext(
-            configuration: .makeServerConfiguration(certificateChain: [.certificate(certificate)], privateKey: .privateKey(key)))
+            configuration: .makeServerConfiguration(
+                certificateChain: [.certificate(certificate)], privateKey: .privateKey(key)))
     }
 
     static func clientTLS(trusts: Bool) throws -> NIOSSLContext {

@@ -122,7 +122,7 @@ extension ChatRequestWriter {
 
     private mutating func writeReasoningAndText(_ spoken: Spoken, hasText: Bool) {
         if case .field(let name) = flags.reasoningIn, !spoken.reasoning.isEmpty {
-            out.key(name)
+            out.key(named: name)
             out.value { out in
                 for (place, text) in spoken.reasoning.enumerated() {
                     if place > 0 { out.piece("\\n") }

@@ -99,7 +99,7 @@ struct ChatRequestWriter {
             // The estimate is high: a floor keeps a long conversation from getting no reply at all.
             limit = min(limit, max(window - estimate, min(1024, max(1, window / 8))))
         }
-        out.key(flags.maxTokensField.rawValue)
+        out.key(named: flags.maxTokensField.rawValue)
         out.value(limit)
     }
 

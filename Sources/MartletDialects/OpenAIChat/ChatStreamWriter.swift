@@ -81,7 +81,8 @@ package struct ChatStreamWriter: StreamWriter {
             begin(finish.choice, into: &out)
             let reason = ChatFinish.agree(finish.reason, hasCalls: calls[finish.choice] != nil)
             out.writeImmutableBuffer(head)
-            out.writeString("{\"index\":\(finish.choice),\"delta\":{},\"finish_reason\":\"\(ChatFinish.word(reason))\"}]")
+            out.writeString(
+                "{\"index\":\(finish.choice),\"delta\":{},\"finish_reason\":\"\(ChatFinish.word(reason))\"}]")
             if target.usage == .finalChunk, place == finishes.count - 1 {
                 writeUsage(into: &out)
             } else if target.usage == .asked {

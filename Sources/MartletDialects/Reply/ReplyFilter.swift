@@ -89,7 +89,9 @@ struct PrefillCut: ReplyStage {
             if bytes.starts(with: prefill) {
                 state = .done
                 let rest = bytes[prefill.count...]
-                if !rest.isEmpty { events.append(.delta(grown, EscapedText(escaping: String(decoding: rest, as: UTF8.self)))) }
+                if !rest.isEmpty {
+                    events.append(.delta(grown, EscapedText(escaping: String(decoding: rest, as: UTF8.self))))
+                }
             } else if prefill.starts(with: bytes) {
                 state = .comparing(block, held)
             } else {

@@ -32,7 +32,9 @@ struct StopMatcher: ReplyStage {
     }
 
     private mutating func match(_ block: BlockID, _ text: EscapedText, into events: inout [ReplyEvent]) {
-        if held.isEmpty, !text.bytes.readableBytesView.contains(where: { $0 == UInt8(ascii: "\\") || firsts.contains($0) }) {
+        if held.isEmpty,
+            !text.bytes.readableBytesView.contains(where: { $0 == UInt8(ascii: "\\") || firsts.contains($0) })
+        {
             return events.append(.delta(block, text))
         }
         let known = held.count

@@ -56,7 +56,7 @@ struct JSONOut {
         needsComma = false
     }
 
-    mutating func key(_ name: String) {
+    mutating func key(named name: String) {
         if needsComma { bytes.writeStaticString(",") }
         bytes.writeJSONString(name)
         bytes.writeStaticString(":")

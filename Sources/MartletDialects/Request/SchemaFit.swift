@@ -52,6 +52,9 @@ enum SchemaFit {
 /// The fast way for the schemas nearly all tools have: members that are fine are copied as they stand, and those nobody
 /// needs left out. Gives up on anything that has to be rebuilt.
 enum SchemaCopy {
+    /// Members of one object; more are left to the slow way.
+    fileprivate static let most = 100
+
     /// Nil: this needs the slow way.
     static func copy(_ schema: ByteBuffer, _ profile: SchemaProfile, isTool: Bool) -> ByteBuffer? {
         var out = ByteBuffer()
@@ -73,14 +76,15 @@ enum SchemaCopy {
             guard try walk.kind() == .object, depth <= SchemaRewrite.deepest else { return false }
             var isFirst = true
             var hasType = false
-            var properties: Set<String>?
+            var properties: [String]?
             var required: [String] = []
-            var names: Set<String> = []
+            var names: [String] = []
             out.writeStaticString("{")
             try walk.enterObject()
             while let key = try walk.nextKey() {
                 let name = walk.name(key)
-                guard names.insert(name).inserted else { return false }
+                guard names.count < SchemaCopy.most, !names.contains(name) else { return false }
+                names.append(name)
                 if !changesNothing, SchemaRewrite.unneeded.contains(name) {
                     _ = try walk.skip()
                     continue
@@ -97,7 +101,7 @@ enum SchemaCopy {
                     out.writeEscaped(EscapedText(text.part(range)))
                     if isRoot, !hasType { return false }
                 case "properties":
-                    var found: Set<String> = []
+                    var found: [String] = []
                     guard try members(&walk, into: &out, depth, &found) else { return false }
                     properties = found
                 case "required":
@@ -109,19 +113,22 @@ enum SchemaCopy {
             }
             out.writeStaticString("}")
             if isRoot, !hasType || properties == nil { return false }
-            return changesNothing || required.allSatisfy { properties?.contains($0) ?? false }
+            return changesNothing
+                || required.count <= SchemaCopy.most && required.allSatisfy { properties?.contains($0) ?? false }
         }
 
         /// Schemas by name.
         private mutating func members(
-            _ walk: inout JSONWalk, into out: inout ByteBuffer, _ depth: Int, _ found: inout Set<String>
+            _ walk: inout JSONWalk, into out: inout ByteBuffer, _ depth: Int, _ found: inout [String]
         ) throws(JSONError) -> Bool {
             guard try walk.kind() == .object else { return false }
             out.writeStaticString("{")
             try walk.enterObject()
             while let key = try walk.nextKey() {
                 if !found.isEmpty { out.writeStaticString(",") }
-                guard found.insert(walk.name(key)).inserted else { return false }
+                let name = walk.name(key)
+                guard found.count < SchemaCopy.most, !found.contains(name) else { return false }
+                found.append(name)
                 out.writeEscaped(EscapedText(text.part(key.range)))
                 out.writeStaticString(":")
                 guard try schema(&walk, into: &out, depth: depth + 1, isRoot: false) else { return false }

@@ -15,6 +15,8 @@ struct SchemaRewrite {
     /// Schemas made in all: references that name each other could make any number.
     private static let most = 20_000
     private static let formats: Set<String> = ["date", "time", "date-time", "uuid"]
+    /// All there are in JSON Schema.
+    private static let types = 7
     private static let removed: Set<String> = [
         "not", "if", "then", "else", "contains", "minContains", "maxContains", "patternProperties", "propertyNames",
         "dependencies", "dependentSchemas", "dependentRequired", "unevaluatedProperties", "unevaluatedItems",
@@ -162,7 +164,8 @@ struct SchemaRewrite {
             for (key, schema) in value.object ?? [:] { known.append(key, schema) }
             fitted[name] = .object(known)
         case ("required", .array(let known)?):
-            fitted[name] = .array(known + (value.array ?? []).filter { !known.contains($0) })
+            let seen = Set(known)
+            fitted[name] = .array(known + (value.array ?? []).filter { !seen.contains($0) })
         default: break
         }
     }
@@ -170,7 +173,7 @@ struct SchemaRewrite {
     /// A list of types is a union of schemas.
     private func split(_ fitted: inout JSONObject) {
         guard let types = fitted["type"]?.array else { return }
-        if types.count == 1 || profile == .minimal {
+        if types.count == 1 || profile == .minimal || types.count > Self.types {
             fitted["type"] = types.first { $0 != "null" } ?? types.first
         } else if fitted["anyOf"] == nil {
             var branches: [JSON] = []

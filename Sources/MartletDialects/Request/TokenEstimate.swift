@@ -90,16 +90,34 @@ extension EscapedText {
     /// Bytes of the text in UTF-8, near enough: an escape counts as one, `\u` with its four digits as three.
     fileprivate var plainBytes: Int {
         bytes.withUnsafeReadableBytes { text in
-            var slashes = 0
-            for byte in text where byte == UInt8(ascii: "\\") { slashes += 1 }
-            guard slashes > 0 else { return text.count }
+            var all = 0
             var long = 0
-            var before: UInt8 = 0
-            for byte in text {
-                if before == UInt8(ascii: "\\"), byte == UInt8(ascii: "u") { long += 1 }
-                before = byte
+            var at = 0
+            // This looks at every byte of a prompt: eight at a time, and at what follows only where there is an escape.
+            while at + 8 < text.count {
+                let slashes = ones(text.loadUnaligned(fromByteOffset: at, as: UInt64.self), UInt8(ascii: "\\"))
+                if slashes != 0 {
+                    let letters = ones(text.loadUnaligned(fromByteOffset: at + 1, as: UInt64.self), UInt8(ascii: "u"))
+                    all += slashes.nonzeroBitCount
+                    long += (slashes & letters).nonzeroBitCount
+                }
+                at += 8
             }
-            return max(0, text.count - slashes - 2 * long)
+            while at < text.count {
+                if text[at] == UInt8(ascii: "\\") {
+                    all += 1
+                    if at + 1 < text.count, text[at + 1] == UInt8(ascii: "u") { long += 1 }
+                }
+                at += 1
+            }
+            return max(0, text.count - all - 2 * long)
         }
     }
+}
+
+/// The highest bit of each byte that is the wanted one; all other bits are 0.
+private func ones(_ word: UInt64, _ wanted: UInt8) -> UInt64 {
+    let low: UInt64 = 0x7F7F_7F7F_7F7F_7F7F
+    let difference = word ^ (UInt64(wanted) &* 0x0101_0101_0101_0101)
+    return ~(((difference & low) &+ low) | difference | low)
 }

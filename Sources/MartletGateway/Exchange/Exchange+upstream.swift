@@ -76,7 +76,9 @@ extension Exchange {
         _ finding: Finding, _ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]
     ) {
         if case .failed(let error) = finding {
-            if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed {
+            if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed,
+                mayTryAgain(after: head.retryAfter) || hasNextCandidate
+            {
                 return tryAgain(error, retryAfter: head.retryAfter, at: now, into: &actions)
             }
             if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true,
@@ -178,12 +180,15 @@ extension Exchange {
     private mutating func tryAgain(
         _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
     ) {
-        guard let retries = candidate?.upstream.retries, attemptsHere <= retries,
-            retryAfter ?? .zero <= Limits.backOff
-        else { return giveUp(error, at: now, into: &actions) }
+        guard mayTryAgain(after: retryAfter) else { return giveUp(error, at: now, into: &actions) }
         prepareNextAttempt(into: &actions)
         let doubled = Limits.firstBackOff.nanoseconds << Int64(min(attemptsHere - 1, 20))
         phase = .backingOff(until: now + (retryAfter ?? min(.nanoseconds(doubled), Limits.backOff)))
+    }
+
+    private func mayTryAgain(after retryAfter: TimeAmount?) -> Bool {
+        guard let upstream = candidate?.upstream else { return false }
+        return attemptsHere <= upstream.retries && retryAfter ?? .zero <= Limits.backOff
     }
 
     static func isRetryable(_ code: ErrorCode) -> Bool {

@@ -55,6 +55,8 @@ package struct Exchange: Sendable {
         if case .ended = phase { true } else { false }
     }
 
+    var hasNextCandidate: Bool { candidateIndex + 1 < plan?.candidates.count ?? 0 }
+
     var candidate: Candidate? { plan?.candidates[candidateIndex] }
 
     package mutating func receive(_ event: Event, at now: NIODeadline, into actions: inout [Action]) {
@@ -191,9 +193,7 @@ package struct Exchange: Sendable {
 
     /// This candidate will not answer: the next one, or the error.
     mutating func giveUp(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
-        guard !committed, let plan, candidateIndex + 1 < plan.candidates.count else {
-            return fail(error, at: now, into: &actions)
-        }
+        guard !committed, hasNextCandidate else { return fail(error, at: now, into: &actions) }
         prepareNextAttempt(into: &actions)
         candidateIndex += 1
         attemptsHere = 0

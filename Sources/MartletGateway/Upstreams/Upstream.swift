@@ -60,7 +60,7 @@ package final class Upstream: Sendable {
 
     package init(
         name: String, profile: UpstreamProfile, location: Location, mode: RelayMode? = nil, apiKey: Secret? = nil,
-        maxConcurrent: Int = 64, deadlines: Deadlines = Deadlines(), retries: Int = 3,
+        maxConcurrent: Int = 1024, deadlines: Deadlines = Deadlines(), retries: Int = 3,
         connections: ConnectionLimits = ConnectionLimits()
     ) {
         self.name = name

@@ -47,7 +47,7 @@ package struct Configuration: Sendable, Equatable {
         package var url: String
         package var apiKey: Secret?
         /// Requests in flight; the rest wait.
-        package var maxConcurrent = 64
+        package var maxConcurrent = 1024
         package var timeouts = Timeouts()
         package var retries = 3
         /// How long an idle connection is kept.

@@ -54,7 +54,9 @@ struct RequestFacts {
             if text.contains("close") { keepsAlive = false } else if text.contains("keep-alive") { keepsAlive = true }
         case 12 where name.isField("x-request-id"): if RequestFacts.isPlainID(value) { requestID = value }
         case 13 where name.isField("authorization"):
-            if value.utf8.count > 7, value.hasFieldPrefix("bearer ") { bearer = String(value.dropFirst(7).drop { $0 == " " }) }
+            if value.utf8.count > 7, value.hasFieldPrefix("bearer ") {
+                bearer = String(value.dropFirst(7).drop { $0 == " " })
+            }
         case 14 where name.isField("content-length"): length = Int(value)
         case 16 where name.isField("content-encoding"): encoding = value.lowercased()
         default: forward(name, value)

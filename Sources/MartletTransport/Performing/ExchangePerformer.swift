@@ -313,7 +313,8 @@ final class ExchangePerformer: UpstreamUser {
             id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
         let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
         return ControlReply(
-            status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json", body: body,
+            status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
+            body: body,
             headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
     }
 

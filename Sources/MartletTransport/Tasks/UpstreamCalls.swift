@@ -109,7 +109,8 @@ private final class Call: UpstreamUser {
 
     private func request() -> ByteBuffer {
         var head = ByteBuffer()
-        head.writeString("\(sent == nil ? "GET" : "POST") \(upstream.prefix)\(path) HTTP/1.1\r\nhost: \(origin.authority)\r\n")
+        head.writeString(
+            "\(sent == nil ? "GET" : "POST") \(upstream.prefix)\(path) HTTP/1.1\r\nhost: \(origin.authority)\r\n")
         head.writeString("user-agent: martlet\r\naccept: application/json\r\n")
         if let credential = upstream.credentialLine { head.writeString(credential.revealed) }
         guard let sent else {
