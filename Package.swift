@@ -63,7 +63,7 @@ let package = Package(
             name: "MartletServer",
             dependencies: [
                 "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire", "MartletEngine",
-                nio("NIOCore"), nio("NIOPosix"),
+                nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
@@ -111,7 +111,12 @@ let package = Package(
             swiftSettings: rules),
         .testTarget(
             name: "MartletServerTests",
-            dependencies: ["MartletServer", "MartletGateway", .product(name: "Yams", package: "Yams")],
+            dependencies: [
+                "MartletServer", "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire",
+                nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
+                .product(name: "Yams", package: "Yams"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: rules),
     ]
 )

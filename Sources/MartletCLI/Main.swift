@@ -7,7 +7,9 @@ struct MartletCommand: AsyncParsableCommand {
         commandName: "martlet",
         abstract: "Makes local language models work with every client.",
         version: Martlet.version,
-        subcommands: [Serve.self, Chat.self, List.self, Engine.self, Version.self])
+        subcommands: [
+            Serve.self, Chat.self, List.self, Engine.self, Config.self, DoctorCommand.self, Version.self,
+        ])
 }
 
 struct Version: ParsableCommand {

@@ -9,7 +9,8 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Configuration file; $MARTLET_HOME/martlet.yaml when there is one.") var config: String?
     @Option(help: "Address to listen on.") var host: String?
     @Option(help: "Port to listen on; 0 takes any free one.") var port: Int?
-    @Option(help: "Base URL of a server to put Martlet before, or NAME=URL; repeatable.") var upstream: [String] = []
+    @Option(help: "Base URL of a server to put Martlet before, NAME=URL, or mock:; repeatable.") var upstream:
+        [String] = []
     @Option(help: "Kind of the upstream at the same place; probed when not given.") var kind: [String] = []
     @Option(help: "How replies of upstreams are relayed: exact or repair.") var mode: RelayMode?
     @Option(help: "Another name for a model: 'claude-*=qwen3-8b'; repeatable.") var alias: [String] = []
@@ -17,6 +18,7 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Event loops; one per core when not given.") var loops: Int?
     @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: String?
     @Option(help: "text or json.") var logFormat: String?
+    @Flag(help: "Do not look for servers on this machine when no upstream is named.") var noDiscovery = false
     @Flag(help: "Listen beyond this machine without authentication.") var allowOpen = false
 
     func run() async throws {
@@ -33,6 +35,7 @@ struct Serve: AsyncParsableCommand {
         flags.logLevel = logLevel
         flags.logFormat = logFormat
         flags.allowOpen = allowOpen
+        flags.noDiscovery = noDiscovery
         do {
             let loaded = try ConfigurationLoader.load(
                 flags: flags, environment: Surroundings.environment, home: Surroundings.home)

@@ -1,3 +1,4 @@
+import MartletWire
 package import NIOCore
 
 /// The dialects and the ways between them, so that nobody else has to tell one from another.
@@ -9,11 +10,11 @@ package enum Dialects {
     ) -> ReplyPipe {
         guard upstream != target.dialect else {
             return ReplyPipe(
-                reader: reader(of: upstream, context), edit: edit(target), dialect: target.dialect,
+                reader: reader(of: upstream), edit: edit(target), dialect: target.dialect,
                 requestID: target.requestID)
         }
         return ReplyPipe(
-            reader: reader(of: upstream, context), filter: ReplyFilter(context), writer: writer(target, context),
+            reader: reader(of: upstream), filter: ReplyFilter(context), writer: writer(target, context),
             dialect: target.dialect, requestID: target.requestID)
     }
 
@@ -60,7 +61,7 @@ package enum Dialects {
         ChatErrors.read(status: status, body: body, retryAfter: retryAfter)
     }
 
-    private static func reader(of dialect: DialectID, _ context: ReplyContext) -> any StreamReader {
+    private static func reader(of dialect: DialectID) -> any StreamReader {
         switch dialect {
         case .chat: ChatStreamReader()
         case .anthropic: AnthropicStreamReader()
@@ -88,11 +89,15 @@ package enum Dialects {
     private static func fold(
         _ body: ByteBuffer, from dialect: DialectID, _ context: ReplyContext
     ) throws(GatewayError) -> Reply {
-        let events =
+        let events: [ReplyEvent]
+        if body.holdsStream {
+            events = try streamed(body, reader(of: dialect))
+        } else {
             switch dialect {
-            case .chat: try ChatReply.events(body)
-            case .anthropic: try AnthropicReply.events(body)
+            case .chat: events = try ChatReply.events(body)
+            case .anthropic: events = try AnthropicReply.events(body)
             }
+        }
         var filter = ReplyFilter(context)
         var fold = ReplyFold()
         var shown: [ReplyEvent] = []
@@ -101,11 +106,37 @@ package enum Dialects {
         return fold.reply
     }
 
+    /// The events of a stream that has been collected as a whole.
+    private static func streamed(_ body: ByteBuffer, _ reader: any StreamReader) throws(GatewayError) -> [ReplyEvent] {
+        var reader = reader
+        var framer = SSEFramer()
+        var events: [ReplyEvent] = []
+        guard framer.take(body) else { throw .eventTooLong }
+        do throws(DialectError) {
+            while let frame = framer.next() ?? framer.finish() {
+                if let event = frame.event { try reader.read(event, into: &events) }
+            }
+            try reader.finish(into: &events)
+        } catch {
+            throw GatewayError(unreadable: error)
+        }
+        for case .failed(let error) in events { throw error }
+        return events
+    }
+
     private static func write(_ reply: Reply, to target: ReplyTarget, _ context: ReplyContext) -> ByteBuffer {
         var ids = target.ids
         return switch target.dialect {
         case .chat: ChatReply.write(reply, to: target, context: context, ids: &ids)
         case .anthropic: AnthropicReply.write(reply, model: target.model, context: context, ids: &ids)
         }
+    }
+}
+
+extension ByteBuffer {
+    /// Begins as an event stream does, with a field's name or a comment, and not as JSON or a page.
+    fileprivate var holdsStream: Bool {
+        let first = readableBytesView.first { $0 != 0x20 && $0 != 0x09 && $0 != 0x0A && $0 != 0x0D }
+        return first == UInt8(ascii: "d") || first == UInt8(ascii: "e") || first == UInt8(ascii: ":")
     }
 }

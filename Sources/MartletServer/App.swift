@@ -77,7 +77,9 @@ package struct App: Sendable {
             seed: { UInt64.random(in: .min ... .max) })
         callBox.fill(listener.calls)
 
-        var upstreams = try await makeUpstreams(over: listener)
+        let mocks = MockHost(group: group, home: home)
+        defer { mocks.close() }
+        var (upstreams, notes) = try await UpstreamMaker(configuration, calls: listener.calls, mocks: mocks).make()
         if hasEngine { upstreams.append(UpstreamFactory.engine(configuration.engine)) }
         let models = configuration.models
         let snapshot = Snapshot(
@@ -93,7 +95,10 @@ package struct App: Sendable {
         await catalog.refresh()
 
         let channel = try await bind(listener)
-        for line in await summary(catalog) { say(line) }
+        if let calls = listener.calls, let port = channel.localAddress?.port {
+            try await OwnInstance.check(upstreams, port: port, instance: instance, over: calls)
+        }
+        for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }
         let ready = "martlet ready on http://\(shownAddress(channel))"
         let say = self.say
 
@@ -116,29 +121,20 @@ package struct App: Sendable {
 
     private func gates() -> [String: UpstreamGate] {
         let queue = configuration.queue
+        var all = configuration.upstreams
+        if UpstreamMaker.looksAround(configuration) { all += Discovery.names.map { .init(name: $0, url: "") } }
         return Dictionary(
-            configuration.upstreams.map {
+            all.map {
                 ($0.name, UpstreamGate(slots: $0.maxConcurrent, queueLength: queue.length, wait: queue.wait.timeAmount))
             }, uniquingKeysWith: { first, _ in first })
-    }
-
-    private func makeUpstreams(over listener: Listener) async throws(GatewayError) -> [Upstream] {
-        var made: [Upstream] = []
-        for settings in configuration.upstreams {
-            var kind = settings.kind
-            if kind == nil, let calls = listener.calls { kind = await KindProbe.kind(of: settings, over: calls) }
-            var settings = settings
-            settings.mode = configuration.mode ?? settings.mode
-            made.append(try UpstreamFactory.make(settings, kind: kind ?? UpstreamProfile.openAICompatible.kind))
-        }
-        return made
     }
 
     private func makeRoutes(_ upstreams: [Upstream]) -> RouteTable {
         let models = configuration.models
         return RouteTable(
             upstreams: upstreams, aliases: models.aliases.map { ($0.pattern, $0.targets) },
-            defaultModel: models.preferred, allowed: models.allowed)
+            defaultModel: models.preferred, allowed: models.allowed,
+            usesInferenceErrors: configuration.usesInferenceErrors)
     }
 
     private func makeSupervisor(_ store: ModelStore, _ calls: CallBox) -> Supervisor {
@@ -178,8 +174,7 @@ package struct App: Sendable {
         do {
             return try await listener.bind(host: host, port: port)
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw AppError(
-                "port \(port) is taken by another program. Use --port N (0 takes any free one), or stop that program")
+            throw AppError(await PortOwner.find(host: host, port: port, over: listener.calls).sentence(port: port))
         } catch {
             throw AppError("cannot listen on \(host):\(port): \(error)")
         }
@@ -192,17 +187,27 @@ package struct App: Sendable {
     }
 
     /// A few lines on what was found and what to do next.
-    private func summary(_ catalog: Catalog) async -> [String] {
+    private func summary(_ catalog: Catalog, _ notes: [String], at address: String) async -> [String] {
         let all = await catalog.upstreamHealth()
         var lines = all.map { upstream, health -> String in
             let count = health.models.map { $0 == 1 ? "1 model" : "\($0) models" } ?? "models not known yet"
             if let problem = health.problem { return "\(upstream.name): \(problem)" }
             return "\(upstream.name): \(upstream.shown), \(count)"
         }
+        lines += notes
         if all.isEmpty {
+            if UpstreamMaker.looksAround(configuration) {
+                let places = Discovery.places.map { "\($0.shown) (\($0.port))" }.joined(separator: ", ")
+                lines.append(
+                    "nothing to serve yet: none of \(places) answers on this machine, and no model is installed")
+            }
             lines.append(
-                "no upstream and no local model yet: start with --upstream URL, or put a .gguf file under "
-                    + "models/<publisher>/<name>/ in martlet's home")
+                "next: start with --upstream URL, or put a .gguf file under models/<publisher>/<name>/ in martlet's home"
+            )
+        } else if configuration.discovers {
+            lines.append(
+                "next: martlet chat \"hello\"; OpenAI clients take http://\(address)/v1, Anthropic clients http://\(address)"
+            )
         }
         return lines
     }

@@ -9,11 +9,14 @@ package enum UpstreamFactory {
     /// The name under which the models of this machine are addressed: `local/qwen3-8b`.
     package static let local = "local"
 
+    /// - Parameters:
+    ///   - mock: where an upstream of that kind listens.
+    ///   - isInferenceForm: errors call the timeouts as that form does.
     /// - Throws: `invalidRequest` for a URL that is none, or a kind that is not known.
     package static func make(
-        _ settings: Configuration.UpstreamSettings, kind: String
+        _ settings: Configuration.UpstreamSettings, kind: String, mock: Origin? = nil, isInferenceForm: Bool = false
     ) throws(GatewayError) -> Upstream {
-        guard let url = BaseURL(settings.url) else {
+        guard let url = mock.map({ BaseURL(origin: $0) }) ?? BaseURL(settings.url) else {
             throw GatewayError(
                 code: .invalidRequest,
                 message: "upstreams.\(settings.name).url \"\(settings.url)\" is not an http or https URL")
@@ -22,9 +25,11 @@ package enum UpstreamFactory {
             throw GatewayError(
                 code: .invalidRequest, message: "upstreams.\(settings.name).kind \"\(kind)\" is not known")
         }
+        var deadlines = deadlines(settings.timeouts)
+        deadlines.isInferenceForm = isInferenceForm
         return Upstream(
             name: settings.name, profile: profile, location: .url(url), mode: settings.mode, apiKey: settings.apiKey,
-            maxConcurrent: settings.maxConcurrent, deadlines: deadlines(settings.timeouts), retries: settings.retries,
+            maxConcurrent: settings.maxConcurrent, deadlines: deadlines, retries: settings.retries,
             connections: ConnectionLimits(
                 keepAlive: settings.keepAlive.timeAmount, maxIdle: settings.maxIdleConnections))
     }
@@ -36,7 +41,8 @@ package enum UpstreamFactory {
     private static func deadlines(_ timeouts: Configuration.Timeouts) -> Deadlines {
         Deadlines(
             connect: timeouts.connect?.timeAmount, firstByte: timeouts.firstByte?.timeAmount,
-            idle: timeouts.idle?.timeAmount, total: timeouts.total?.timeAmount)
+            idle: timeouts.idle?.timeAmount, total: timeouts.total?.timeAmount,
+            unstreamedTotal: timeouts.unstreamedTotal?.timeAmount)
     }
 }
 

@@ -301,3 +301,13 @@ def test_a_taken_port_is_said_in_one_sentence(martlet, upstream):
         assert not second.leftovers()
     finally:
         second.remove()
+
+
+def test_rate_limits_travel_with_a_refusal(martlet, upstream):
+    source = upstream(lambda exchange: exchange.json(
+        {"error": {"message": "slow down", "type": "rate_limit_error"}}, 429, "Later", retry_after=7,
+        x_ratelimit_remaining_requests=0, x_should_retry="false", set_cookie="a=b"))
+    reply = martlet(source, config=configured(source)).chat()
+    told(reply, 429, None, "slow down")
+    assert (reply.headers["retry-after"], reply.headers["x-ratelimit-remaining-requests"]) == ("7", "0")
+    assert reply.headers["x-should-retry"] == "false" and "set-cookie" not in reply.headers

@@ -28,10 +28,10 @@ struct ReplyAnthropicTests {
 
     /// What a strict client makes of it; a fault fails the test.
     func decode(_ stream: String, _ context: ReplyContext = ReplyContext()) -> JSON {
-        let relayed = toAnthropic(stream, context)
+        let relayed = asAnthropic(stream, context)
         let reader = StrictAnthropicReader(relayed.text)
         #expect(reader.faults == [], "\(relayed.text)")
-        for cut in [1, 7] { #expect(toAnthropic(stream, context, cut: cut) == relayed) }
+        for cut in [1, 7] { #expect(asAnthropic(stream, context, cut: cut) == relayed) }
         return reader.message
     }
 
@@ -64,15 +64,15 @@ struct ReplyAnthropicTests {
                 + "'cache_read_input_tokens':3,'cache_creation_input_tokens':0,'output_tokens':5}}",
             "{'type':'message_stop'}",
         ]
-        let given = toAnthropic(stream).text.replacing(/msg_[0-9A-Za-z]{24}/, with: "msg_1")
+        let given = asAnthropic(stream).text.replacing(/msg_[0-9A-Za-z]{24}/, with: "msg_1")
             .replacing(/gw1\.[0-9a-f]{16}/, with: "gw1.5f3a")
-        #expect(given == lines.map(event).joined())
+        #expect(given == lines.map(messageEvent).joined())
         _ = decode(stream)
     }
 
     @Test("6.3: a failure after commitment is an error event, and nothing follows")
     func failure() {
-        let relayed = toAnthropic(Self.text("a"))
+        let relayed = asAnthropic(Self.text("a"))
         #expect(relayed.finding == .failed(.closedEarly))
         let error = json(
             "{'type':'error','error':{'type':'api_error','message':'upstream closed the stream early'},'request_id':'req_1'}"
@@ -101,7 +101,7 @@ struct ReplyAnthropicTests {
 
     @Test("a whole call ends as soon as the next begins, so that calls in a row are not held back")
     func inRow() {
-        let relayed = toAnthropic(Self.call(0, "c1", "f", "{}") + Self.call(1, "c2", "g", "{\"b\""))
+        let relayed = asAnthropic(Self.call(0, "c1", "f", "{}") + Self.call(1, "c2", "g", "{\"b\""))
         #expect(relayed.text.contains("\"id\":\"c2\"") && relayed.text.contains("{\\\"b\\\""))
     }
 
@@ -125,11 +125,11 @@ struct ReplyAnthropicTests {
     @Test("A4: chunks without choices change nothing, wherever they stand")
     func emptyChoices() {
         let parts = [Self.think("a"), Self.text("b"), Self.call(0, "c1", "f", "{}"), Self.finishCalls, done]
-        let plain = toAnthropic(parts.joined())
+        let plain = asAnthropic(parts.joined())
         for place in parts.indices {
             var with = parts
             with.insert(head + "\"choices\":[]}\n\n", at: place)
-            #expect(toAnthropic(with.joined()).text == plain.text)
+            #expect(asAnthropic(with.joined()).text == plain.text)
         }
     }
 
@@ -152,7 +152,7 @@ struct ReplyAnthropicTests {
         #expect(message["usage"]?["input_tokens"] == 40)
         #expect(message["usage"]?["output_tokens"] == 3)
         #expect(
-            toAnthropic(Self.text("a"), ReplyContext(inputEstimate: 40)).text.contains(
+            asAnthropic(Self.text("a"), ReplyContext(inputEstimate: 40)).text.contains(
                 "\"input_tokens\":40,\"output_tokens\":0}}}"))
     }
 
@@ -174,14 +174,14 @@ struct ReplyAnthropicTests {
 
     @Test("A13, A14: every event has its name, and message_stop is the last")
     func names() {
-        let relayed = toAnthropic(Self.text("a") + finishStop + done + Self.text("b"))
+        let relayed = asAnthropic(Self.text("a") + finishStop + done + Self.text("b"))
         #expect(StrictAnthropicReader(relayed.text).types.last == "message_stop")
         #expect(!relayed.text.contains("[DONE]"))
     }
 
     @Test("A17: a sign of life before any event begins the message, and later ones are pings")
     func pings() {
-        var pipe = Dialects.pipe(from: .chat, to: target(.anthropic))
+        var pipe = Dialects.pipe(from: .chat, to: replyTarget(.anthropic))
         var out = ByteBuffer()
         pipe.keepAlive(into: &out)
         pipe.keepAlive(into: &out)
@@ -229,7 +229,7 @@ struct ReplyAnthropicTests {
                 "{'id':'c','choices':[{'index':0,'message':{'tool_calls':[{'id':'c1','type':'function','function':{'name':'f','arguments':"
             )
             + JSON.string(text).text + json("}}]},'finish_reason':'tool_calls'}]}")
-        let reply = try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: target(.anthropic))
+        let reply = try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: replyTarget(.anthropic))
         #expect(try JSON(parsing: reply.pieces[0])["content"]?[0]?["input"] == input)
     }
 
@@ -237,7 +237,7 @@ struct ReplyAnthropicTests {
     func cuts(length: Int) throws {
         let text = String("{\"a\":[1,{\"b\":\"x\\n\\u00e9\"}],\"c\":null,\"d\":\"e\"}".prefix(length))
         let stream = Self.call(0, "c1", "f", text) + Self.finishLength + done
-        let reader = StrictAnthropicReader(toAnthropic(stream).text)
+        let reader = StrictAnthropicReader(asAnthropic(stream).text)
         let afterComma =
             [",", "u", "l", "n"].contains { text.hasSuffix($0) } || text.hasSuffix("nu") || text.hasSuffix("nul")
         #expect(reader.faults == [] || afterComma, "\(text)")
@@ -291,7 +291,7 @@ struct ReplyAnthropicTests {
         let body = json(
             "{'id':'c','model':'up','choices':[{'index':0,'message':{'role':'assistant','reasoning_content':'hm','content':'hi'},"
                 + "'finish_reason':'stop'}],'usage':{'prompt_tokens':9,'completion_tokens':2}}")
-        let reply = try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: target(.anthropic))
+        let reply = try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: replyTarget(.anthropic))
         let message = try JSON(parsing: reply.pieces[0])
         #expect(message["type"] == "message" && message["model"] == "m" && message["stop_reason"] == "end_turn")
         #expect(message["content"]?[1] == ["type": "text", "text": "hi"])
@@ -299,12 +299,23 @@ struct ReplyAnthropicTests {
         #expect(reply.summary.usage.output == 2 && reply.summary.model == "up")
     }
 
+    @Test("a stream that came where a whole reply was asked for is put together; one that breaks off is an error")
+    func wholeOfStream() throws {
+        let stream = Self.think("hm") + Self.text("a") + Self.text("b") + finishStop + done
+        let reply = try Dialects.translateWhole(ByteBuffer(string: stream), from: .chat, to: replyTarget(.anthropic))
+        let message = try JSON(parsing: reply.pieces[0])
+        #expect(message["content"] == StrictAnthropicReader(asAnthropic(stream).text).message["content"])
+        #expect(throws: GatewayError.closedEarly) {
+            try Dialects.translateWhole(ByteBuffer(string: Self.text("a")), from: .chat, to: replyTarget(.anthropic))
+        }
+    }
+
     @Test(
         "a 200 that carries an error, or no choice, is an error",
         arguments: ["{'error':'boom'}", "{'choices':[]}", "<html>", ""])
     func wholeError(body: String) {
         #expect(throws: GatewayError.self) {
-            try Dialects.translateWhole(ByteBuffer(json: body), from: .chat, to: target(.anthropic))
+            try Dialects.translateWhole(ByteBuffer(json: body), from: .chat, to: replyTarget(.anthropic))
         }
     }
 }

@@ -2,7 +2,7 @@ import MartletDialects
 import MartletWire
 import NIOCore
 
-func target(
+func replyTarget(
     _ dialect: DialectID, model: String = "m", usage: ChatFrameEdit.UsagePlacement = .hidden, thinking: Bool = false
 ) -> ReplyTarget {
     ReplyTarget(
@@ -11,22 +11,22 @@ func target(
 }
 
 /// A Chat upstream's stream as an Anthropic client gets it.
-func toAnthropic(_ stream: String, _ context: ReplyContext = ReplyContext(), cut: Int = 0) -> Relayed {
-    run(Dialects.pipe(from: .chat, to: target(.anthropic), context: context), reads(stream, of: cut))
+func asAnthropic(_ stream: String, _ context: ReplyContext = ReplyContext(), cut: Int = 0) -> Relayed {
+    run(Dialects.pipe(from: .chat, to: replyTarget(.anthropic), context: context), reads(stream, of: cut))
 }
 
 /// An Anthropic upstream's stream as a Chat client gets it.
-func toChat(
+func asChat(
     _ stream: String, _ context: ReplyContext = ReplyContext(), usage: ChatFrameEdit.UsagePlacement = .hidden,
     thinking: Bool = false, cut: Int = 0
 ) -> Relayed {
     run(
-        Dialects.pipe(from: .anthropic, to: target(.chat, usage: usage, thinking: thinking), context: context),
+        Dialects.pipe(from: .anthropic, to: replyTarget(.chat, usage: usage, thinking: thinking), context: context),
         reads(stream, of: cut))
 }
 
 /// One event of a Messages stream, its JSON written with `'` for `"`.
-func event(_ data: String) -> String {
+func messageEvent(_ data: String) -> String {
     let data = json(data)
     let type = (try? JSON(parsing: data))?["type"]?.string ?? ""
     return "event: \(type)\ndata: \(data)\n\n"

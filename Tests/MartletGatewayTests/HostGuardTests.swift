@@ -74,4 +74,16 @@ struct HostGuardTests {
         let open = HostGuard(bound: "127.0.0.1", machine: nil, allowedOrigins: ["*"])
         #expect(open.allows(origin: "null", host: "localhost") && open.grantsCrossOrigin("http://x"))
     }
+
+    @Test(
+        "A server that listens beyond this machine answers to addresses, which cannot be rebound, and to no further name",
+        arguments: [
+            ("192.168.1.5:3000", true), ("10.0.0.7", true), ("[fe80::1]:3000", true), ("evil.com", false),
+            ("1.2.3", false), ("1.2.3.4.evil.com", false), ("1.2.3.400", false), ("1.2.3.x", false),
+            ("0x7f.0.0.1", false),
+        ])
+    func addresses(host: String, isOurs: Bool) {
+        #expect(HostGuard(bound: "0.0.0.0", machine: nil).allows(host: host) == isOurs)
+        #expect(!HostGuard(bound: "127.0.0.1", machine: nil).allows(host: host))
+    }
 }

@@ -30,7 +30,9 @@ package struct AnthropicFrameEdit: FrameEdit {
 
     package mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool { false }
 
-    package mutating func finish(into out: inout ByteBuffer) {}
+    package mutating func finish(into out: inout ByteBuffer) {
+        out.writeString("event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n")
+    }
 
     package mutating func keepAlive(into out: inout ByteBuffer) {
         ErrorTable.writeKeepAlive(for: .anthropic, into: &out)

@@ -1,4 +1,4 @@
-import MartletWire
+package import MartletWire
 package import NIOCore
 
 /// Writes a reply as a stream of Anthropic Messages (https://docs.anthropic.com/en/api/messages-streaming).
@@ -45,8 +45,8 @@ package struct AnthropicStreamWriter: StreamWriter {
     private var choice: Int?
     private var hasStarted = false
     private var hasEnded = false
-    /// What stands before the text of the open block's deltas.
-    private var deltaHead = ByteBuffer()
+    /// Of the open block.
+    private var deltas = DeltaFrame()
 
     /// - Parameters:
     ///   - model: as the client spelled it.
@@ -83,6 +83,14 @@ package struct AnthropicStreamWriter: StreamWriter {
         case .progress: keepAlive(into: &out)
         case .failed, .opaque, .ended: break
         }
+    }
+
+    package mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {
+        guard case .text(delta.block) = open else {
+            return grow(delta.block, delta.text(of: frame), into: &out)
+        }
+        end.bytes &+= delta.range.count
+        deltas.write(delta.range, of: frame, into: &out)
     }
 
     package mutating func finish(into out: inout ByteBuffer) {
@@ -153,7 +161,7 @@ extension AnthropicStreamWriter {
     private mutating func grow(_ id: BlockID, _ text: EscapedText, into out: inout ByteBuffer) {
         if case .text(id) = open {
             end.bytes &+= text.bytes.readableBytes
-            return writeDelta(text, into: &out)
+            return deltas.write(text, into: &out)
         }
         guard open.id == id else {
             guard let place = waiting.firstIndex(where: { $0.id == id }) else { return }
@@ -165,16 +173,16 @@ extension AnthropicStreamWriter {
         end.bytes &+= text.bytes.readableBytes
         beginPromised(into: &out)
         switch open {
-        case .text: writeDelta(text, into: &out)
+        case .text: deltas.write(text, into: &out)
         case .thinking(_, var seal, let signature):
             seal.take(text)
             open = .thinking(id, seal, signature: signature)
-            writeDelta(text, into: &out)
+            deltas.write(text, into: &out)
         case .call(_, var flow, let isClosed):
             open = .none  // so that the flow's text has one owner while it grows
             let piece = flow.take(text)
             open = .call(id, flow, isClosed: isClosed)
-            if let piece { writeDelta(piece, into: &out) }
+            if let piece { deltas.write(piece, into: &out) }
         case .none, .promised, .opaque: break
         }
     }
@@ -277,9 +285,9 @@ extension AnthropicStreamWriter {
         case .text, .opaque: break
         case .thinking(_, let seal, let signature):
             setDelta("signature_delta", "signature")
-            writeDelta(signature ?? EscapedText(escaping: seal.signature), into: &out)
+            deltas.write(signature ?? EscapedText(escaping: seal.signature), into: &out)
         case .call(_, var flow, _):
-            if let rest = flow.end(isCut: end.isCut) { writeDelta(rest, into: &out) }
+            if let rest = flow.end(isCut: end.isCut) { deltas.write(rest, into: &out) }
         }
         out.writeString("event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":\(next - 1)}\n\n")
     }
@@ -299,14 +307,8 @@ extension AnthropicStreamWriter {
     /// - Note: for the open block, or one that `writeStart` opens next.
     private mutating func setDelta(_ type: String, _ member: String) {
         let index = type == "signature_delta" ? next - 1 : next
-        deltaHead.clear()
-        deltaHead.writeString("event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":\(index)")
-        deltaHead.writeString(",\"delta\":{\"type\":\"\(type)\",\"\(member)\":\"")
-    }
-
-    private func writeDelta(_ text: EscapedText, into out: inout ByteBuffer) {
-        out.writeImmutableBuffer(deltaHead)
-        out.writeImmutableBuffer(text.bytes)
-        out.writeStaticString("\"}}\n\n")
+        let event = "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":\(index)"
+        deltas = DeltaFrame(
+            before: event + ",\"delta\":{\"type\":\"\(type)\",\"\(member)\":\"", behind: "\"}}\n\n")
     }
 }

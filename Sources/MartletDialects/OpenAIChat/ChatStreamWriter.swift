@@ -1,4 +1,4 @@
-import MartletWire
+package import MartletWire
 package import NIOCore
 
 /// Writes a reply as a Chat Completions stream (https://platform.openai.com/docs/api-reference/chat-streaming).
@@ -39,10 +39,9 @@ package struct ChatStreamWriter: StreamWriter {
     private var hasEnded = false
     /// `data: {"id":…,"model":…,`
     private var head = ByteBuffer()
-    /// The block whose deltas came last, and what stands before and behind their text.
+    /// The block whose deltas came last, and what they look like.
     private var last: BlockID?
-    private var lastHead = ByteBuffer()
-    private var lastTail = ByteBuffer()
+    private var deltas = DeltaFrame()
 
     package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
         self.target = target
@@ -67,6 +66,12 @@ package struct ChatStreamWriter: StreamWriter {
         case .progress: keepAlive(into: &out)
         case .failed, .opaque, .ended: break
         }
+    }
+
+    package mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {
+        guard last == delta.block else { return grow(delta.block, delta.text(of: frame), into: &out) }
+        bytes &+= delta.range.count
+        deltas.write(delta.range, of: frame, into: &out)
     }
 
     package mutating func finish(into out: inout ByteBuffer) {
@@ -141,13 +146,13 @@ extension ChatStreamWriter {
 
     private mutating func grow(_ id: BlockID, _ text: EscapedText, into out: inout ByteBuffer) {
         bytes &+= text.bytes.readableBytes
-        if last == id { return writeDelta(text, into: &out) }
+        if last == id { return deltas.write(text, into: &out) }
         switch blocks[id] {
         case .text(let member):
             thinking[id]?.text.append(text)
             setDelta(id, "{\"\(member)\":\"", "\"}")
             if thinking[id] != nil { last = nil }  // each of its deltas is kept too
-            writeDelta(text, into: &out)
+            deltas.write(text, into: &out)
         case .call(var call):
             if call.held != nil {
                 call.held?.append(text)
@@ -157,7 +162,7 @@ extension ChatStreamWriter {
             call.hasArguments = true
             blocks[id] = .call(call)
             setDelta(id, "{\"tool_calls\":[{\"index\":\(call.index),\"function\":{\"arguments\":\"", "\"}}]}")
-            writeDelta(text, into: &out)
+            deltas.write(text, into: &out)
         case .none?, nil: break
         }
     }
@@ -213,17 +218,9 @@ extension ChatStreamWriter {
     /// Prepares the deltas of one block: all alike but for their text.
     private mutating func setDelta(_ id: BlockID, _ before: String, _ behind: String) {
         last = id
-        lastHead = head
-        lastHead.writeString("{\"index\":\(id.choice),\"delta\":\(before)")
-        lastTail.clear()
-        lastTail.writeString("\(behind),\"finish_reason\":null}]")
-        if target.usage == .asked { lastTail.writeString(",\"usage\":null") }
-        lastTail.writeString("}\n\n")
-    }
-
-    private func writeDelta(_ text: EscapedText, into out: inout ByteBuffer) {
-        out.writeImmutableBuffer(lastHead)
-        out.writeImmutableBuffer(text.bytes)
-        out.writeImmutableBuffer(lastTail)
+        var start = head
+        start.writeString("{\"index\":\(id.choice),\"delta\":\(before)")
+        let usage = target.usage == .asked ? ",\"usage\":null" : ""
+        deltas = DeltaFrame(before: start, behind: "\(behind),\"finish_reason\":null}]\(usage)}\n\n")
     }
 }

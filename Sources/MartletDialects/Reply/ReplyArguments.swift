@@ -148,7 +148,7 @@ struct ArgumentFlow: Sendable {
 
 extension EscapedText {
     /// The first byte that is no white space, escaped or not.
-    fileprivate var firstVisible: UInt8? {
+    var firstVisible: UInt8? {
         bytes.withUnsafeReadableBytes { text in
             var at = 0
             while at < text.count {

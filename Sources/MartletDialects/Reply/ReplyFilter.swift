@@ -112,11 +112,13 @@ struct PrefillCut: ReplyStage {
 struct JSONRescue: ReplyStage {
     private enum State: Sendable {
         case waiting
-        case holding(BlockID, EscapedText, [ReplyEvent])
+        case holding(BlockID)
         case done
     }
 
     private var state = State.waiting
+    private var text = EscapedText()
+    private var held: [ReplyEvent] = []
 
     mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
         switch state {
@@ -124,26 +126,24 @@ struct JSONRescue: ReplyStage {
         case .waiting:
             guard case .opened(let block, let kind) = event else { return events.append(event) }
             if kind == .reasoning {
-                state = .holding(block, EscapedText(), [event])
+                state = .holding(block)
+                held.append(event)
             } else {
                 pass(event, into: &events)
             }
-        case .holding(let block, let text, let held): hold(event, block, text, held, into: &events)
+        case .holding(let block): hold(event, block, into: &events)
         }
     }
 
-    private mutating func hold(
-        _ event: ReplyEvent, _ block: BlockID, _ text: EscapedText, _ held: [ReplyEvent],
-        into events: inout [ReplyEvent]
-    ) {
+    private mutating func hold(_ event: ReplyEvent, _ block: BlockID, into events: inout [ReplyEvent]) {
         switch event {
         case .delta(let grown, let more) where grown == block:
-            let text = text + more
-            state = .holding(block, text, held + [event])
-            let first = text.unescaped().utf8.first { $0 != 0x20 && $0 != 0x0A && $0 != 0x0D && $0 != 0x09 }
-            if let first, first != UInt8(ascii: "{"), first != UInt8(ascii: "[") { release(into: &events) }
-        case .closed(let grown) where grown == block: state = .holding(block, text, held + [event])
-        case .blob(let grown, _) where grown == block: state = .holding(block, text, held + [event])
+            text.append(more)
+            held.append(event)
+            guard let first = text.firstVisible, first != UInt8(ascii: "{"), first != UInt8(ascii: "[") else { return }
+            release(into: &events)
+        case .closed(let grown) where grown == block: held.append(event)
+        case .blob(let grown, _) where grown == block: held.append(event)
         case .opened: pass(event, into: &events)
         case .finished(_, .stop, _):
             guard (try? JSON(parsing: text.unescaped())) != nil else { return pass(event, into: &events) }
@@ -160,7 +160,8 @@ struct JSONRescue: ReplyStage {
     }
 
     private mutating func release(into events: inout [ReplyEvent]) {
-        if case .holding(_, _, let held) = state { events += held }
+        events += held
+        held = []
         state = .done
     }
 }

@@ -172,7 +172,7 @@ package struct ReplyPipe: Sendable {
         }
         tally.noteDelta(bytes: delta.range.count)
         if writer != nil {
-            writer?.write(.delta(delta.block, delta.text(of: frame)), into: &out)
+            writer?.write(frame, delta, into: &out)
         } else if run.isEmpty, edit?.edit(frame, delta, into: &out) == true {
             return
         } else if !run.isEmpty, edit?.edit(frame, delta, into: &aside) == true {

@@ -17,6 +17,8 @@ package protocol StreamReader: Sendable {
 /// Writes canonical events as one dialect's stream, ready to send.
 package protocol StreamWriter: Sendable {
     mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer)
+    /// The same for a frame the reader has taken by `readKnown`.
+    mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer)
     /// The reply ended well: what is still owed, up to the terminal mark. Called once, after the last event.
     mutating func finish(into out: inout ByteBuffer)
     mutating func keepAlive(into out: inout ByteBuffer)
@@ -67,6 +69,12 @@ package struct KnownDelta: Sendable {
 
 package extension StreamReader {
     mutating func readKnown(_ frame: SSEFrame) -> KnownDelta? { nil }
+}
+
+package extension StreamWriter {
+    mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {
+        write(.delta(delta.block, delta.text(of: frame)), into: &out)
+    }
 }
 
 package extension FrameEdit {

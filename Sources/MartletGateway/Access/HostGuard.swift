@@ -3,6 +3,8 @@ package struct HostGuard: Sendable {
     private let hosts: Set<String>
     private let origins: Set<String>
     private let allowsAnyHost: Bool
+    /// Listens beyond this machine: its addresses are names too. An address cannot be rebound, only a name can.
+    private let allowsAddresses: Bool
 
     /// - Parameters:
     ///   - bound: the address the server listens on.
@@ -15,6 +17,7 @@ package struct HostGuard: Sendable {
         for host in allowedHosts { names.insert(host.lowercased()) }
         hosts = names
         allowsAnyHost = allowedHosts.contains("*")
+        allowsAddresses = !["localhost", "127.0.0.1", "::1"].contains(bound.lowercased())
         origins = Set(allowedOrigins.map { $0.lowercased() })
     }
 
@@ -25,8 +28,22 @@ package struct HostGuard: Sendable {
         if hosts.contains(name) { return true }
         let lower = name.lowercased()
         if hosts.contains(lower) { return true }
+        if allowsAddresses, HostGuard.isAddress(lower) { return true }
         if lower.hasPrefix("127.") { return lower.utf8.allSatisfy { (0x30...0x39).contains($0) || $0 == 0x2E } }
         return lower.utf8.count > 10 && lower.hasSuffix(".localhost") && lower.utf8.allSatisfy(HostGuard.isNameByte)
+    }
+
+    /// Four decimal numbers, or hexadecimal groups between colons.
+    private static func isAddress(_ host: String) -> Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        if parts.count == 4 {
+            return parts.allSatisfy { part in
+                (1...3).contains(part.utf8.count) && part.utf8.allSatisfy { (0x30...0x39).contains($0) }
+                    && Int(part).map { $0 <= 255 } == true
+            }
+        }
+        return host.utf8.contains(UInt8(ascii: ":"))
+            && host.utf8.allSatisfy { (0x30...0x3A).contains($0) || (0x61...0x66).contains($0) }
     }
 
     private static func isNameByte(_ byte: UInt8) -> Bool {

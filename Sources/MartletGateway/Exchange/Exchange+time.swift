@@ -6,8 +6,8 @@ extension Exchange {
     /// and bytes need only note the time.
     mutating func tick(at now: NIODeadline, into actions: inout [Action]) {
         guard let deadlines = candidate?.upstream.deadlines else { return }
-        if let total = deadlines.total, now - startedAt >= total, isWaiting {
-            return timedOut("total", total, "total", at: now, into: &actions)
+        if let (total, setting) = deadlines.total(streams: plan?.streams == true), now - startedAt >= total, isWaiting {
+            return timedOut("total", total, setting, at: now, into: &actions)
         }
         switch phase {
         case .connecting:
@@ -86,10 +86,26 @@ extension Exchange {
 
     private func timeout(_ name: String, _ after: TimeAmount, _ setting: String, verb: String) -> GatewayError {
         let upstream = candidate?.upstream
-        let place = upstream.map { "upstreams.\($0.name).timeouts.\(setting)" } ?? "timeouts.\(setting)"
+        let place = upstream?.deadlines.place(of: setting, upstream: upstream?.name ?? "*") ?? "timeouts.\(setting)"
         return GatewayError(
             code: .upstreamTimeout,
             message: "\(shownUpstream) \(verb): \(name) timeout after \(after.shown); \(place) raises it")
+    }
+}
+
+extension Deadlines {
+    /// The bound on a whole exchange and the key that sets it; nil: none.
+    func total(streams: Bool) -> (bound: TimeAmount, setting: String)? {
+        guard !streams, let unstreamed = unstreamedTotal, unstreamed <= total ?? unstreamed else {
+            return total.map { ($0, "total") }
+        }
+        return (unstreamed, "unstreamed_total")
+    }
+
+    /// A key's full name in the file that set it.
+    func place(of setting: String, upstream: String) -> String {
+        guard isInferenceForm else { return "upstreams.\(upstream).timeouts.\(setting)" }
+        return setting == "connect" ? "inference.http.connect_timeout_secs" : "inference.http.timeout_secs"
     }
 }
 

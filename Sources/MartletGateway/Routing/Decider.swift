@@ -12,6 +12,7 @@ package enum Decider {
             let candidates: [Candidate]
             do throws(GatewayError) {
                 candidates = try snapshot.routes.resolve(clientModel)
+                if mayRefresh, snapshot.routes.awaitsList(candidates) { return .refresh }
             } catch {
                 if error.code == .modelNotFound, mayRefresh { return .refresh }
                 throw error

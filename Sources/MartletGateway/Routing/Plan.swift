@@ -88,6 +88,9 @@ package final class Plan: Sendable {
             value.writeJSONString(candidate.model)
             try edit.set("model", value, in: document)
         }
+        if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
+            try edit.set("messages", messages, in: document)
+        }
         if let temperature = defaults.temperature, try isAbsent("temperature") {
             edit.append("temperature", ByteBuffer(string: JSON.double(temperature).text), to: document)
         }

@@ -38,18 +38,24 @@ package struct RouteTable: Sendable {
     private let globs: [(glob: Glob, targets: Targets)]
     private let byName: [String: Upstream]
     private let defaultModel: String?
-    /// Names a request may use; empty: all.
-    private let allowed: Set<String>
+    /// As configured; empty: all.
+    private let allowed: [String]
+    /// Names a request may use: `allowed`, and the ids that its entries stand for.
+    private let allowedNames: Set<String>
+    private let usesInferenceErrors: Bool
 
+    /// - Parameter usesInferenceErrors: a model that is not allowed is a 400, as the `inference:` form documents it.
     package init(
         upstreams: [Upstream], served: [String: ServedModels] = [:],
         aliases: [(pattern: String, targets: Targets)] = [],
-        defaultModel: String? = nil, allowed: [String] = []
+        defaultModel: String? = nil, allowed: [String] = [], usesInferenceErrors: Bool = false
     ) {
         self.upstreams = upstreams
         self.served = served
         self.defaultModel = defaultModel
-        self.allowed = Set(allowed)
+        self.allowed = allowed
+        self.usesInferenceErrors = usesInferenceErrors
+        allowedNames = RouteTable.names(allowed, in: served)
         byName = Dictionary(upstreams.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var exact: [String: Targets] = [:]
         var globs: [(glob: Glob, targets: Targets)] = []
@@ -66,7 +72,18 @@ package struct RouteTable: Sendable {
         RouteTable(
             upstreams: upstreams, served: served,
             aliases: exact.map { ($0.key, $0.value) } + globs.map { ($0.glob.pattern, $0.targets) },
-            defaultModel: defaultModel, allowed: Array(allowed))
+            defaultModel: defaultModel, allowed: allowed, usesInferenceErrors: usesInferenceErrors)
+    }
+
+    /// The entries of `models.allowed`, and for an entry that no list holds the one id that it is a part of.
+    private static func names(_ allowed: [String], in served: [String: ServedModels]) -> Set<String> {
+        let ids = Set(served.values.flatMap { $0.ids ?? [] })
+        var names = Set(allowed)
+        for entry in allowed where !ids.contains(entry) {
+            let matches = ids.filter { $0.contains(entry) }
+            if matches.count == 1 { names.formUnion(matches) }
+        }
+        return names
     }
 
     /// Ids a client may use, in configuration order, aliases last, without doubles.
@@ -77,7 +94,7 @@ package struct RouteTable: Sendable {
             for id in served[upstream.name]?.ids ?? [] where seen.insert(id).inserted { ids.append(id) }
         }
         for alias in exact.keys.sorted() where seen.insert(alias).inserted { ids.append(alias) }
-        return allowed.isEmpty ? ids : ids.filter { allowed.contains($0) }
+        return ids.filter(isAllowed)
     }
 
     /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
@@ -92,21 +109,27 @@ package struct RouteTable: Sendable {
         }
         let bare = ModelName.withoutContextSuffix(asked)
         guard isAllowed(asked) || isAllowed(bare) else {
-            throw GatewayError(
-                code: .modelNotAllowed,
-                message: "model \"\(asked)\" is not in models.allowed; allowed: "
-                    + allowed.sorted().joined(separator: ", "),
-                param: "model")
+            throw notAllowed(asked)
         }
         if let found = try known(asked) { return found }
         if bare != asked, let found = try known(bare) { return found }
         for (glob, targets) in globs where glob.matches(asked) || glob.matches(bare) { return try candidates(targets) }
+        // Clients repeat the name that stands in the configuration; there a part of an id is enough.
+        if bare == defaultModel || allowed.contains(bare), let found = try uniqueMatch(bare, of: bare, at: upstreams) {
+            return [found]
+        }
         let onTrust = trusting.map { Candidate(upstream: $0, model: bare) }
         guard onTrust.isEmpty else { return onTrust }
         throw notFound(asked)
     }
 
-    private func isAllowed(_ name: String) -> Bool { allowed.isEmpty || allowed.contains(name) }
+    /// Whether a configured name goes to an upstream whose list was never read, so that it may yet be a part of an id.
+    package func awaitsList(_ candidates: [Candidate]) -> Bool {
+        guard let first = candidates.first, served[first.upstream.name]?.ids == nil else { return false }
+        return first.upstream.location != .hosted && (first.model == defaultModel || allowed.contains(first.model))
+    }
+
+    private func isAllowed(_ name: String) -> Bool { allowed.isEmpty || allowedNames.contains(name) }
 
     /// Upstreams whose list was never read.
     private var trusting: [Upstream] {
@@ -210,6 +233,18 @@ package struct RouteTable: Sendable {
             message: "the request names no model and \(all.count) are served; name one of: "
                 + all.prefix(10).map(\.model).joined(separator: ", ")
                 + ", or set models.default", param: "model")
+    }
+
+    private func notAllowed(_ name: String) -> GatewayError {
+        let names = allowed.sorted().joined(separator: ", ")
+        guard usesInferenceErrors else {
+            return GatewayError(
+                code: .modelNotAllowed, message: "model \"\(name)\" is not in models.allowed; allowed: \(names)",
+                param: "model")
+        }
+        return GatewayError(
+            code: .invalidRequest,
+            message: "model \"\(name)\" is not in inference.allowed_models; allowed: \(names)", param: "model")
     }
 
     private func notFound(_ name: String) -> GatewayError {

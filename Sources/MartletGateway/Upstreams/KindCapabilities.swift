@@ -59,6 +59,24 @@ extension Capabilities {
         return flags
     }
 
+    /// Takes whatever a client may say.
+    static var mock: Capabilities {
+        var flags = Capabilities()
+        flags.toolChoice = .full
+        flags.systemLate = .keep
+        flags.systemMany = .keep
+        flags.developerRole = true
+        flags.images = .url
+        flags.imageInTool = true
+        flags.files = true
+        flags.schemaProfile = .none
+        flags.stopLimit = nil
+        flags.topK = true
+        flags.strictTools = true
+        flags.prefill = true
+        return flags
+    }
+
     static var openAI: Capabilities {
         var flags = Capabilities()
         flags.reasoningOut = .none

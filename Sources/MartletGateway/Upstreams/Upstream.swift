@@ -10,15 +10,20 @@ package struct Deadlines: Sendable, Hashable {
     package var idle: TimeAmount?
     /// From the decision to the end.
     package var total: TimeAmount?
+    /// As `total`, for unstreamed exchanges only; where both are set, the shorter counts for these.
+    package var unstreamedTotal: TimeAmount?
+    /// Whether errors call the settings as the `inference:` form does.
+    package var isInferenceForm = false
 
     package init(
         connect: TimeAmount? = .seconds(10), firstByte: TimeAmount? = .minutes(30), idle: TimeAmount? = .minutes(5),
-        total: TimeAmount? = nil
+        total: TimeAmount? = nil, unstreamedTotal: TimeAmount? = nil
     ) {
         self.connect = connect
         self.firstByte = firstByte
         self.idle = idle
         self.total = total
+        self.unstreamedTotal = unstreamedTotal
     }
 }
 
@@ -90,7 +95,12 @@ package final class Upstream: Sendable {
     /// The place for people: `LM Studio at localhost:1234`.
     package var shown: String {
         switch location {
-        case .url(let base): "\(profile.shownName) at \(base.origin.shown)"
+        case .url(let base):
+            if case .unix = base.origin.address {
+                profile.shownName
+            } else {
+                "\(profile.shownName) at \(base.origin.shown)"
+            }
         case .hosted: profile.shownName
         }
     }

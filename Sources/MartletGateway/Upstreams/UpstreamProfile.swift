@@ -50,7 +50,7 @@ package struct UpstreamProfile: Sendable, Hashable {
     }
 
     package static let all: [UpstreamProfile] = [
-        .lmStudio, .llamaCpp, .ollama, .vllm, .openAI, .anthropic, .openAICompatible, .engine,
+        .lmStudio, .llamaCpp, .ollama, .vllm, .openAI, .anthropic, .openAICompatible, .mock, .engine,
     ]
 
     package static func named(_ kind: String) -> UpstreamProfile? { all.first { $0.kind == kind } }
@@ -76,6 +76,10 @@ package struct UpstreamProfile: Sendable, Hashable {
     package static let openAICompatible = UpstreamProfile(
         kind: "openai-compatible", shownName: "the upstream", hint: "Is its server running?", dialects: [.chat],
         mode: .repair)
+    /// Answers made up in this process; only where it is configured.
+    package static let mock = UpstreamProfile(
+        kind: "mock", shownName: "the mock", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,
+        capabilities: .mock)
     /// Our own llama.cpp processes, one per model, behind private Unix sockets.
     package static let engine = UpstreamProfile(
         kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,

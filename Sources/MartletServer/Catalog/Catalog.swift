@@ -86,7 +86,7 @@ package actor Catalog {
     }
 
     /// An upstream's model ids, from an OpenAI-shaped list.
-    private static func list(_ upstream: Upstream, over calls: UpstreamCalls) async -> Result<[String], GatewayError> {
+    static func list(_ upstream: Upstream, over calls: UpstreamCalls) async -> Result<[String], GatewayError> {
         do throws(GatewayError) {
             let reply = try await calls.get(upstream.profile.modelsPath, at: upstream, timeout: patience)
             guard reply.head.isSuccess else {

@@ -6,8 +6,10 @@ package struct Configuration: Sendable, Equatable {
     package var auth = AuthSettings()
     /// In configuration order, which is also the order in which their models are looked up.
     package var upstreams: [UpstreamSettings] = []
-    /// Whether upstreams were named at all; else `serve` looks for some on loopback.
+    /// Whether no upstream was named, so that `serve` looks for some on loopback.
     package var discovers = true
+    /// Whether it may look.
+    package var discovery = DiscoveryMode.auto
     package var models = ModelSettings()
     package var engine = EngineOptions()
     package var queue = QueueSettings()
@@ -18,6 +20,8 @@ package struct Configuration: Sendable, Equatable {
     package var usesInferenceErrors = false
 
     package init() {}
+
+    package enum DiscoveryMode: String, Sendable, CaseIterable { case auto, off }
 
     package struct ServerSettings: Sendable, Equatable {
         package var host = "127.0.0.1"

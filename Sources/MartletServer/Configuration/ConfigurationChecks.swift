@@ -24,8 +24,17 @@ enum ConfigurationChecks {
         if auth.required == .on, auth.tokens.isEmpty {
             warnings.append("auth.required is on and auth.tokens is empty: every request will be refused")
         }
+        for upstream in configuration.upstreams where upstream.kind == "mock" {
+            if !upstream.url.isEmpty, !upstream.url.hasPrefix("mock:") {
+                warnings.append(
+                    "upstreams.\(upstream.name).url has no effect: the mock answers in this process; mock:?pace=20ms sets "
+                        + "its pace")
+            }
+        }
         let models = configuration.models
-        if let preferred = models.preferred, !models.allowed.isEmpty, !models.allowed.contains(preferred) {
+        if let preferred = models.preferred, !models.allowed.isEmpty,
+            !models.allowed.contains(where: { $0.contains(preferred) || preferred.contains($0) })
+        {
             warnings.append("models.default \(preferred) is not in models.allowed")
         }
         return warnings

@@ -18,6 +18,8 @@ package struct ConfigurationFlags: Sendable {
     package var logLevel: String?
     package var logFormat: String?
     package var allowOpen = false
+    /// `discovery: off`.
+    package var noDiscovery = false
     package var loops: Int?
     package var engineBinary: String?
     package var engineModels: String?

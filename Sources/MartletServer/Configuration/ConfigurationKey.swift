@@ -65,6 +65,9 @@ enum ConfigurationKeys {
             "server.loops",
             set: { $0.server.loops = try $1.optional { try $0.int(1...1024) } },
             show: { SettingText.show($0.server.loops) }),
+        .init(
+            "discovery", set: { $0.discovery = try $1.word(Configuration.DiscoveryMode.allCases) },
+            show: { $0.discovery.rawValue }),
     ]
 
     private static let auth: [ConfigurationKey<Configuration>] = [

@@ -8,6 +8,7 @@ struct FlagSettings {
         set("server.port", flags.port.map(String.init), "--port")
         set("server.loops", flags.loops.map(String.init), "--loops")
         set("models.default", flags.model, "--model")
+        set("discovery", flags.noDiscovery ? "off" : nil, "--no-discovery")
         set("engine.binary", flags.engineBinary, "--engine-binary")
         set("engine.models", flags.engineModels, "--engine-models")
         set("engine.parallel", flags.engineParallel.map(String.init), "--engine-parallel")
@@ -27,6 +28,12 @@ struct FlagSettings {
     }
 
     private mutating func readUpstreams(_ flags: ConfigurationFlags) throws(ConfigurationError) {
+        // The mock is the one kind that needs no address.
+        if flags.upstreams.isEmpty, flags.kinds == ["mock"] {
+            var mock = WrittenUpstream(name: "mock", place: Place("--kind"))
+            mock.set("kind", "mock", at: Place("--kind"))
+            return upstreams.append(mock)
+        }
         guard flags.kinds.count <= 1 || flags.kinds.count == flags.upstreams.count,
             flags.kinds.isEmpty || !flags.upstreams.isEmpty
         else {

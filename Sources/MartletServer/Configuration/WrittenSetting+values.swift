@@ -93,9 +93,17 @@ extension WrittenSetting {
         return text
     }
 
-    /// A base URL as `BaseURL` takes it, kept as it was written.
+    /// A base URL as `BaseURL` takes it, or a mock's, kept as it was written.
     func url() throws(ValueProblem) -> String {
         let text = try text()
+        if text.hasPrefix("mock:") {
+            guard MockSettings(text) != nil else {
+                throw ValueProblem(
+                    mustBe: "mock: or mock:?pace=20ms&first=1s&tokens=50&models=a,b with one or more of these",
+                    got: text)
+            }
+            return text
+        }
         guard BaseURL(text) != nil else {
             throw ValueProblem(
                 mustBe: "a URL such as http://localhost:1234, without user, query and fragment",

@@ -111,7 +111,8 @@ package struct Control: ControlRoutes {
             amount.map { .int(Int($0.nanoseconds / 1_000_000_000)) } ?? .null
         }
         return [
-            "timeout_secs": seconds(upstream.deadlines.total ?? upstream.deadlines.idle),
+            "timeout_secs": seconds(
+                upstream.deadlines.total ?? upstream.deadlines.unstreamedTotal ?? upstream.deadlines.idle),
             "connect_timeout_secs": seconds(upstream.deadlines.connect),
             "keep_alive_secs": seconds(upstream.connections.keepAlive),
             "max_idle_connections": .int(upstream.connections.maxIdle),

@@ -114,12 +114,19 @@ extension FrontHandler {
     }
 
     /// An error as a status and a body in the client's dialect.
-    func send(_ error: GatewayError, dialect: DialectID, requestID: String, allow: [String] = []) {
+    /// - Parameter upstream: the head of the upstream's own refusal, whose rate limits travel along.
+    func send(
+        _ error: GatewayError, dialect: DialectID, requestID: String, allow: [String] = [],
+        upstream: UpstreamHead? = nil
+    ) {
         var head = head(status: ErrorTable.status(error, for: dialect))
         head.add(fixed: "content-type: application/json\r\n")
         head.add("x-request-id", requestID)
         if dialect == .anthropic { head.add("request-id", requestID) }
-        if let retryAfter = error.retryAfter { head.add("retry-after", String(max(1, retryAfter.components.seconds))) }
+        if let upstream { head.add(upstream, exact: false, contentType: false) }
+        if let retryAfter = error.retryAfter, upstream?.retryAfter == nil {
+            head.add("retry-after", String(max(1, retryAfter.components.seconds)))
+        }
         if !allow.isEmpty { head.add("allow", allow.joined(separator: ", ")) }
         send(head, body: [ErrorTable.body(error, for: dialect, requestID: requestID)])
     }

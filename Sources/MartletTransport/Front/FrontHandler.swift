@@ -34,6 +34,8 @@ final class FrontHandler: ChannelDuplexHandler {
     private var isTaking = false
     /// What is wrong with the bytes behind the requests that have been read; said when they have been answered.
     private var broken: GatewayError?
+    /// When the current request's head was in.
+    private var beganAt = NIODeadline.now()
     /// When the current wait for the client began.
     var waitingSince = NIODeadline.now()
     var keepsAlive = true
@@ -92,7 +94,9 @@ final class FrontHandler: ChannelDuplexHandler {
         case .idle:
             if now - waitingSince > FrontLimits.idle { context?.close(promise: nil) }
         case .collecting, .discarding:
-            if now - waitingSince > Limits.clientStall { context?.close(promise: nil) }
+            if now - waitingSince > Limits.clientStall || now - beganAt > FrontLimits.wholeBody {
+                context?.close(promise: nil)
+            }
         case .closed: break
         }
     }
@@ -170,6 +174,7 @@ final class FrontHandler: ChannelDuplexHandler {
     }
 
     private func begin(_ head: HTTPRequestHead) {
+        beganAt = waitingSince
         let facts = RequestFacts(head)
         let match = Endpoints.match(facts.path)
         let dialect = Endpoints.dialect(
@@ -288,8 +293,10 @@ final class FrontHandler: ChannelDuplexHandler {
 
 /// Bounds of a client's connection that no exchange has.
 enum FrontLimits {
-    /// How long a connection may be open without a request.
-    static let idle = TimeAmount.minutes(5)
+    /// How long a connection may be open without a whole head.
+    static let idle = TimeAmount.minutes(2)
+    /// How long a body may take in all, however steadily it drips.
+    static let wholeBody = TimeAmount.minutes(10)
     /// Bytes of a refused body that are read so that the client gets to read the answer.
     static let discarded = 256 << 20
     /// Bytes set aside for a body before they have come.

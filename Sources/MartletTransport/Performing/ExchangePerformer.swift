@@ -21,6 +21,8 @@ final class ExchangePerformer: UpstreamUser {
     /// The request as the current candidate gets it.
     private var prepared: UpstreamRequest?
     private var wholeSummary: ReplySummary?
+    /// The upstream's last head that was no success.
+    private var refusal: UpstreamHead?
     private var upstream: UpstreamHandler?
     private var task: Task<Void, Never>?
     private var heldGate: UpstreamGate?
@@ -323,6 +325,7 @@ final class ExchangePerformer: UpstreamUser {
             return .failed(GatewayError(code: .internalError, message: "no plan"))
         }
         guard head.isSuccess else {
+            refusal = head
             wholePieces = [collected]
             return .failed(
                 Dialects.readError(
@@ -383,7 +386,7 @@ final class ExchangePerformer: UpstreamUser {
 
     private func refuse(_ error: GatewayError) {
         guard let request else { return }
-        front.send(error, dialect: request.dialect, requestID: request.id)
+        front.send(error, dialect: request.dialect, requestID: request.id, upstream: refusal)
     }
 
     private func resetReply() {
@@ -391,6 +394,7 @@ final class ExchangePerformer: UpstreamUser {
         FrontHandler.prepare(&out)
         collected.clear()
         wholePieces = []
+        refusal = nil
         upstream = nil
     }
 
