@@ -25,8 +25,7 @@ final class ExchangePerformer: UpstreamUser {
     private var refusal: UpstreamHead?
     private var upstream: UpstreamHandler?
     private var task: Task<Void, Never>?
-    private var heldGate: UpstreamGate?
-    private var heldModel: String?
+    private var slot: HeldSlot?
 
     private var pipe: ReplyPipe?
     /// What the pipe has written and the client has not got.
@@ -192,74 +191,58 @@ final class ExchangePerformer: UpstreamUser {
         let upstream = candidate.upstream
         guard case .url(let base) = upstream.location else { return acquireHosted(candidate) }
         guard let gate = context.services.gates[upstream.name] else {
-            waiting.append(.slotGranted(base.origin))
-            return
+            return waiting.append(.slotGranted(base.origin))
         }
         if gate.tryTake() {
-            heldGate = gate
-            waiting.append(.slotGranted(base.origin))
-            return
+            slot = .gate(gate)
+            return waiting.append(.slotGranted(base.origin))
         }
-        let epoch = self.epoch
-        let loop = context.loop
-        let bound = NIOLoopBound(self, eventLoop: loop)
-        task = Task {
-            let result: Result<Void, GatewayError>
-            do throws(GatewayError) {
-                try await gate.wait(for: upstream)
-                result = .success(())
-            } catch {
-                result = .failure(error)
-            }
-            let given = result
-            loop.execute {
-                bound.value.granted(given.map { base.origin }, gate: gate, model: nil, epoch: epoch)
-            }
+        waitForSlot { () async throws(GatewayError) in
+            try await gate.wait(for: upstream)
+            return (base.origin, .gate(gate))
         }
     }
 
     private func acquireHosted(_ candidate: Candidate) {
+        let models = context.services.models
+        waitForSlot { () async throws(GatewayError) in
+            (try await models.acquire(candidate.model), .model(candidate.model, models))
+        }
+    }
+
+    /// Leaves the loop until a slot is there; if the exchange has gone on or ended by then, the slot is given back.
+    private func waitForSlot(
+        _ take: @escaping @Sendable () async throws(GatewayError) -> (Origin, HeldSlot)
+    ) {
         let epoch = self.epoch
         let loop = context.loop
         let bound = NIOLoopBound(self, eventLoop: loop)
-        let models = context.services.models
         task = Task {
-            let result: Result<Origin, GatewayError>
             do throws(GatewayError) {
-                result = .success(try await models.acquire(candidate.model))
+                let (origin, slot) = try await take()
+                loop.execute { bound.value.granted(origin, slot, epoch: epoch) }
             } catch {
-                result = .failure(error)
+                loop.execute { bound.value.refused(error, epoch: epoch) }
             }
-            let given = result
-            loop.execute { bound.value.granted(given, gate: nil, model: candidate.model, epoch: epoch) }
         }
     }
 
-    /// A task's slot has come; if the exchange has gone on or ended meanwhile, it is given back.
-    private func granted(_ result: Result<Origin, GatewayError>, gate: UpstreamGate?, model: String?, epoch: UInt64) {
-        switch result {
-        case .failure(let error):
-            guard self.epoch == epoch, !exchange.hasEnded else { return }
-            task = nil
-            receive(.slotRefused(error))
-        case .success(let origin):
-            guard self.epoch == epoch, exchange.isAcquiring else {
-                gate?.release()
-                if let model { context.services.models.release(model) }
-                return
-            }
-            task = nil
-            heldGate = gate
-            heldModel = model
-            receive(.slotGranted(origin))
-        }
+    private func granted(_ origin: Origin, _ slot: HeldSlot, epoch: UInt64) {
+        guard self.epoch == epoch, exchange.isAcquiring else { return slot.release() }
+        task = nil
+        self.slot = slot
+        receive(.slotGranted(origin))
+    }
+
+    private func refused(_ error: GatewayError, epoch: UInt64) {
+        guard self.epoch == epoch, !exchange.hasEnded else { return }
+        task = nil
+        receive(.slotRefused(error))
     }
 
     private func release() {
-        heldGate?.release()
-        heldGate = nil
-        if let model = heldModel { context.services.models.release(model) }
-        heldModel = nil
+        slot?.release()
+        slot = nil
     }
 
     // MARK: The upstream
