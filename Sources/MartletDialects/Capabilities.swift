@@ -78,6 +78,8 @@ package struct Capabilities: Sendable, Hashable {
     package var imageTypes: Set<String> = ["image/png", "image/jpeg", "image/gif", "image/webp"]
     /// PDF and other files as parts of a message.
     package var files = false
+    /// Speech as parts of a message.
+    package var audio = false
     package var jsonSchema: JSONForm = .native
     package var jsonObject: JSONForm = .native
     package var schemaProfile: SchemaProfile = .llamacpp

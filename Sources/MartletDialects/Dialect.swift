@@ -4,4 +4,6 @@ package enum DialectID: String, Sendable, Hashable, CaseIterable {
     case chat
     /// Anthropic Messages.
     case anthropic
+    /// OpenAI Responses, and Open Responses.
+    case responses
 }

@@ -5,19 +5,25 @@ extension Dialects {
     /// - Parameters:
     ///   - version: the client's `anthropic-version`, where it sent one.
     ///   - betas: its `anthropic-beta` lists.
+    ///   - seal: how reasoning was sealed that a client of Responses gives back.
     /// - Throws: `invalidRequest` for what is wrong, or cannot be said in the upstream's dialect.
     package static func translateRequest(
         _ document: JSONDocument, from client: DialectID, to upstream: DialectID, for target: WriteTarget,
-        version: String? = nil, betas: [String] = []
+        version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain
     ) throws(GatewayError) -> TranslatedRequest {
         let request =
             switch client {
             case .chat: try ChatRequest.read(document)
             case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
+            case .responses: try ResponsesRequest.read(document, seal: seal)
             }
-        return switch upstream {
-        case .chat: try ChatRequest.write(request, for: target)
-        case .anthropic: try AnthropicRequest.write(request, for: target)
-        }
+        var translated =
+            switch upstream {
+            case .chat: try ChatRequest.write(request, for: target)
+            case .anthropic: try AnthropicRequest.write(request, for: target)
+            case .responses: throw ResponsesUpstream.missing
+            }
+        translated.context.echo = request.echo
+        return translated
     }
 }

@@ -33,6 +33,8 @@ package enum Dialects {
             case .anthropic:
                 let summary = try fold(body, from: .anthropic, ReplyContext()).summary
                 return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: summary)
+            case .responses:
+                return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: ReplySummary())
             }
         }
         let reply = try fold(body, from: upstream, context)
@@ -65,6 +67,7 @@ package enum Dialects {
         switch dialect {
         case .chat: ChatStreamReader()
         case .anthropic: AnthropicStreamReader()
+        case .responses: ResponsesUpstream()
         }
     }
 
@@ -74,15 +77,17 @@ package enum Dialects {
         case .anthropic:
             AnthropicStreamWriter(
                 model: target.model, context: context, ids: target.ids, requestID: target.requestID)
+        case .responses: ResponsesStreamWriter(target, context: context)
         }
     }
 
-    private static func edit(_ target: ReplyTarget) -> any FrameEdit {
+    private static func edit(_ target: ReplyTarget) -> (any FrameEdit)? {
         switch target.dialect {
         case .chat:
             ChatFrameEdit(
                 mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
+        case .responses: nil
         }
     }
 
@@ -96,6 +101,7 @@ package enum Dialects {
             switch dialect {
             case .chat: events = try ChatReply.events(body)
             case .anthropic: events = try AnthropicReply.events(body)
+            case .responses: throw ResponsesUpstream.missing
             }
         }
         var filter = ReplyFilter(context)
@@ -129,6 +135,7 @@ package enum Dialects {
         return switch target.dialect {
         case .chat: ChatReply.write(reply, to: target, context: context, ids: &ids)
         case .anthropic: AnthropicReply.write(reply, model: target.model, context: context, ids: &ids)
+        case .responses: ResponsesReplyWriter.write(reply, to: target, context: context)
         }
     }
 }

@@ -11,6 +11,18 @@ package struct IDSource: Sendable {
     package mutating func toolUse() -> String { mint("toolu_") }
     package mutating func request() -> String { mint("req_") }
 
+    package mutating func response() -> String { mintHex("resp_") }
+
+    /// `prefix` and 48 hexadecimal digits, as responses and their items have them.
+    package mutating func mintHex(_ prefix: StaticString) -> String {
+        var text = "\(prefix)"
+        for _ in 0..<3 {
+            let digits = String(next(), radix: 16)
+            text += String(repeating: "0", count: 16 - digits.count) + digits
+        }
+        return text
+    }
+
     /// `prefix` and 24 base62 characters.
     package mutating func mint(_ prefix: StaticString) -> String {
         let words = (next(), next(), next())

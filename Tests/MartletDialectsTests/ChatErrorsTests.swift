@@ -146,6 +146,10 @@ struct ChatErrorsTests {
         (.notFound, 404, 404, "invalid_request_error", nil, "not_found_error"),
         (.methodNotAllowed, 405, 405, "invalid_request_error", "method_not_allowed", "invalid_request_error"),
         (.modelMismatch, 404, 404, "invalid_request_error", "model_not_found", "not_found_error"),
+        (
+            .previousResponseNotFound, 400, 400, "invalid_request_error", "previous_response_not_found",
+            "invalid_request_error"
+        ),
         (.contextOverflow, 400, 400, "invalid_request_error", "context_length_exceeded", "invalid_request_error"),
         (.queueFull, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
         (.rateLimited, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),

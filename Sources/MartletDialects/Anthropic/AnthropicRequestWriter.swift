@@ -25,7 +25,10 @@ struct AnthropicRequestWriter {
     mutating func write() throws(GatewayError) -> TranslatedRequest {
         try refuse()
         for name in request.unread { try notes.drop(name) }
+        notes.note(opaqueIn: request.items)
         if request.settings.seed != nil { try notes.drop("seed") }
+        if request.settings.presencePenalty != nil { try notes.drop("presence_penalty") }
+        if request.settings.frequencyPenalty != nil { try notes.drop("frequency_penalty") }
         chooseTools()
         var turns = Turns(request.items, late: flags.systemLate == .keep ? .keep : .user, hoistsEarly: false)
         // The API wants at least one message: a request of nothing but instructions is asked in the user's name.

@@ -21,6 +21,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     package static let methodNotAllowed = ErrorCode("method_not_allowed")
     /// The model is known, but not of the kind this endpoint needs.
     package static let modelMismatch = ErrorCode("model_mismatch")
+    /// A response to continue from is not kept here, or no longer.
+    package static let previousResponseNotFound = ErrorCode("previous_response_not_found")
     package static let contextOverflow = ErrorCode("context_overflow")
 
     // Ourselves.

@@ -40,6 +40,7 @@ package enum ErrorTable {
         .notFound: Row(404, invalid, nil, anthropic: "not_found_error"),
         .methodNotAllowed: Row(405, invalid, "method_not_allowed", anthropic: invalid),
         .modelMismatch: Row(404, invalid, "model_not_found", anthropic: "not_found_error"),
+        .previousResponseNotFound: Row(400, invalid, "previous_response_not_found", anthropic: invalid),
         .contextOverflow: Row(400, invalid, "context_length_exceeded", anthropic: invalid),
         .queueFull: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
         .rateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
@@ -67,7 +68,7 @@ package enum ErrorTable {
         if let status = error.status { return status }
         let row = row(error.code)
         switch dialect {
-        case .chat: return row.status
+        case .chat, .responses: return row.status
         case .anthropic: return row.anthropicStatus ?? row.status
         }
     }
@@ -76,7 +77,7 @@ package enum ErrorTable {
     package static func body(_ error: GatewayError, for dialect: DialectID, requestID: String) -> ByteBuffer {
         var body = ByteBuffer()
         switch dialect {
-        case .chat: ChatErrors.writeObject(error, into: &body)
+        case .chat, .responses: ChatErrors.writeObject(error, into: &body)
         case .anthropic: AnthropicErrors.writeObject(error, requestID: requestID, into: &body)
         }
         return body
@@ -93,6 +94,7 @@ package enum ErrorTable {
         case .anthropic:
             out.writeString("event: error\ndata: ")
             AnthropicErrors.writeObject(error, requestID: requestID, into: &out)
+        case .responses: return ResponsesErrors.writeInStream(error, into: &out)
         }
         out.writeString("\n\n")
     }
@@ -100,7 +102,7 @@ package enum ErrorTable {
     /// A sign of life between events.
     package static func writeKeepAlive(for dialect: DialectID, into out: inout ByteBuffer) {
         switch dialect {
-        case .chat: out.writeString(": keepalive\n\n")
+        case .chat, .responses: out.writeString(": keepalive\n\n")
         case .anthropic: out.writeString("event: ping\ndata: {\"type\":\"ping\"}\n\n")
         }
     }

@@ -57,6 +57,13 @@ package extension GatewayError {
             param: "model", subject: model)
     }
 
+    /// No stored response of that id.
+    static func previousResponseNotFound(_ id: String) -> GatewayError {
+        GatewayError(
+            code: .previousResponseNotFound, message: "Previous response with id '\(id.prefix(128))' not found.",
+            param: "previous_response_id", subject: id)
+    }
+
     static var closedEarly: GatewayError {
         GatewayError(code: .upstreamClosedEarly, message: "upstream closed the stream early")
     }

@@ -31,7 +31,7 @@ package enum ChatErrors {
         out.writeString("}}")
     }
 
-    private static func writeOrNull(_ text: String?, into out: inout ByteBuffer) {
+    static func writeOrNull(_ text: String?, into out: inout ByteBuffer) {
         if let text {
             out.writeJSONString(text)
         } else {
@@ -40,7 +40,7 @@ package enum ChatErrors {
     }
 
     /// Clients recognise an overflow by OpenAI's own sentence.
-    private static func message(_ error: GatewayError) -> String {
+    static func message(_ error: GatewayError) -> String {
         guard error.code == .contextOverflow, let maximum = error.overflow?.maximum else { return error.message }
         let limit = "This model's maximum context length is \(maximum) tokens."
         guard let prompt = error.overflow?.prompt else { return limit + " The prompt is longer than that." }

@@ -165,7 +165,11 @@ extension ChatRequestWriter {
             out.key("name")
             out.value(context.toolNames.upstream(call.name))
             out.key("arguments")
-            out.value(call.arguments.escaped)
+            if call.kind == .custom, case .text(let input) = call.arguments {
+                out.value(EscapedText(escaping: String(buffer: WrappedTool.arguments(input))))
+            } else {
+                out.value(call.arguments.escaped)
+            }
             out.closeObject()
             out.closeObject()
         }

@@ -8,6 +8,7 @@ enum ChatPart {
     case image(MediaSource)
     /// A PDF.
     case file(name: EscapedText, base64: EscapedText)
+    case audio(Audio)
 
     var text: EscapedText? {
         if case .text(let text) = self { return text }
@@ -23,6 +24,7 @@ extension ChatRequestWriter {
         switch part.content {
         case .text(let text), .refusal(let text): return [.text(text)]
         case .image(let image): return [rendered(image)]
+        case .audio(let audio) where flags.audio: return [.audio(audio)]
         case .audio:
             notes.note("audio")
             return [.text(EscapedText(escaping: "[audio omitted: this model cannot hear]"))]
@@ -138,6 +140,15 @@ extension ChatRequestWriter {
                     out.piece("data:application/pdf;base64,")
                     out.piece(base64)
                 }
+                out.closeObject()
+            case .audio(let audio):
+                out.value("input_audio")
+                out.key("input_audio")
+                out.openObject()
+                out.key("data")
+                out.value(audio.base64)
+                out.key("format")
+                out.value(audio.format)
                 out.closeObject()
             }
             out.closeObject()

@@ -28,6 +28,7 @@ struct ChatRequestWriter {
             return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
         }
         for name in request.unread { try notes.drop(name) }
+        notes.note(opaqueIn: request.items)
         let choice = try chooseTools()
         let format = chooseFormat()
         let turns = Turns(request.items, late: flags.systemLate, hoistsEarly: true)
@@ -109,6 +110,8 @@ struct ChatRequestWriter {
             if settings.temperature != nil { try notes.drop("temperature") }
             if settings.topP != nil { try notes.drop("top_p") }
             if settings.topK != nil { try notes.drop("top_k") }
+            if settings.presencePenalty != nil { try notes.drop("presence_penalty") }
+            if settings.frequencyPenalty != nil { try notes.drop("frequency_penalty") }
             return
         }
         if let temperature = settings.temperature ?? target.defaults.temperature.map(JSONNumber.init) {
@@ -126,6 +129,14 @@ struct ChatRequestWriter {
             } else {
                 try notes.drop("top_k")
             }
+        }
+        if let penalty = settings.presencePenalty {
+            out.key("presence_penalty")
+            out.value(penalty)
+        }
+        if let penalty = settings.frequencyPenalty {
+            out.key("frequency_penalty")
+            out.value(penalty)
         }
     }
 

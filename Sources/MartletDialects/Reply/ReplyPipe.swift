@@ -102,6 +102,9 @@ package struct ReplyPipe: Sendable {
         return tally.finding
     }
 
+    /// The whole reply, where the client's dialect keeps replies and the stream has ended.
+    package var finalObject: ByteBuffer? { writer?.finalObject }
+
     package mutating func keepAlive(into out: inout ByteBuffer) {
         closeFrame(into: &out)
         if writer != nil {

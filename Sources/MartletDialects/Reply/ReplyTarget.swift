@@ -9,18 +9,25 @@ package struct ReplyTarget: Sendable {
     package var usage: ChatFrameEdit.UsagePlacement
     /// Of a relay in the upstream's own dialect.
     package var mode: ChatFrameEdit.Mode
-    /// For Chat; seconds since 1970.
+    /// For Chat and Responses; seconds since 1970.
     package var created: Int
     package var ids: IDSource
     /// For dialects whose in-stream errors carry it; may be empty.
     package var requestID: String
     /// Chat: thinking blocks with their signatures go along as `thinking_blocks`, so that the client can give them back.
     package var showsThinkingBlocks: Bool
+    /// Responses: guards the reasoning that travels through the client.
+    package var seal: ReasoningSeal
+    /// Responses: seconds since 1970 when the reply ends; nil repeats `created`.
+    package var clock: (@Sendable () -> Int)?
+    /// Responses: reasoning text is called `response.reasoning`, as the Open Responses specification has it.
+    package var isOpenResponses: Bool
 
     package init(
         dialect: DialectID, model: String, usage: ChatFrameEdit.UsagePlacement = .hidden,
         mode: ChatFrameEdit.Mode = .repair, created: Int = 0, ids: IDSource, requestID: String = "",
-        showsThinkingBlocks: Bool = false
+        showsThinkingBlocks: Bool = false, seal: ReasoningSeal = .plain, clock: (@Sendable () -> Int)? = nil,
+        isOpenResponses: Bool = false
     ) {
         self.dialect = dialect
         self.model = model
@@ -30,6 +37,9 @@ package struct ReplyTarget: Sendable {
         self.ids = ids
         self.requestID = requestID
         self.showsThinkingBlocks = showsThinkingBlocks
+        self.seal = seal
+        self.clock = clock
+        self.isOpenResponses = isOpenResponses
     }
 }
 

@@ -24,6 +24,9 @@ package protocol StreamWriter: Sendable {
     mutating func keepAlive(into out: inout ByteBuffer)
     /// How this dialect says, after the status line has left, that the reply failed.
     mutating func fail(_ error: GatewayError, into out: inout ByteBuffer)
+    /// Of a dialect whose replies are kept: the whole reply as a later request for it gets it. Nil until the stream has
+    /// ended, well or not.
+    var finalObject: ByteBuffer? { get }
 }
 
 /// Changes frames of a stream that is relayed in its own dialect.
@@ -72,6 +75,8 @@ package extension StreamReader {
 }
 
 package extension StreamWriter {
+    var finalObject: ByteBuffer? { nil }
+
     mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {
         write(.delta(delta.block, delta.text(of: frame)), into: &out)
     }

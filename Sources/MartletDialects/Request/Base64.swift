@@ -1,10 +1,34 @@
 import MartletWire
 import NIOCore
 
-/// Decodes base64 (https://www.rfc-editor.org/rfc/rfc4648#section-4), for the few files that are inlined as text.
+/// Base64 (https://www.rfc-editor.org/rfc/rfc4648#section-4), for the few files that are inlined as text, and for what is
+/// sealed.
 enum Base64 {
     /// Nil when it is no base64, or what it stands for is not UTF-8.
     static func text(_ content: EscapedText) -> String? {
+        bytes(content).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    static func encoded(_ bytes: ByteBuffer) -> ByteBuffer {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+        var out = ByteBuffer()
+        out.reserveCapacity((bytes.readableBytes + 2) / 3 * 4)
+        bytes.withUnsafeReadableBytes { bytes in
+            for start in stride(from: 0, to: bytes.count, by: 3) {
+                let count = min(3, bytes.count - start)
+                var word: UInt32 = 0
+                for place in 0..<3 { word = word << 8 | (place < count ? UInt32(bytes[start + place]) : 0) }
+                for place in 0..<4 {
+                    let digit = alphabet[Int(word >> UInt32(18 - 6 * place) & 63)]
+                    out.writeInteger(place <= count ? digit : UInt8(ascii: "="))
+                }
+            }
+        }
+        return out
+    }
+
+    /// Nil when it is no base64.
+    static func bytes(_ content: EscapedText) -> [UInt8]? {
         var bytes: [UInt8] = []
         var bits: UInt32 = 0
         var count = 0
@@ -27,7 +51,7 @@ enum Base64 {
         case 3: bytes += [UInt8(bits >> 10 & 255), UInt8(bits >> 2 & 255)]
         default: return nil
         }
-        return String(validating: bytes, as: UTF8.self)
+        return bytes
     }
 
     private static func digit(_ byte: UInt8) -> UInt32? {

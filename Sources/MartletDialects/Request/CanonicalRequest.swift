@@ -16,10 +16,13 @@ package struct CanonicalRequest: Sendable, Hashable {
     /// Names of members that were read and have no canonical form, in the order of their appearance. Reported as
     /// dropped by every writer.
     package var unread: [String]
+    /// Of a client of Responses: what its reply repeats.
+    package var echo: ResponsesEcho?
 
     package init(
         model: String, items: [Item] = [], tools: ToolTable = ToolTable(), settings: Settings = Settings(),
-        raw: RawMembers = RawMembers(), origin: RequestOrigin, unread: [String] = []
+        raw: RawMembers = RawMembers(), origin: RequestOrigin, unread: [String] = [],
+        echo: ResponsesEcho? = nil
     ) {
         self.model = model
         self.items = items
@@ -28,6 +31,7 @@ package struct CanonicalRequest: Sendable, Hashable {
         self.raw = raw
         self.origin = origin
         self.unread = unread
+        self.echo = echo
     }
 
     /// The model's name for a lookup: without a suffix such as `[1m]`, by which agents ask for a long context.

@@ -23,6 +23,11 @@ struct DropNotes {
         names.append(name)
     }
 
+    /// Items that only their own dialect knows.
+    mutating func note(opaqueIn items: [Item]) {
+        for case .opaque(_, let name) in items { note("input.\(name)") }
+    }
+
     /// Fit for a header's value, whatever a client called its tool.
     private static func header(_ name: String) -> String {
         let letters = name.utf8.prefix(80).map { byte -> UInt8 in

@@ -9,6 +9,8 @@ package struct Settings: Sendable, Hashable {
     package var topP: JSONNumber?
     package var topK: JSONNumber?
     package var seed: JSONNumber?
+    package var presencePenalty: JSONNumber?
+    package var frequencyPenalty: JSONNumber?
     package var stops: [String] = []
     package var streams = false
     /// A Chat client asked for the usage chunk.

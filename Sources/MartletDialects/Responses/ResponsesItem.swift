@@ -1,0 +1,183 @@
+import MartletWire
+import NIOCore
+
+/// An item of a reply while it is made, and what is said about it.
+struct ResponsesItem: Sendable {
+    enum Kind: Sendable {
+        case message(isRefusal: Bool)
+        case reasoning(isSummary: Bool)
+        case call(ResponsesTool, callID: String)
+    }
+
+    enum Status: String, Sendable {
+        case inProgress = "in_progress"
+        case completed, incomplete
+    }
+
+    let block: BlockID
+    let kind: Kind
+    let id: String
+    let index: Int
+    /// Text or arguments so far, as they stand between quotes; of a custom tool its input.
+    var text = ByteBuffer()
+    var blobs: [OpaqueBlob] = []
+    /// Of a custom tool whose input comes wrapped.
+    var input: ResponsesCustomInput?
+    var join = SurrogateJoin()
+    /// Its deltas.
+    var frame = NumberedFrame()
+    /// It will not grow any more.
+    var isClosed = false
+    /// The item as JSON, once it has been said to be done.
+    var done: ByteBuffer?
+
+    /// Deltas may be written as they come, without a look inside.
+    var isPlain: Bool {
+        switch kind {
+        case .message, .reasoning: true
+        case .call: false
+        }
+    }
+
+    var isCall: Bool {
+        if case .call = kind { return true }
+        return false
+    }
+
+    // MARK: - As JSON
+
+    /// - Parameters:
+    ///   - sealed: `encrypted_content`; nil leaves it out.
+    ///   - status: `inProgress` writes the item as it begins, with nothing in it.
+    func json(_ status: Status, sealed: EscapedText? = nil) -> ByteBuffer {
+        let isBegun = status == .inProgress
+        var out = ByteBuffer(string: "{\"id\":\"\(id)\",\"type\":\"\(type)\",\"status\":\"\(status.rawValue)\",")
+        switch kind {
+        case .message:
+            out.writeString("\"role\":\"assistant\",\"content\":[")
+            if !isBegun { writePart(into: &out) }
+            out.writeString("]")
+        case .reasoning(let isSummary):
+            out.writeString("\"summary\":[")
+            if isSummary, !isBegun, text.readableBytes > 0 { writePart(into: &out) }
+            out.writeString("]")
+            if !isSummary {
+                out.writeString(",\"content\":[")
+                if !isBegun, text.readableBytes > 0 { writePart(into: &out) }
+                out.writeString("]")
+            }
+            if let sealed {
+                out.writeString(",\"encrypted_content\":")
+                out.writeEscaped(sealed)
+            }
+        case .call(let tool, let callID):
+            out.writeString("\"call_id\":\"\(callID)\",")
+            writeCall(tool, isBegun: isBegun, isCut: status == .incomplete, into: &out)
+        }
+        out.writeString("}")
+        return out
+    }
+
+    private func writeCall(_ tool: ResponsesTool, isBegun: Bool, isCut: Bool, into out: inout ByteBuffer) {
+        switch tool.form {
+        case .function, .custom:
+            out.writeString("\"name\":")
+            out.writeJSONString(tool.name)
+            out.writeString(tool.form == .custom ? ",\"input\":\"" : ",\"arguments\":\"")
+            if !isBegun { out.writeImmutableBuffer(text) }
+            out.writeString("\"")
+            if let namespace = tool.namespace {
+                out.writeString(",\"namespace\":")
+                out.writeJSONString(namespace)
+            }
+        case .localShell, .shell, .applyPatch, .search:
+            let arguments = isBegun ? nil : ReplyArguments.object(EscapedText(text), isCut: isCut)
+            out.writeImmutableBuffer(ResponsesBuiltins.body(tool.form, arguments))
+        }
+    }
+
+    private var type: String {
+        switch kind {
+        case .message: "message"
+        case .reasoning: "reasoning"
+        case .call(let tool, _):
+            switch tool.form {
+            case .function: "function_call"
+            case .custom: "custom_tool_call"
+            case .localShell: "local_shell_call"
+            case .shell: "shell_call"
+            case .applyPatch: "apply_patch_call"
+            case .search: "tool_search_call"
+            }
+        }
+    }
+
+    /// - Parameter isEmpty: the part as it begins.
+    func writePart(isEmpty: Bool = false, into out: inout ByteBuffer) {
+        switch kind {
+        case .message(isRefusal: false):
+            out.writeString("{\"type\":\"output_text\",\"annotations\":[],\"logprobs\":[],\"text\":\"")
+        case .message(isRefusal: true): out.writeString("{\"type\":\"refusal\",\"refusal\":\"")
+        case .reasoning(isSummary: true): out.writeString("{\"type\":\"summary_text\",\"text\":\"")
+        case .reasoning(isSummary: false): out.writeString("{\"type\":\"reasoning_text\",\"text\":\"")
+        case .call: return
+        }
+        if !isEmpty { out.writeImmutableBuffer(text) }
+        out.writeString("\"}")
+    }
+
+    static func prefix(_ kind: Kind) -> StaticString {
+        switch kind {
+        case .message: "msg_"
+        case .reasoning: "rs_"
+        case .call(let tool, _):
+            switch tool.form {
+            case .function: "fc_"
+            case .custom: "ctc_"
+            case .localShell: "lsh_"
+            case .shell: "sh_"
+            case .applyPatch: "apc_"
+            case .search: "tsc_"
+            }
+        }
+    }
+}
+
+/// The names of the events of one kind of item.
+struct ResponsesEventNames {
+    /// `content_part` or `reasoning_summary_part`; nil where an item has no parts.
+    var part: String?
+    /// Before `.delta` and `.done`; nil where its text does not stream.
+    var text: String?
+    /// The member that counts the parts.
+    var partIndex: String?
+    /// What the text is called in the `.done` event.
+    var member: String
+
+    init(_ kind: ResponsesItem.Kind, isOpenResponses: Bool) {
+        switch kind {
+        case .message(let isRefusal):
+            part = "content_part"
+            text = isRefusal ? "refusal" : "output_text"
+            partIndex = "content_index"
+            member = isRefusal ? "refusal" : "text"
+        case .reasoning(isSummary: true):
+            part = "reasoning_summary_part"
+            text = "reasoning_summary_text"
+            partIndex = "summary_index"
+            member = "text"
+        case .reasoning(isSummary: false):
+            part = "content_part"
+            text = isOpenResponses ? "reasoning" : "reasoning_text"
+            partIndex = "content_index"
+            member = "text"
+        case .call(let tool, _):
+            switch tool.form {
+            case .function: text = "function_call_arguments"
+            case .custom: text = "custom_tool_call_input"
+            case .localShell, .shell, .applyPatch, .search: text = nil
+            }
+            member = tool.form == .custom ? "input" : "arguments"
+        }
+    }
+}

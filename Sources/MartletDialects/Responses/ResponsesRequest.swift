@@ -1,0 +1,69 @@
+package import MartletWire
+package import NIOCore
+
+/// A request of OpenAI Responses (https://platform.openai.com/docs/api-reference/responses/create), also as Open
+/// Responses has it.
+package enum ResponsesRequest {
+    /// Reads a body that has been checked, and expanded where it continues a stored response. Unknown members, items,
+    /// parts and values are no errors.
+    ///
+    /// - Parameter seal: how reasoning was sealed that comes back in this request.
+    /// - Throws: `invalidRequest` with the path of a member that cannot be what it should be, or that would have to be
+    ///   honoured and cannot be; `previousResponseNotFound` when it still names a response to continue from; `notFound`
+    ///   for a reference to an item nobody has put in its place.
+    package static func read(
+        _ document: JSONDocument, seal: ReasoningSeal = .plain
+    ) throws(GatewayError) -> CanonicalRequest {
+        let state = try ResponsesState(document)
+        try state.check(stores: true, runsInBackground: true)
+        if let id = state.previousID { throw .previousResponseNotFound(id) }
+        var request: CanonicalRequest
+        let missingItem: String?
+        do throws(DialectError) {
+            var reader = try ResponsesRequestReader(document, seal: seal)
+            request = try reader.request()
+            request.origin.bytes = document.bytes.readableBytes
+            missingItem = reader.missingItem
+        } catch {
+            throw GatewayError(refusing: error)
+        }
+        guard let missingItem else { return request }
+        throw GatewayError(
+            code: .notFound, message: "Item with id '\(missingItem.prefix(128))' not found.", param: "input",
+            subject: missingItem)
+    }
+
+    /// The items of the input as they stand, a text as the message it is: what is kept for a later request.
+    package static func inputItems(_ document: JSONDocument) throws(GatewayError) -> [ByteBuffer] {
+        do throws(JSONError) {
+            return try ResponsesSplice.items(document)
+        } catch {
+            throw GatewayError(refusing: DialectError(error, at: "input"))
+        }
+    }
+
+    /// Ids of stored items that stand in the input by reference, in their order.
+    package static func references(_ document: JSONDocument) throws(GatewayError) -> [String] {
+        try inputItems(document).compactMap(ResponsesSplice.reference)
+    }
+
+    /// The item with an id, minted where it has none, as lists of stored items give it.
+    package static func identified(_ item: ByteBuffer, ids: inout IDSource) -> ByteBuffer {
+        ResponsesSplice.identified(item, &ids)
+    }
+
+    /// The body with stored items before its own input, which is made a list, and without `previous_response_id`.
+    ///
+    /// - Parameters:
+    ///   - storedItems: of the whole chain, input and output in their order; each a JSON object's text.
+    ///   - references: by id, what stands in place of an `item_reference`. Those that are not among them stay.
+    package static func expanded(
+        _ document: JSONDocument, with storedItems: [ByteBuffer], resolving references: [String: ByteBuffer] = [:]
+    ) throws(GatewayError) -> ByteBuffer {
+        do throws(JSONError) {
+            return try ResponsesSplice.expanded(document, with: storedItems, resolving: references)
+        } catch {
+            throw GatewayError(refusing: DialectError(error, at: "input"))
+        }
+    }
+}

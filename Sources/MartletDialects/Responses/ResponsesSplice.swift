@@ -1,0 +1,86 @@
+import MartletWire
+import NIOCore
+
+/// Byte edits of `input`: what was stored goes in before what is new, and nothing else is touched.
+enum ResponsesSplice {
+    /// The items of an input, each as it stands; a text as the message it is.
+    static func items(_ document: JSONDocument) throws(JSONError) -> [ByteBuffer] {
+        guard let member = try document.member("input") else { return [] }
+        let value = document.slice(member.value)
+        switch member.kind {
+        case .string: return value.readableBytes > 2 ? [message(value)] : []
+        case .array: return try value.rawElements() ?? []
+        default: return []
+        }
+    }
+
+    /// `{"type":"message","role":"user",…}` of a text.
+    /// - Parameter text: a JSON string.
+    private static func message(_ text: ByteBuffer) -> ByteBuffer {
+        var item = ByteBuffer(
+            string: #"{"type":"message","role":"user","content":[{"type":"input_text","text":"#)
+        item.writeImmutableBuffer(text)
+        item.writeString("}]}")
+        return item
+    }
+
+    static func expanded(
+        _ document: JSONDocument, with stored: [ByteBuffer], resolving references: [String: ByteBuffer]
+    ) throws(JSONError) -> ByteBuffer {
+        var items = stored
+        for item in try self.items(document) {
+            if let id = reference(item), let known = references[id] {
+                items.append(known)
+            } else {
+                items.append(item)
+            }
+        }
+        var edit = JSONEdit()
+        try edit.set("input", .rawArray(items), in: document)
+        if let place = try document.index(of: "previous_response_id") { edit.remove(place, of: document) }
+        return edit.applied(to: document.bytes)
+    }
+
+    private enum Field: String, RequestField { case type, id }
+
+    /// The id an `item_reference` stands for; nil for any other item.
+    static func reference(_ item: ByteBuffer) -> String? {
+        guard let head = head(item), head.type == "item_reference" else { return nil }
+        return head.id ?? ""
+    }
+
+    private static func head(_ item: ByteBuffer) -> (type: String?, id: String?)? {
+        try? RequestWalk.over(item) { (walk) throws(DialectError) in
+            var type: String?
+            var id: String?
+            guard try walk.kind() == .object else { return (nil, nil) }
+            try walk.object(Field.self) { (walk, field) throws(DialectError) in
+                switch field {
+                case .type: type = try walk.stringIfAny()
+                case .id: id = try walk.stringIfAny()
+                }
+            }
+            return (type, id)
+        }
+    }
+
+    /// The item with an id of its own, as lists of stored items have them.
+    static func identified(_ item: ByteBuffer, _ ids: inout IDSource) -> ByteBuffer {
+        guard let head = head(item), head.id == nil, var object = try? RawObject(item) else { return item }
+        object.set("id", .rawString(ids.mintHex(prefix(ofType: head.type ?? "message"))))
+        if head.type == nil { object.set("type", .rawString("message")) }
+        return object.text
+    }
+
+    private static func prefix(ofType type: String) -> StaticString {
+        switch type {
+        case "message", "agent_message": "msg_"
+        case "reasoning": "rs_"
+        case "function_call": "fc_"
+        case "custom_tool_call": "ctc_"
+        case "function_call_output": "fco_"
+        case "custom_tool_call_output": "ctco_"
+        default: "item_"
+        }
+    }
+}

@@ -1,0 +1,380 @@
+package import MartletWire
+package import NIOCore
+
+/// Writes a reply as a stream of Responses (https://platform.openai.com/docs/api-reference/responses-streaming).
+///
+/// Text and reasoning are open one at a time, calls side by side. An item of text or reasoning begins with its first
+/// piece, so that none is ever empty; it is said to be done when the next one begins or the reply has finished, because
+/// only then is it known whether it was cut off. The same items make the stream and the object at its end; a whole
+/// reply is that object (`ResponsesReplyWriter`).
+package struct ResponsesStreamWriter: StreamWriter {
+    /// A block the upstream has opened, and of which nothing has come yet.
+    private struct Promised: Sendable {
+        var block: BlockID
+        var kind: ResponsesItem.Kind
+        var blobs: [OpaqueBlob] = []
+    }
+
+    private let object: ResponsesObject
+    private let context: ReplyContext
+    private let echo: ResponsesEcho
+    private let seal: ReasoningSeal
+    private let clock: (@Sendable () -> Int)?
+    private let isOpenResponses: Bool
+    /// Only the object is wanted.
+    private let isWhole: Bool
+    private var ids: IDSource
+    private var callIDs: CallIDs
+    private var items: [ResponsesItem] = []
+    private var places: [BlockID: Int] = [:]
+    private var promised: Promised?
+    /// The block whose deltas are written as they come, and its item.
+    private var hot: BlockID?
+    private var hotItem = 0
+    /// Of the next event.
+    private var number = 0
+    private var choice: Int?
+    private var finish: FinishReason?
+    private var usage = Usage()
+    private var hasStarted = false
+    private var hasEnded = false
+    package private(set) var finalObject: ByteBuffer?
+
+    package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
+        self.init(target, context: context, isWhole: false)
+    }
+
+    init(_ target: ReplyTarget, context: ReplyContext, isWhole: Bool) {
+        self.context = context
+        self.isWhole = isWhole
+        echo = context.echo ?? .unsaid
+        seal = target.seal
+        clock = target.clock
+        isOpenResponses = target.isOpenResponses
+        ids = target.ids
+        callIDs = CallIDs(context)
+        object = ResponsesObject(id: ids.response(), model: target.model, created: target.created, echo: echo)
+    }
+
+    package mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {
+        guard !hasEnded else { return }
+        switch event {
+        case .delta(let block, let text): grow(block, text, into: &out)
+        case .started: start(into: &out)
+        case .opened(let block, let kind):
+            guard isFirst(block.choice) else { return }
+            start(into: &out)
+            open(block, kind, into: &out)
+        case .blob(let block, let blob):
+            if promised?.block == block {
+                promised?.blobs.append(blob)
+            } else if let place = places[block] {
+                items[place].blobs.append(blob)
+            }
+        case .closed(let block): close(block, into: &out)
+        case .usage(let usage): self.usage.update(with: usage)
+        case .finished(let choice, let reason, _):
+            guard isFirst(choice) else { return }
+            start(into: &out)
+            finish = reason
+            settle(all: true, into: &out)
+        case .progress: keepAlive(into: &out)
+        case .failed, .opaque, .ended: break
+        }
+    }
+
+    package mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {
+        guard hot == delta.block else { return grow(delta.block, delta.text(of: frame), into: &out) }
+        frame.bytes.withUnsafeReadableBytes { bytes in
+            writeHot(UnsafeRawBufferPointer(rebasing: bytes[delta.range]), into: &out)
+        }
+    }
+
+    package mutating func finish(into out: inout ByteBuffer) {
+        guard !hasEnded else { return }
+        start(into: &out)
+        settle(all: true, into: &out)
+        hasEnded = true
+        var ending = ResponsesObject.Ending(status: .completed)
+        switch finish {
+        case .stop, .toolCalls, .pauseTurn, nil: break
+        case .length, .contextWindow:
+            ending.status = .incomplete
+            ending.reason = "max_output_tokens"
+        case .contentFilter:
+            ending.status = .incomplete
+            ending.reason = "content_filter"
+        }
+        ending.completedAt = clock?() ?? object.created
+        ending.output = items.compactMap(\.done)
+        ending.usage = ResponsesObject.usage(usage, bytes: generatedBytes, context)
+        writeEnd(ending, into: &out)
+    }
+
+    package mutating func keepAlive(into out: inout ByteBuffer) {
+        guard !hasEnded, !isWhole else { return }
+        guard hasStarted else { return start(into: &out) }
+        ErrorTable.writeKeepAlive(for: .responses, into: &out)
+    }
+
+    package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
+        guard !hasEnded else { return }
+        start(into: &out)
+        hasEnded = true
+        ResponsesErrors.writeEvent(error, number: number, into: &out)
+        number += 1
+        var ending = ResponsesObject.Ending(status: .failed, error: error)
+        // What has begun and will never be done is there all the same, as far as it came.
+        ending.output = items.map { $0.done ?? $0.json(.incomplete) }
+        if !usage.isEmpty { ending.usage = ResponsesObject.usage(usage, bytes: generatedBytes, context) }
+        writeEnd(ending, into: &out)
+    }
+
+    private var generatedBytes: Int { items.reduce(0) { $0 + $1.text.readableBytes } }
+
+    private mutating func isFirst(_ choice: Int) -> Bool {
+        if self.choice == nil { self.choice = choice }
+        return self.choice == choice
+    }
+}
+
+// MARK: - Blocks
+
+extension ResponsesStreamWriter {
+    private mutating func open(_ block: BlockID, _ kind: BlockKind, into out: inout ByteBuffer) {
+        keepPromise(into: &out)
+        settle(all: false, into: &out)
+        switch kind {
+        case .text: promised = Promised(block: block, kind: .message(isRefusal: false))
+        case .refusal: promised = Promised(block: block, kind: .message(isRefusal: true))
+        case .reasoning: promised = Promised(block: block, kind: .reasoning(isSummary: echo.wantsSummary))
+        case .toolCall(let head):
+            let name = context.toolNames.client(head.name)
+            let isWrapped = context.toolNames.isWrapped(head.name) && head.kind != .custom
+            let isCustom = isWrapped || head.kind == .custom
+            let tool = echo.tools[name] ?? ResponsesTool(isCustom ? .custom : .function, name: name)
+            let callID = callIDs.take(head.id) { ids.chatCall() }
+            begin(block, .call(tool, callID: callID), into: &out)
+            if tool.form == .custom, head.kind != .custom { items[items.count - 1].input = ResponsesCustomInput() }
+        case .opaque: break
+        }
+    }
+
+    private mutating func grow(_ block: BlockID, _ text: EscapedText, into out: inout ByteBuffer) {
+        if hot == block {
+            return text.bytes.withUnsafeReadableBytes { writeHot($0, into: &out) }
+        }
+        if promised?.block == block { beginPromised(into: &out) }
+        guard let place = places[block], !items[place].isClosed else { return }
+        if items[place].isPlain {
+            hot = block
+            hotItem = place
+            return text.bytes.withUnsafeReadableBytes { writeHot($0, into: &out) }
+        }
+        if items[place].input != nil {
+            var content = ByteBuffer()
+            items[place].input?.take(text, into: &content)
+            return add(EscapedText(content), to: place, into: &out)
+        }
+        add(items[place].join.take(text), to: place, into: &out)
+    }
+
+    /// Text that is copied as it stands: the one thing that is done thousands of times in a reply.
+    private mutating func writeHot(_ text: UnsafeRawBufferPointer, into out: inout ByteBuffer) {
+        items[hotItem].text.writeBytes(text)
+        guard !isWhole else { return }
+        items[hotItem].frame.write(number, text, into: &out)
+        number &+= 1
+    }
+
+    private mutating func add(_ text: EscapedText, to place: Int, into out: inout ByteBuffer) {
+        guard !text.isEmpty else { return }
+        items[place].text.writeImmutableBuffer(text.bytes)
+        guard !isWhole, case .call(let tool, _) = items[place].kind, tool.form == .function || tool.form == .custom
+        else { return }
+        items[place].frame.write(number, text, into: &out)
+        number += 1
+    }
+
+    private mutating func close(_ block: BlockID, into out: inout ByteBuffer) {
+        if promised?.block == block { keepPromise(into: &out) }
+        if hot == block { hot = nil }
+        guard let place = places[block] else { return }
+        items[place].isClosed = true
+    }
+
+    /// Reasoning without text is an item all the same when there is something to keep for the next turn.
+    private mutating func keepPromise(into out: inout ByteBuffer) {
+        guard let waiting = promised else { return }
+        if case .reasoning = waiting.kind, echo.sealsReasoning, !waiting.blobs.isEmpty {
+            beginPromised(hasText: false, into: &out)
+        } else {
+            promised = nil
+        }
+    }
+
+    private mutating func beginPromised(hasText: Bool = true, into out: inout ByteBuffer) {
+        guard let waiting = promised else { return }
+        promised = nil
+        begin(waiting.block, waiting.kind, hasText: hasText, into: &out)
+        items[items.count - 1].blobs = waiting.blobs
+    }
+
+    /// - Parameter hasText: a piece of its text follows.
+    private mutating func begin(
+        _ block: BlockID, _ kind: ResponsesItem.Kind, hasText: Bool = true, into out: inout ByteBuffer
+    ) {
+        var item = ResponsesItem(
+            block: block, kind: kind, id: ids.mintHex(ResponsesItem.prefix(kind)), index: items.count)
+        places[block] = items.count
+        defer { items.append(item) }
+        guard !isWhole else { return }
+        let names = ResponsesEventNames(kind, isOpenResponses: isOpenResponses)
+        writeEvent("output_item.added", into: &out) {
+            $0.writeString(",\"output_index\":\(item.index),\"item\":")
+            $0.writeImmutableBuffer(item.json(.inProgress))
+        }
+        guard let text = names.text else { return }
+        if hasText { writePartEvent("added", item, names, isEmpty: true, into: &out) }
+        item.frame = NumberedFrame(
+            "event: response.\(text).delta\ndata: {\"type\":\"response.\(text).delta\",\"sequence_number\":",
+            Self.place(item, names) + ",\"delta\":\"", text == "output_text" ? "\",\"logprobs\":[]}\n\n" : "\"}\n\n")
+    }
+}
+
+// MARK: - Ends of items
+
+extension ResponsesStreamWriter {
+    /// Says what is done: what the upstream has closed, and text and reasoning that something else follows.
+    /// - Parameter all: nothing will follow at all.
+    private mutating func settle(all: Bool, into out: inout ByteBuffer) {
+        if all { keepPromise(into: &out) }
+        hot = nil
+        var settled: [Int] = []
+        for place in items.indices where items[place].done == nil {
+            guard all || items[place].isClosed || !items[place].isCall else { continue }
+            settled.append(place)
+        }
+        for place in settled { endText(place, into: &out) }
+        for place in settled { endItem(place, into: &out) }
+    }
+
+    private mutating func endText(_ place: Int, into out: inout ByteBuffer) {
+        items[place].isClosed = true
+        let status = status(place)
+        if items[place].input != nil {
+            var rest = ByteBuffer()
+            items[place].input?.end(into: &rest)
+            add(EscapedText(rest), to: place, into: &out)
+        } else if let half = items[place].join.end() {
+            add(half, to: place, into: &out)
+        }
+        if case .call(let tool, _) = items[place].kind, tool.form == .function, status == .completed,
+            items[place].text.readableBytes == 0
+        {
+            // Clients parse the arguments whatever they are.
+            add(EscapedText(escaping: "{}"), to: place, into: &out)
+        }
+        items[place].done = items[place].json(status, sealed: sealed(items[place]))
+        guard !isWhole else { return }
+        let item = items[place]
+        let names = ResponsesEventNames(item.kind, isOpenResponses: isOpenResponses)
+        guard let text = names.text, item.isCall || item.text.readableBytes > 0 else { return }
+        writeEvent("\(text).done", into: &out) {
+            $0.writeString("\(Self.place(item, names)),\"\(names.member)\":\"")
+            $0.writeImmutableBuffer(item.text)
+            $0.writeString("\"")
+            if text == "output_text" { $0.writeString(",\"logprobs\":[]") }
+            if case .call(let tool, _) = item.kind, tool.form == .function {
+                $0.writeString(",\"name\":")
+                $0.writeJSONString(tool.name)
+            }
+        }
+        writePartEvent("done", item, names, isEmpty: false, into: &out)
+    }
+
+    private mutating func endItem(_ place: Int, into out: inout ByteBuffer) {
+        guard !isWhole, let json = items[place].done else { return }
+        writeEvent("output_item.done", into: &out) {
+            $0.writeString(",\"output_index\":\(place),\"item\":")
+            $0.writeImmutableBuffer(json)
+        }
+    }
+
+    /// What a limit ended is incomplete: the last item, and calls whose arguments lack their end.
+    private func status(_ place: Int) -> ResponsesItem.Status {
+        switch finish {
+        case .length, .contextWindow, .contentFilter: break
+        case .stop, .toolCalls, .pauseTurn, nil: return .completed
+        }
+        let item = items[place]
+        guard item.isCall else { return place == items.count - 1 ? .incomplete : .completed }
+        if let input = item.input { return input.isComplete ? .completed : .incomplete }
+        guard case .call(let tool, _) = item.kind, tool.form != .custom else {
+            return place == items.count - 1 ? .incomplete : .completed
+        }
+        var balance = ArgumentBalance()
+        balance.take(EscapedText(item.text))
+        return balance.isComplete ? .completed : .incomplete
+    }
+
+    /// What the client is to keep of reasoning: the upstream's own, or this gateway's seal over the text.
+    private func sealed(_ item: ResponsesItem) -> EscapedText? {
+        guard case .reasoning = item.kind, echo.sealsReasoning else { return nil }
+        if let own = item.blobs.last(where: { $0.origin == .responses && $0.kind == .encrypted }) { return own.text }
+        return seal.sealed(Reasoning(text: EscapedText(item.text), blobs: item.blobs))
+    }
+}
+
+// MARK: - Events
+
+extension ResponsesStreamWriter {
+    private mutating func start(into out: inout ByteBuffer) {
+        guard !hasStarted else { return }
+        hasStarted = true
+        guard !isWhole else { return }
+        var begun = ByteBuffer()
+        object.write(ResponsesObject.Ending(status: .inProgress), into: &begun)
+        for name in ["created", "in_progress"] {
+            writeEvent(name, into: &out) {
+                $0.writeString(",\"response\":")
+                $0.writeImmutableBuffer(begun)
+            }
+        }
+    }
+
+    private mutating func writeEnd(_ ending: ResponsesObject.Ending, into out: inout ByteBuffer) {
+        var whole = ByteBuffer()
+        object.write(ending, into: &whole)
+        finalObject = whole
+        guard !isWhole else { return }
+        writeEvent(ending.status.rawValue, into: &out) {
+            $0.writeString(",\"response\":")
+            $0.writeImmutableBuffer(whole)
+        }
+        out.writeString("data: [DONE]\n\n")
+    }
+
+    private mutating func writePartEvent(
+        _ verb: String, _ item: ResponsesItem, _ names: ResponsesEventNames, isEmpty: Bool, into out: inout ByteBuffer
+    ) {
+        guard let part = names.part else { return }
+        writeEvent("\(part).\(verb)", into: &out) {
+            $0.writeString("\(Self.place(item, names)),\"part\":")
+            item.writePart(isEmpty: isEmpty, into: &$0)
+        }
+    }
+
+    /// `,"item_id":…,"output_index":…` and, where there are parts, which of them.
+    private static func place(_ item: ResponsesItem, _ names: ResponsesEventNames) -> String {
+        let part = names.partIndex.map { ",\"\($0)\":0" } ?? ""
+        return ",\"item_id\":\"\(item.id)\",\"output_index\":\(item.index)\(part)"
+    }
+
+    private mutating func writeEvent(_ name: String, into out: inout ByteBuffer, _ body: (inout ByteBuffer) -> Void) {
+        out.writeString("event: response.\(name)\ndata: {\"type\":\"response.\(name)\",\"sequence_number\":\(number)")
+        body(&out)
+        out.writeString("}\n\n")
+        number += 1
+    }
+}
