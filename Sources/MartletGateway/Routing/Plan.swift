@@ -152,6 +152,7 @@ package struct UpstreamRequest: Sendable {
         switch dialect {
         case .chat: "/v1/chat/completions"
         case .anthropic: "/v1/messages"
+        case .responses: "/v1/responses"
         }
     }
 }
