@@ -334,7 +334,8 @@ struct ReplyResponsesTests {
                 ) + done)
         #expect(
             counted.response["usage"] == [
-                "input_tokens": 10, "input_tokens_details": ["cached_tokens": 3], "output_tokens": 5,
+                "input_tokens": 10, "input_tokens_details": ["cached_tokens": 3, "cache_write_tokens": 0],
+                "output_tokens": 5,
                 "output_tokens_details": ["reasoning_tokens": 2], "total_tokens": 15,
             ])
         var context = ReplyContext()

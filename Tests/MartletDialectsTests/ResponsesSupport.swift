@@ -156,7 +156,9 @@ struct StrictResponsesReader {
             let usage = response["usage"]
             let counts = [
                 usage?["input_tokens"], usage?["output_tokens"], usage?["total_tokens"],
-                usage?["input_tokens_details"]?["cached_tokens"], usage?["output_tokens_details"]?["reasoning_tokens"],
+                usage?["input_tokens_details"]?["cached_tokens"],
+                usage?["input_tokens_details"]?["cache_write_tokens"],
+                usage?["output_tokens_details"]?["reasoning_tokens"],
             ]
             if counts.contains(where: { ($0?.int ?? -1) < 0 }) { faults.append("usage") }
             if response["completed_at"]?.int == nil { faults.append("completed_at") }

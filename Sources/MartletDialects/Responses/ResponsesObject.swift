@@ -59,12 +59,9 @@ struct ResponsesObject: Sendable {
         let input = max(0, usage.input ?? context.inputEstimate)
         let output = max(0, usage.output ?? TokenEstimate.ofOutput(bytes: bytes))
         let (total, overflow) = input.addingReportingOverflow(output)
-        var out = ByteBuffer(
-            string:
-                "{\"input_tokens\":\(input),\"input_tokens_details\":{\"cached_tokens\":\(max(0, usage.cacheRead ?? 0))"
-        )
-        if let written = usage.cacheWrite { out.writeString(",\"cache_write_tokens\":\(max(0, written))") }
-        out.writeString("},\"output_tokens\":\(output),\"output_tokens_details\":{\"reasoning_tokens\":")
+        var out = ByteBuffer(string: "{\"input_tokens\":\(input),\"input_tokens_details\":{\"cached_tokens\":")
+        out.writeString("\(max(0, usage.cacheRead ?? 0)),\"cache_write_tokens\":\(max(0, usage.cacheWrite ?? 0))}")
+        out.writeString(",\"output_tokens\":\(output),\"output_tokens_details\":{\"reasoning_tokens\":")
         out.writeString("\(max(0, usage.reasoning ?? 0))},\"total_tokens\":\(overflow ? .max : total)}")
         return out
     }

@@ -28,9 +28,12 @@ package struct ResponsesStreamWriter: StreamWriter {
     private var items: [ResponsesItem] = []
     private var places: [BlockID: Int] = [:]
     private var promised: Promised?
-    /// The block whose deltas are written as they come, and its item.
+    /// The block whose deltas are written as they come; its item, what its deltas look like, and its text so far, which
+    /// the item gets back when it is not hot any more.
     private var hot: BlockID?
     private var hotItem = 0
+    private var hotFrame = NumberedFrame()
+    private var hotText = ByteBuffer()
     /// Of the next event.
     private var number = 0
     private var choice: Int?
@@ -120,6 +123,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
         guard !hasEnded else { return }
         start(into: &out)
+        cool()
         hasEnded = true
         ResponsesErrors.writeEvent(error, number: number, into: &out)
         number += 1
@@ -167,8 +171,7 @@ extension ResponsesStreamWriter {
         if promised?.block == block { beginPromised(into: &out) }
         guard let place = places[block], !items[place].isClosed else { return }
         if items[place].isPlain {
-            hot = block
-            hotItem = place
+            heat(place)
             return text.bytes.withUnsafeReadableBytes { writeHot($0, into: &out) }
         }
         if items[place].input != nil {
@@ -181,10 +184,24 @@ extension ResponsesStreamWriter {
 
     /// Text that is copied as it stands: the one thing that is done thousands of times in a reply.
     private mutating func writeHot(_ text: UnsafeRawBufferPointer, into out: inout ByteBuffer) {
-        items[hotItem].text.writeBytes(text)
+        hotText.writeBytes(text)
         guard !isWhole else { return }
-        items[hotItem].frame.write(number, text, into: &out)
+        hotFrame.write(number, text, into: &out)
         number &+= 1
+    }
+
+    private mutating func heat(_ place: Int) {
+        cool()
+        hot = items[place].block
+        hotItem = place
+        hotFrame = items[place].frame
+        swap(&hotText, &items[place].text)
+    }
+
+    private mutating func cool() {
+        guard hot != nil else { return }
+        hot = nil
+        swap(&hotText, &items[hotItem].text)
     }
 
     private mutating func add(_ text: EscapedText, to place: Int, into out: inout ByteBuffer) {
@@ -198,7 +215,7 @@ extension ResponsesStreamWriter {
 
     private mutating func close(_ block: BlockID, into out: inout ByteBuffer) {
         if promised?.block == block { keepPromise(into: &out) }
-        if hot == block { hot = nil }
+        if hot == block { cool() }
         guard let place = places[block] else { return }
         items[place].isClosed = true
     }
@@ -249,7 +266,7 @@ extension ResponsesStreamWriter {
     /// - Parameter all: nothing will follow at all.
     private mutating func settle(all: Bool, into out: inout ByteBuffer) {
         if all { keepPromise(into: &out) }
-        hot = nil
+        cool()
         var settled: [Int] = []
         for place in items.indices where items[place].done == nil {
             guard all || items[place].isClosed || !items[place].isCall else { continue }
