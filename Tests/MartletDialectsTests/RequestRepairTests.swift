@@ -42,4 +42,32 @@ struct RequestRepairTests {
         #expect(made[1]?["content"]?[1]?["id"] == "toolu_1")
         #expect(try repaired(turns) == made.text)
     }
+
+    @Test("sealed blocks of other dialects go as those of this gateway do")
+    func sealed() throws {
+        let blocks =
+            #"{"type":"thinking","thinking":"t","signature":"gw1.chat.encrypted.x"},{"type":"redacted_thinking","data":"gw1.chat.encrypted.x"},{"type":"redacted_thinking","data":"EmwK"}"#
+        let body = #"{"messages":[{"role":"assistant","content":[\#(blocks),\#(text("a"))]}]}"#
+        let repaired = try AnthropicRequest.repairedMessages(JSONDocument(checking: ByteBuffer(string: body)))
+        #expect(
+            repaired?.string
+                == #"[{"role":"assistant","content":[{"type":"redacted_thinking","data":"EmwK"},\#(text("a"))]}]"#)
+    }
+
+    @Test("marks: any blob comes out as it went in, and nothing else is taken for one")
+    func marks() {
+        for origin in DialectID.allCases {
+            for kind in [OpaqueBlob.Kind.signature, .encrypted, .redacted] {
+                let blob = OpaqueBlob(origin: origin, kind: kind, text: EscapedText(escaping: "a.b\"\\"))
+                #expect(OpaqueBlob(marked: blob.marked) == blob)
+                #expect(
+                    !Reasoning(blobs: [OpaqueBlob(origin: .anthropic, kind: .signature, text: blob.marked)]).isGenuine)
+            }
+        }
+        for text in [
+            "", "gw1.", "gw1.responses.", "gw1.responses.encrypted.", "gw1.AAAA", "xgw1.responses.encrypted.a",
+        ] {
+            #expect(OpaqueBlob(marked: EscapedText(escaping: text)) == nil, "\(text)")
+        }
+    }
 }

@@ -85,12 +85,15 @@ package enum AnthropicReply {
             out.writeEscaped(block.text)
         case .reasoning:
             let blobs = block.blobs.filter { $0.origin == .anthropic }
-            if let redacted = blobs.first(where: { $0.kind == .redacted }) {
+            // Sealed by another dialect: it travels marked, in whichever place the block has for it.
+            let sealed = block.blobs.last { $0.origin != .anthropic }?.marked
+            let redacted = blobs.first { $0.kind == .redacted }?.text
+            if let redacted = redacted ?? (block.text.isEmpty ? sealed : nil) {
                 out.writeString("{\"type\":\"redacted_thinking\",\"data\":")
-                out.writeEscaped(redacted.text)
+                out.writeEscaped(redacted)
                 break
             }
-            let signature = blobs.last { $0.kind == .signature }?.text
+            let signature = blobs.last { $0.kind == .signature }?.text ?? sealed
             guard !block.text.isEmpty || signature != nil else { return nil }
             var seal = ThinkingSeal()
             seal.take(block.text)

@@ -24,7 +24,7 @@ private enum AnthropicRepair {
     private enum MessageField: String, RequestField { case content }
 
     private enum BlockField: String, RequestField {
-        case id, signature
+        case id, signature, data
         case callID = "tool_use_id"
     }
 
@@ -40,7 +40,7 @@ private enum AnthropicRepair {
                         try walk.object(BlockField.self) { (walk, field) throws(DialectError) in
                             guard try walk.kind() == .string else { return try step(&walk) }
                             switch field {
-                            case .signature: if try isOurs(walk.escaped()) { isNeeded = true }
+                            case .signature, .data: if try isOurs(walk.escaped()) { isNeeded = true }
                             case .id, .callID:
                                 let id = try walk.string()
                                 if rule.fit(id) != id { isNeeded = true }
@@ -87,7 +87,9 @@ private enum AnthropicRepair {
     private static func repaired(block: ByteBuffer) throws(JSONError) -> ByteBuffer? {
         guard block.rawKind == .object else { return block }
         var members = try RawObject(block)
-        if let signature = members["signature"]?.rawString, isOurs(signature) { return nil }
+        for name in ["signature", "data"] {
+            if let seal = members[name]?.rawString, isOurs(seal) { return nil }
+        }
         for name in ["id", "tool_use_id"] {
             guard let id = members[name]?.rawString?.unescaped() else { continue }
             let fitting = rule.fit(id)

@@ -193,20 +193,28 @@ extension AnthropicStreamWriter {
             waiting[place].block.blobs.append(blob)
             return
         }
-        guard blob.origin == .anthropic else { return }
-        switch blob.kind {
+        switch blob.origin == .anthropic ? blob.kind : .encrypted {
         case .signature:
             beginPromised(into: &out)
             if case .thinking(_, let seal, _) = open { open = .thinking(id, seal, signature: blob.text) }
-        case .redacted:
-            guard case .promised(_, .reasoning) = open else { return }
-            var block = ByteBuffer(string: "{\"type\":\"redacted_thinking\",\"data\":")
-            block.writeEscaped(blob.text)
-            block.writeString("}")
-            writeStart(block, into: &out)
-            open = .opaque(id)
-        case .encrypted: break
+        case .redacted: redact(id, blob.text, into: &out)
+        case .encrypted:
+            // Sealed by another dialect: it travels marked, in whichever place the block has for it.
+            if case .thinking(_, let seal, _) = open {
+                open = .thinking(id, seal, signature: blob.marked)
+            } else {
+                redact(id, blob.marked, into: &out)
+            }
         }
+    }
+
+    private mutating func redact(_ id: BlockID, _ text: EscapedText, into out: inout ByteBuffer) {
+        guard case .promised(_, .reasoning) = open else { return }
+        var block = ByteBuffer(string: "{\"type\":\"redacted_thinking\",\"data\":")
+        block.writeEscaped(text)
+        block.writeString("}")
+        writeStart(block, into: &out)
+        open = .opaque(id)
     }
 
     private mutating func closed(_ id: BlockID, into out: inout ByteBuffer) {

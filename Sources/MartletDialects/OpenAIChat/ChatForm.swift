@@ -50,14 +50,16 @@ enum ChatForm {
     /// A thinking block with its signature, as clients keep it for the next turn; nil when there is none to keep.
     static func thinkingBlock(_ text: EscapedText, _ blobs: [OpaqueBlob]) -> ByteBuffer? {
         var out = ByteBuffer()
-        if let redacted = blobs.first(where: { $0.kind == .redacted }) {
+        let sealed = blobs.last { $0.kind == .encrypted }?.marked
+        let redacted = blobs.first { $0.kind == .redacted }?.text
+        if let redacted = redacted ?? (text.isEmpty ? sealed : nil) {
             out.writeString("{\"type\":\"redacted_thinking\",\"data\":")
-            out.writeEscaped(redacted.text)
-        } else if let signature = blobs.last(where: { $0.kind == .signature }) {
+            out.writeEscaped(redacted)
+        } else if let signature = blobs.last(where: { $0.kind == .signature })?.text ?? sealed {
             out.writeString("{\"type\":\"thinking\",\"thinking\":")
             out.writeEscaped(text)
             out.writeString(",\"signature\":")
-            out.writeEscaped(signature.text)
+            out.writeEscaped(signature)
         } else {
             return nil
         }
