@@ -105,6 +105,10 @@ package struct Capabilities: Sendable, Hashable {
     package var contentMustBeString = false
     /// It takes temperature and its kin.
     package var sampling = true
+    /// Responses: reasoning is given out sealed when asked for, and taken back so.
+    package var sealedReasoning = false
+    /// Responses: it sums up its reasoning when asked to.
+    package var reasoningSummary = false
 
     package init() {}
 
@@ -127,6 +131,30 @@ package struct Capabilities: Sendable, Hashable {
         flags.callIDs = CallIDRule(length: 1...256)
         flags.toolNameLength = 128
         flags.usage = .always
+        return flags
+    }
+}
+
+package extension Capabilities {
+    /// OpenAI's own Responses API, with a model that reasons.
+    static var responses: Capabilities {
+        var flags = Capabilities()
+        flags.reasoningOut = .none
+        flags.thinkingControl = .effort
+        flags.efforts = Set(Effort.allCases)
+        flags.toolChoice = .full
+        flags.systemLate = .keep
+        flags.developerRole = true
+        flags.images = .url
+        flags.imageInTool = true
+        flags.files = true
+        flags.schemaProfile = .none
+        flags.stopLimit = 0
+        flags.seed = false
+        flags.strictTools = true
+        flags.usage = .always
+        flags.sealedReasoning = true
+        flags.reasoningSummary = true
         return flags
     }
 }

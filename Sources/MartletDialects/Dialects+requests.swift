@@ -21,7 +21,7 @@ extension Dialects {
             switch upstream {
             case .chat: try ChatRequest.write(request, for: target)
             case .anthropic: try AnthropicRequest.write(request, for: target)
-            case .responses: throw ResponsesUpstream.missing
+            case .responses: try ResponsesUpstreamRequest.write(request, for: target)
             }
         translated.context.echo = request.echo
         return translated

@@ -10,8 +10,8 @@ package enum Dialects {
     ) -> ReplyPipe {
         guard upstream != target.dialect else {
             return ReplyPipe(
-                reader: reader(of: upstream), edit: edit(target), dialect: target.dialect,
-                requestID: target.requestID)
+                reader: reader(of: upstream, relaysAll: target.mode == .exact), edit: edit(target),
+                dialect: target.dialect, requestID: target.requestID)
         }
         return ReplyPipe(
             reader: reader(of: upstream), filter: ReplyFilter(context), writer: writer(target, context),
@@ -34,7 +34,9 @@ package enum Dialects {
                 let summary = try fold(body, from: .anthropic, ReplyContext()).summary
                 return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: summary)
             case .responses:
-                return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: ReplySummary())
+                let summary = try fold(body, from: .responses, ReplyContext()).summary
+                let whole = body.holdsStream ? ResponsesReply.whole(of: body) ?? body : body
+                return WholeReply(pieces: ResponsesReply.edit(whole, target, ids: &ids), summary: summary)
             }
         }
         let reply = try fold(body, from: upstream, context)
@@ -63,11 +65,12 @@ package enum Dialects {
         ChatErrors.read(status: status, body: body, retryAfter: retryAfter)
     }
 
-    private static func reader(of dialect: DialectID) -> any StreamReader {
+    /// - Parameter relaysAll: what stands behind the terminal event is passed on too.
+    private static func reader(of dialect: DialectID, relaysAll: Bool = false) -> any StreamReader {
         switch dialect {
         case .chat: ChatStreamReader()
         case .anthropic: AnthropicStreamReader()
-        case .responses: ResponsesUpstream()
+        case .responses: ResponsesStreamReader(awaitsDone: relaysAll)
         }
     }
 
@@ -87,7 +90,9 @@ package enum Dialects {
             ChatFrameEdit(
                 mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
-        case .responses: nil
+        case .responses:
+            ResponsesFrameEdit(
+                mode: target.mode, model: target.model, created: target.created, ids: target.ids)
         }
     }
 
@@ -101,7 +106,7 @@ package enum Dialects {
             switch dialect {
             case .chat: events = try ChatReply.events(body)
             case .anthropic: events = try AnthropicReply.events(body)
-            case .responses: throw ResponsesUpstream.missing
+            case .responses: events = try ResponsesReply.events(body)
             }
         }
         var filter = ReplyFilter(context)

@@ -19,7 +19,7 @@ extension ChatRequestWriter {
     // MARK: - System text
 
     private mutating func writeLeading(_ instructions: [[Part]]) {
-        var groups = instructions.map { $0.compactMap(\.text).filter { !Self.isBilling($0) } }
+        var groups = instructions.map { $0.compactMap(\.text).filter { !$0.isBilling } }
         if flags.systemMany != .keep { groups = [groups.flatMap { $0 }] }
         if !demands.isEmpty {
             if groups.isEmpty { groups.append([]) }
@@ -37,9 +37,6 @@ extension ChatRequestWriter {
         writeParagraphs(texts)
         out.closeObject()
     }
-
-    /// An agent's accounting line: it may differ per request and would ruin the prefix cache of a local server.
-    private static func isBilling(_ text: EscapedText) -> Bool { text.starts(with: "x-anthropic-billing-header:") }
 
     /// One string of the texts that are not empty, a blank line between them.
     private mutating func writeParagraphs(_ texts: [EscapedText], prefix: StaticString = "") {

@@ -8,6 +8,9 @@ extension EscapedText {
             bytes.withUnsafeReadableBytes { $0.count >= wanted.count && $0.prefix(wanted.count).elementsEqual(wanted) }
         }
     }
+
+    /// An agent's accounting line: it may differ per request and would ruin the prefix cache of a local server.
+    var isBilling: Bool { starts(with: "x-anthropic-billing-header:") }
 }
 
 /// Puts string content together from escaped slices and texts of our own.

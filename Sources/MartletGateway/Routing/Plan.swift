@@ -91,11 +91,15 @@ package final class Plan: Sendable {
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)
         }
+        if dialect == .responses, let input = ResponsesUpstreamRequest.repairedInput(document) {
+            try edit.set("input", input, in: document)
+        }
         if let temperature = defaults.temperature, try isAbsent("temperature") {
             edit.append("temperature", ByteBuffer(string: JSON.double(temperature).text), to: document)
         }
-        if let maxTokens = defaults.maxTokens, try isAbsent("max_tokens"), try isAbsent("max_completion_tokens") {
-            edit.append("max_tokens", ByteBuffer(string: String(maxTokens)), to: document)
+        let limit = dialect == .responses ? "max_output_tokens" : "max_tokens"
+        if let maxTokens = defaults.maxTokens, try isAbsent(limit), try isAbsent("max_completion_tokens") {
+            edit.append(limit, ByteBuffer(string: String(maxTokens)), to: document)
         }
         if asksForUsage(candidate) { try edit.set("stream_options", usageOptions(), in: document) }
         return edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes)

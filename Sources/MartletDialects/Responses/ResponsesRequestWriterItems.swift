@@ -1,0 +1,243 @@
+import MartletWire
+import NIOCore
+
+extension ResponsesRequestWriter {
+    mutating func writeInput(_ turns: Turns) throws(GatewayError) {
+        out.key("input")
+        out.openArray()
+        for (place, turn) in turns.turns.enumerated() {
+            switch turn {
+            case .assistant(let items): try writeAssistant(items, isLast: place == turns.turns.count - 1)
+            case .gap(let gap): writeGap(gap)
+            }
+        }
+        out.closeArray()
+    }
+
+    // MARK: - The assistant's turns
+
+    private mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
+        let said = items.lastIndex { Self.says($0) }
+        if isLast, let said, !items.contains(where: { $0.clientCall != nil }) {
+            guard flags.prefill else {
+                throw GatewayError(
+                    code: .invalidRequest,
+                    message: "messages: the last message is the assistant's, and this model does not support prefill",
+                    param: "messages")
+            }
+            context.prefill = items[...said].flatMap { Self.texts(of: $0) }.reduce(EscapedText(), +)
+        }
+        for (place, item) in items.enumerated() {
+            switch item {
+            case .message(_, let parts): writeAssistant(parts)
+            // The API refuses reasoning that led to nothing.
+            case .reasoning(let reasoning): if let said, place < said { write(reasoning) }
+            case .toolCall(let call): write(call)
+            case .toolResult(let result):
+                let found = TextBuilder.paragraphs(result.parts.flatMap { words(for: $0) })
+                if !found.isEmpty { writeAssistant([Part(.text(found))]) }
+            case .instruction, .toolChange: break
+            case .opaque(_, let name): notes.note("content.\(name)")
+            }
+        }
+    }
+
+    /// An item that reasoning can have led to.
+    private static func says(_ item: Item) -> Bool {
+        item.clientCall != nil || texts(of: item).contains { !$0.isEmpty }
+    }
+
+    private static func texts(of item: Item) -> [EscapedText] {
+        guard case .message(_, let parts) = item else { return [] }
+        return parts.compactMap { part in
+            switch part.content {
+            case .text(let text), .refusal(let text): text
+            default: nil
+            }
+        }
+    }
+
+    /// Fragments of one text stay parts of their own, which nothing joins or separates.
+    private mutating func writeAssistant(_ parts: [Part]) {
+        var said: [(text: EscapedText, isRefusal: Bool)] = []
+        for part in parts {
+            switch part.content {
+            case .text(let text): said.append((text, false))
+            case .refusal(let text): said.append((text, true))
+            default: said += words(for: part).map { ($0, false) }
+            }
+        }
+        said.removeAll { $0.text.isEmpty }
+        guard !said.isEmpty else { return }
+        open("assistant")
+        for (text, isRefusal) in said {
+            out.openObject()
+            out.key("type")
+            if isRefusal {
+                out.value("refusal")
+                out.key("refusal")
+            } else {
+                out.value("output_text")
+                out.key("text")
+            }
+            out.value(text)
+            out.closeObject()
+        }
+        close()
+    }
+
+    /// What the upstream sealed goes back as it was, and its summary with it. Where it takes reasoning as text it gets
+    /// that, and else none: what another model thought means nothing to it.
+    private mutating func write(_ reasoning: Reasoning) {
+        let blobs = reasoning.blobs.map { OpaqueBlob(marked: $0.text) ?? $0 }
+        let sealed = blobs.last { $0.origin == .responses && $0.kind == .encrypted }
+        if flags.sealedReasoning {
+            guard let sealed else { return }
+            openReasoning()
+            out.key("summary")
+            write(reasoning.text, as: "summary_text")
+            out.key("encrypted_content")
+            out.value(sealed.text)
+            out.closeObject()
+        } else if flags.reasoningIn != .none, !reasoning.text.isEmpty {
+            openReasoning()
+            out.key("id")
+            out.value("rs_" + Digest.hex(reasoning.text.unescaped(), digits: 48))
+            out.key("summary")
+            out.value(json: ByteBuffer(string: "[]"))
+            out.key("content")
+            write(reasoning.text, as: "reasoning_text")
+            out.closeObject()
+        }
+    }
+
+    private mutating func openReasoning() {
+        out.openObject()
+        out.key("type")
+        out.value("reasoning")
+    }
+
+    private mutating func write(_ text: EscapedText, as type: String) {
+        out.openArray()
+        if !text.isEmpty {
+            out.openObject()
+            out.key("type")
+            out.value(type)
+            out.key("text")
+            out.value(text)
+            out.closeObject()
+        }
+        out.closeArray()
+    }
+
+    private mutating func write(_ call: ToolCall) {
+        if call.kind == .server {
+            // `[web_search {"query":"…"}]`
+            var trace = TextBuilder()
+            trace.add("[\(call.name) ")
+            trace.add(call.arguments.escaped)
+            trace.add("]")
+            return writeAssistant([Part(.text(trace.text))])
+        }
+        out.openObject()
+        out.key("type")
+        out.value("function_call")
+        out.key("call_id")
+        out.value(flags.callIDs.fit(call.id))
+        out.key("name")
+        out.value(context.toolNames.upstream(call.name))
+        out.key("arguments")
+        if call.kind == .custom, case .text(let input) = call.arguments {
+            out.value(String(buffer: WrappedTool.arguments(input)))
+        } else {
+            out.value(call.arguments.escaped)
+        }
+        out.closeObject()
+    }
+
+    // MARK: - Everything between
+
+    private mutating func writeGap(_ gap: Turns.Gap) {
+        var attached: [ResponsesInputPart] = []
+        var images = 0
+        for answer in gap.answers { writeResult(answer, &attached, &images) }
+        var pieces = gap.pieces
+        // What the tools attached comes first, in the user's message if there is one.
+        if case .user(let parts) = pieces.first {
+            writeUser(attached + parts.flatMap { rendered($0) })
+            pieces.removeFirst()
+        } else {
+            writeUser(attached)
+        }
+        for piece in pieces {
+            switch piece {
+            case .user(let parts): writeUser(parts.flatMap { rendered($0) })
+            case .system(let parts):
+                write(parts.compactMap(\.text).map { .text($0) }, as: flags.developerRole ? "developer" : "system")
+            }
+        }
+    }
+
+    private mutating func writeUser(_ parts: [ResponsesInputPart]) { write(parts, as: "user") }
+
+    private mutating func write(_ parts: [ResponsesInputPart], as role: String) {
+        let parts = parts.filter { !$0.isEmpty }
+        guard !parts.isEmpty else { return }
+        open(role)
+        for part in parts { write(part) }
+        close()
+    }
+
+    private mutating func open(_ role: String) {
+        out.openObject()
+        out.key("type")
+        out.value("message")
+        out.key("role")
+        out.value(role)
+        out.key("content")
+        out.openArray()
+    }
+
+    private mutating func close() {
+        out.closeArray()
+        out.closeObject()
+    }
+
+    private mutating func writeResult(
+        _ answer: Turns.Answer, _ attached: inout [ResponsesInputPart], _ images: inout Int
+    ) {
+        let id = flags.callIDs.fit(answer.call.id)
+        out.openObject()
+        out.key("type")
+        out.value("function_call_output")
+        out.key("call_id")
+        out.value(id)
+        out.key("output")
+        if let result = answer.result {
+            var parts: [ResponsesInputPart] = []
+            for part in result.parts.flatMap({ rendered($0) }) {
+                guard part.text == nil, !flags.imageInTool else {
+                    parts.append(part)
+                    continue
+                }
+                images += 1
+                parts.append(.text(EscapedText(escaping: "[image \(images) attached below]")))
+                attached.append(.text(EscapedText(escaping: "Image \(images) from tool call \(id):")))
+                attached.append(part)
+            }
+            parts.removeAll(where: \.isEmpty)
+            let texts = parts.compactMap(\.text)
+            let mark = EscapedText(escaping: result.isError ? "[tool error] " : "")
+            if texts.count == parts.count {
+                out.value(mark + TextBuilder.paragraphs(texts))
+            } else {
+                out.openArray()
+                for part in (result.isError ? [.text(mark)] : []) + parts { write(part) }
+                out.closeArray()
+            }
+        } else {
+            out.value("[no result: the call was interrupted]")
+        }
+        out.closeObject()
+    }
+}

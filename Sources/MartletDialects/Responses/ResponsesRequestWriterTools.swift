@@ -1,0 +1,199 @@
+import MartletWire
+import NIOCore
+
+/// What `tool_choice` says, after what the upstream can take.
+enum ResponsesToolChoice {
+    case word(String)
+    case function(String)
+
+    /// The model has to make a call.
+    var isForced: Bool {
+        switch self {
+        case .word(let word): word == "required"
+        case .function: true
+        }
+    }
+}
+
+extension ResponsesRequestWriter {
+    /// Settles which tools are offered, under which names, and how the choice among them is said.
+    mutating func chooseTools() throws(GatewayError) -> ResponsesToolChoice? {
+        var offered: [Tool] = []
+        for tool in ToolOffer.tools(request.tools, request.items) {
+            switch tool.kind {
+            case .server(let type): notes.note("tools.\(type)")
+            case .typed(let type) where TypedTools.form(type) == nil:
+                throw GatewayError(
+                    code: .invalidRequest, message: "tools: \"\(type.prefix(64))\" is not supported by this model",
+                    param: "tools")
+            case .function, .custom, .typed: offered.append(tool)
+            }
+        }
+        tools = offered
+        var names = offered.map(\.name)
+        for case .toolCall(let call) in request.items where call.kind != .server { names.append(call.name) }
+        context.toolNames = ToolNameMap(names, maximum: flags.toolNameLength)
+        for tool in offered {
+            if case .custom = tool.kind { context.toolNames.wrap(tool.name) }
+        }
+        return tools.isEmpty ? nil : try choice()
+    }
+
+    private mutating func choice() throws(GatewayError) -> ResponsesToolChoice? {
+        switch (request.settings.toolChoice, flags.toolChoice) {
+        case (nil, _), (.auto, _): return nil
+        case (.never, .none):
+            tools = []
+            return nil
+        case (.never, _): return .word("none")
+        case (.required, .none):
+            demand("Answer by calling one of the tools.")
+            return nil
+        case (.required, _): return .word("required")
+        case (.tool(let name), let form):
+            guard let tool = tools.first(where: { $0.name == name }) else {
+                throw GatewayError(
+                    code: .invalidRequest, message: "tool_choice.name: no tool is named \"\(name.prefix(128))\"",
+                    param: "tool_choice")
+            }
+            let upstreamName = context.toolNames.upstream(name)
+            if form == .full { return .function(upstreamName) }
+            tools = [tool]
+            if form == .strings { return .word("required") }
+            demand("Answer by calling the tool \(upstreamName).")
+            return nil
+        }
+    }
+
+    private mutating func demand(_ sentence: String) { demands.append(EscapedText(escaping: sentence)) }
+
+    /// Flat, and `strict` always said: the API's default is another than that of all other dialects.
+    mutating func writeTools() {
+        guard !tools.isEmpty else { return }
+        out.key("tools")
+        out.openArray()
+        for tool in tools {
+            out.openObject()
+            out.key("type")
+            out.value("function")
+            out.key("name")
+            out.value(context.toolNames.upstream(tool.name))
+            writeForm(of: tool)
+            out.key("strict")
+            out.value(tool.strict == true && flags.strictTools)
+            out.closeObject()
+        }
+        out.closeArray()
+    }
+
+    private mutating func writeForm(of tool: Tool) {
+        var description = tool.description ?? EscapedText()
+        var schema = tool.schema
+        switch tool.kind {
+        case .typed(let type):
+            guard let form = TypedTools.form(type) else { break }
+            if description.isEmpty { description = EscapedText(escaping: form.description) }
+            schema = form.schema.buffer
+        case .custom(let format):
+            schema = WrappedTool.schema
+            description = WrappedTool.description(description, format: format)
+        case .function, .server: break
+        }
+        if !description.isEmpty {
+            out.key("description")
+            out.value(description)
+        }
+        out.key("parameters")
+        out.value(json: SchemaFit.parameters(schema, flags.schemaProfile))
+    }
+
+    mutating func writeChoice(_ choice: ResponsesToolChoice?) {
+        guard !tools.isEmpty else { return }
+        switch choice {
+        case .word(let word):
+            out.key("tool_choice")
+            out.value(word)
+        case .function(let name):
+            out.key("tool_choice")
+            out.openObject()
+            out.key("type")
+            out.value("function")
+            out.key("name")
+            out.value(name)
+            out.closeObject()
+        case nil: break
+        }
+        if request.settings.parallelCalls == false {
+            if flags.parallelToolCalls {
+                out.key("parallel_tool_calls")
+                out.value(false)
+            } else {
+                context.keepsFirstCallOnly = target.isStrict
+            }
+        } else if flags.parallelIsOffByDefault {
+            out.key("parallel_tool_calls")
+            out.value(true)
+        }
+    }
+
+    // MARK: - Structured output
+
+    enum Format {
+        case object
+        case schema(JSONSchemaFormat)
+    }
+
+    /// What `text.format` says; where the upstream cannot be told, the instructions say it.
+    mutating func chooseFormat() -> Format? {
+        let canConstrain =
+            switch flags.jsonSchema {
+            case .native: true
+            case .grammar: tools.isEmpty
+            case .none: false
+            }
+        switch request.settings.format {
+        case nil: return nil
+        case .jsonObject:
+            if flags.jsonObject == .native { return .object }
+            if canConstrain {
+                let schema = ByteBuffer(string: #"{"type":"object"}"#)
+                return .schema(JSONSchemaFormat(name: "output", schema: schema))
+            }
+            demand("Answer with one JSON object and nothing else.")
+            return nil
+        case .jsonSchema(let format):
+            if canConstrain { return .schema(format) }
+            var sentence = TextBuilder()
+            sentence.add("Answer with JSON that fits this JSON Schema, and nothing else:\n")
+            sentence.add(String(buffer: format.schema))
+            demands.append(sentence.text)
+            return nil
+        }
+    }
+
+    mutating func writeFormat(_ format: Format?) {
+        guard let format else { return }
+        out.key("text")
+        out.openObject()
+        out.key("format")
+        out.openObject()
+        out.key("type")
+        switch format {
+        case .object: out.value("json_object")
+        case .schema(let format):
+            out.value("json_schema")
+            out.key("name")
+            out.value(format.name)
+            if let description = format.description, !description.isEmpty {
+                out.key("description")
+                out.value(description)
+            }
+            out.key("schema")
+            out.value(json: SchemaFit.output(format.schema, flags.schemaProfile))
+            out.key("strict")
+            out.value(format.strict ?? true)
+        }
+        out.closeObject()
+        out.closeObject()
+    }
+}
