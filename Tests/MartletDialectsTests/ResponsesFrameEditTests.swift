@@ -178,9 +178,10 @@ struct ResponsesFrameEditTests {
     func failsExact() {
         let start = Self.full(model: "m").components(before: "event: response.output_text.done")
         let failed = RStream.end("failed", ",'error':{'code':'server_error','message':'boom'}")
-        #expect(relayResponses(start + failed, .exact).text == start + failed)
+        let put = failed.replacing("\"up\"", with: "\"m\"")
+        #expect(relayResponses(start + failed, .exact).text == start + put)
         let error = responsesEvent("{'type':'error','sequence_number':7,'message':'boom'}")
-        #expect(relayResponses(start + error + failed, .exact).text == start + error + failed)
+        #expect(relayResponses(start + error + failed, .exact).text == start + error + put)
         let torn = relayResponses(start, .exact)
         #expect(UpstreamResponsesGrammar(torn.text).faults == [])
         #expect(UpstreamResponsesGrammar(torn.text).final["error"]?["message"] == "upstream closed the stream early")

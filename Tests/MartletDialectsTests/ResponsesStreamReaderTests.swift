@@ -324,6 +324,44 @@ struct ResponsesStreamReaderTests {
         #expect(responsesMeaning(torn, awaitsDone: true).last == "failed upstream_failed: first")
     }
 
+    @Test("deltas that differ in text, number and padding only are known again; others are not")
+    func fastPath() throws {
+        func frame(_ data: String) throws -> SSEFrame {
+            var framer = SSEFramer()
+            _ = framer.take(ByteBuffer(string: "\n" + responsesEvent(data)))
+            _ = framer.next()
+            let frame = framer.next()
+            return try #require(frame)
+        }
+        for (before, behind) in [
+            ("'sequence_number':#,", ",'obfuscation':'?'"), ("'obfuscation':'?',", ",'sequence_number':#"),
+        ] {
+            var reader = ResponsesStreamReader()
+            func known(_ number: String, _ text: String, _ padding: String, item: String = "m") throws -> String? {
+                let head = before.replacing("#", with: number).replacing("?", with: padding)
+                let tail = behind.replacing("#", with: number).replacing("?", with: padding)
+                let frame = try frame(
+                    "{'type':'response.output_text.delta',\(head)'item_id':'\(item)','content_index':0,'delta':'\(text)'\(tail)}"
+                )
+                if let delta = reader.readKnown(frame) { return delta.text(of: frame).unescaped() }
+                var events: [ReplyEvent] = []
+                let event = try #require(frame.event)
+                try? reader.read(event, into: &events)
+                return nil
+            }
+            // The first opens the block, the second is learned.
+            #expect(try known("8", "a", "x") == nil)
+            #expect(try known("9", "b", "") == nil)
+            #expect(try known("10", "cd", "yyy") == "cd")
+            #expect(try known("0", "e", "y") == "e")
+            #expect(try known("12345", "", "y") == nil)
+            #expect(try known("13", "f", "y") == nil)
+            #expect(try known("14", "g", "y") == "g")
+            #expect(try known("014", "h", "y") == nil)
+            #expect(try known("15", "i", "y", item: "n") == nil)
+        }
+    }
+
     @Test("half a character waits for the other half")
     func halves() {
         let stream =

@@ -149,7 +149,10 @@ package struct ReplyPipe: Sendable {
         filterEvents()
         for event in events { tally.note(event) }
         guard tally.failure == nil else {
-            if writer == nil, edit?.refusesUnreadable != true { failedFrame = frame.bytes }
+            if writer == nil, edit?.refusesUnreadable != true {
+                var edited = ByteBuffer()
+                failedFrame = edit?.edit(frame, events, into: &edited) == true ? edited : frame.bytes
+            }
             return  // whoever decides says it, once and in one way
         }
         if writer != nil {

@@ -6,8 +6,8 @@ import NIOCore
 struct ResponsesObjectRepair: Sendable {
     /// As a JSON string, with its quotes.
     private let model: ByteBuffer
+    /// Of the first Response, else ours: both are the same through a stream.
     private var created: ByteBuffer
-    /// The first the upstream gave, else one of ours, as a JSON string.
     private var id: ByteBuffer?
     private var ids: IDSource
 
@@ -22,10 +22,10 @@ struct ResponsesObjectRepair: Sendable {
         if id == nil {
             let given = response["id"]?.rawString?.isEmpty == false ? response["id"] : nil
             id = given ?? .rawString("resp_" + Digest.hex(ids.mint("resp_"), digits: 48))
+            if let given = response["created_at"], given.rawKind == .number { created = given }
         }
         if let id { response.set("id", id) }
         response.set("object", .rawString("response"))
-        if let given = response["created_at"], given.rawKind == .number { created = given }
         response.set("created_at", created)
         if response["status"]?.rawKind != .string { response.set("status", .rawString(Self.status(event))) }
         if response["status"] == .rawString("incomplete"), response["incomplete_details"]?.rawKind != .object {
