@@ -148,6 +148,7 @@ package extension Capabilities {
         flags.images = .url
         flags.imageInTool = true
         flags.files = true
+        flags.audio = true
         flags.schemaProfile = .none
         flags.stopLimit = 0
         flags.seed = false

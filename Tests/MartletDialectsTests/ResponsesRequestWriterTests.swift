@@ -223,6 +223,11 @@ struct ResponsesRequestWriterTests {
                 ["type": "input_file", "filename": "a.pdf", "file_data": "data:application/pdf;base64,AAAA"],
                 ["type": "input_audio", "input_audio": ["data": "BBBB", "format": "wav"]],
             ])
+        let deaf = try chatToResponses(
+            #"{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"BBBB","format":"wav"}}]}"#
+        ) { $0.audio = false }
+        #expect(deaf.input[0]["content"]?[0]?["text"] == "[audio omitted: this model cannot hear]")
+        #expect(deaf.request.dropped == ["audio"])
         let documents = try anthropicToResponses(
             user(
                 #"{"type":"document","title":"T","source":{"type":"url","url":"https://x/y.pdf"}}"#,

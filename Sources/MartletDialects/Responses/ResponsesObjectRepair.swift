@@ -21,7 +21,7 @@ struct ResponsesObjectRepair: Sendable {
     mutating func complete(_ response: inout RawObject, event: String) {
         if id == nil {
             let given = response["id"]?.rawString?.isEmpty == false ? response["id"] : nil
-            id = given ?? .rawString("resp_" + Digest.hex(ids.mint("resp_"), digits: 48))
+            id = given ?? .rawString(ids.response())
             if let given = response["created_at"], given.rawKind == .number { created = given }
         }
         if let id { response.set("id", id) }
@@ -176,15 +176,13 @@ struct ResponsesItemRepair: Sendable {
     }
 
     private mutating func mint(_ type: String) -> String {
-        let prefix =
-            switch type {
-            case "message": "msg_"
-            case "function_call": "fc_"
-            case "custom_tool_call": "ctc_"
-            case "reasoning": "rs_"
-            default: "item_"
-            }
-        return prefix + Digest.hex(ids.mint("item_"), digits: 48)
+        switch type {
+        case "message": ids.mintHex("msg_")
+        case "function_call": ids.mintHex("fc_")
+        case "custom_tool_call": ids.mintHex("ctc_")
+        case "reasoning": ids.mintHex("rs_")
+        default: ids.mintHex("item_")
+        }
     }
 
     private func complete(_ item: inout RawObject, _ type: String, status: String) {

@@ -31,6 +31,7 @@ struct ResponsesRequestWriter {
             return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
         }
         for name in request.unread { try notes.drop(name) }
+        notes.note(opaqueIn: request.items)
         if request.settings.seed != nil { try notes.drop("seed") }
         let choice = try chooseTools()
         let format = chooseFormat()
@@ -140,6 +141,14 @@ struct ResponsesRequestWriter {
         if let topP = settings.topP ?? target.defaults.topP.map(JSONNumber.init) {
             out.key("top_p")
             out.value(topP)
+        }
+        if let penalty = settings.presencePenalty {
+            out.key("presence_penalty")
+            out.value(penalty)
+        }
+        if let penalty = settings.frequencyPenalty {
+            out.key("frequency_penalty")
+            out.value(penalty)
         }
     }
 

@@ -23,7 +23,10 @@ extension ResponsesRequestWriter {
         switch part.content {
         case .text(let text), .refusal(let text): return [.text(text)]
         case .image(let image): return [rendered(image)]
-        case .audio(let audio): return [.audio(audio)]
+        case .audio(let audio) where flags.audio: return [.audio(audio)]
+        case .audio:
+            notes.note("audio")
+            return [.text(EscapedText(escaping: "[audio omitted: this model cannot hear]"))]
         case .document(let document): return rendered(document)
         case .searchResult(let result):
             return [.text(TextBuilder.paragraphs([result.title, result.source] + result.texts))]
