@@ -11,6 +11,9 @@ package struct IDSource: Sendable {
     package mutating func toolUse() -> String { mint("toolu_") }
     package mutating func request() -> String { mint("req_") }
 
+    /// Jumps to another state: a copy made before mints other ids than this one from here on.
+    package mutating func moveOn() { state = next() }
+
     /// `prefix` and 24 base62 characters.
     package mutating func mint(_ prefix: StaticString) -> String {
         let words = (next(), next(), next())

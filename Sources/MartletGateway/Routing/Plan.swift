@@ -125,16 +125,17 @@ package final class Plan: Sendable {
     }
 }
 
-/// A request in an upstream's dialect, and what its reply has to be read with.
-package struct UpstreamRequest: Sendable {
-    package var dialect: DialectID
-    package var body: [ByteBuffer]
+/// A request in an upstream's dialect, and what its reply has to be read with. Immutable; a class so that passing it on costs
+/// one count.
+package final class UpstreamRequest: Sendable {
+    package let dialect: DialectID
+    package let body: [ByteBuffer]
     /// Names of what had no counterpart, for `x-translation-dropped`.
-    package var dropped: [String]
-    package var context: ReplyContext
+    package let dropped: [String]
+    package let context: ReplyContext
     /// Set: nothing is sent, the gateway answers this itself.
-    package var answer: LocalAnswer?
-    package var isTranslated: Bool
+    package let answer: LocalAnswer?
+    package let isTranslated: Bool
 
     init(
         dialect: DialectID, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),

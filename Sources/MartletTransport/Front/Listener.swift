@@ -1,7 +1,6 @@
 package import MartletGateway
 package import NIOCore
 import NIOHTTP1
-import NIOHTTPCompression
 package import NIOPosix
 package import NIOSSL
 
@@ -55,8 +54,6 @@ package final class Listener: Sendable {
                     }
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
-                    try pipeline.addHandler(
-                        NIOHTTPRequestDecompressor(limit: .size(context.value.snapshot.maxBody)))
                     try pipeline.addHandler(FrontHandler(context.value))
                 }
             }

@@ -53,13 +53,35 @@ final class ExchangePerformer: UpstreamUser {
 
     func upstream(_ event: Exchange.Event) { receive(event) }
 
+    func upstream(read: ResponseFraming.Parsed, reusable: Bool) {
+        guard !isPerforming else {
+            if let head = read.head { waiting.append(.head(head)) }
+            if let body = read.body { waiting.append(.bytes(body)) }
+            if read.isEnd { waiting.append(.end(cleanly: true, reusable: reusable)) }
+            return
+        }
+        guard request != nil else { return }
+        let now = NIODeadline.now()
+        isPerforming = true
+        if let head = read.head { step(.head(head), at: now) }
+        if let body = read.body { step(.bytes(body), at: now) }
+        if read.isEnd { step(.end(cleanly: true, reusable: reusable), at: now) }
+        endTurn()
+    }
+
     func receive(_ event: Exchange.Event) {
         guard !isPerforming else { return waiting.append(event) }
         guard request != nil else { return }
         isPerforming = true
-        let now = NIODeadline.now()
+        step(event, at: .now())
+        endTurn()
+    }
+
+    /// One event, and those that come up while its actions are carried out.
+    private func step(_ event: Exchange.Event, at now: NIODeadline) {
         exchange.receive(event, at: now, into: &actions)
         perform()
+        guard !waiting.isEmpty else { return }
         var next = 0
         while next < waiting.count {
             exchange.receive(waiting[next], at: now, into: &actions)
@@ -67,6 +89,9 @@ final class ExchangePerformer: UpstreamUser {
             perform()
         }
         waiting.removeAll(keepingCapacity: true)
+    }
+
+    private func endTurn() {
         isPerforming = false
         emit()
         if request == nil { front.exchangeEnded() }
@@ -281,7 +306,7 @@ final class ExchangePerformer: UpstreamUser {
     private func target() -> ReplyTarget? {
         guard let plan, let candidate else { return nil }
         let ids = context.ids
-        _ = context.ids.request()  // moves on, so that two exchanges never mint the same ids
+        context.ids.moveOn()  // so that two exchanges never mint the same ids
         return ReplyTarget(
             dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
             mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
