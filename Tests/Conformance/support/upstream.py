@@ -47,6 +47,7 @@ class Exchange:
         self.upstream, self.connection, self.request = upstream, connection, request
         self.sent = 0  # bytes that the kernel has taken
         self.gone_at = None  # when the gateway was seen to have closed
+        self.is_closed = False  # by the script: what arrives from then on is not read
 
     def send(self, data):
         """Sends bytes as they are. Raises `Gone` when the gateway has closed."""
@@ -123,7 +124,8 @@ class Exchange:
         return self.gone_at is not None
 
     def close(self):
-        """Ends the connection in the regular way."""
+        """Ends the connection in the regular way. A request that came before the end did is lost, as with a real server."""
+        self.is_closed = True
         try:
             self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -214,6 +216,8 @@ class Upstream:
                     self.exchanges.append(exchange)
                 script = self.script[min(turn, len(self.script) - 1)] if isinstance(self.script, list) else self.script
                 script(exchange)
+                if exchange.is_closed:
+                    return
         except (Gone, ConnectionError):
             pass
         except Exception as mistake:  # noqa: BLE001, whatever a script does wrong must fail its test
