@@ -4,13 +4,13 @@ package import NIOCore
 /// The dialects and the ways between them, so that nobody else has to tell one from another.
 package enum Dialects {
     /// The pipe for a stream. Within one dialect frames are relayed, edited at most; between two they are translated.
-    /// - Parameter context: of the request this replies to; of no meaning to a relay.
+    /// - Parameter context: of the request this replies to; of it, a relay looks at `hidesProgress` only.
     package static func pipe(
         from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
         guard upstream != target.dialect else {
             return ReplyPipe(
-                reader: reader(of: upstream), edit: edit(target), dialect: target.dialect,
+                reader: reader(of: upstream), edit: edit(target, context), dialect: target.dialect,
                 requestID: target.requestID)
         }
         return ReplyPipe(
@@ -77,11 +77,12 @@ package enum Dialects {
         }
     }
 
-    private static func edit(_ target: ReplyTarget) -> any FrameEdit {
+    private static func edit(_ target: ReplyTarget, _ context: ReplyContext) -> any FrameEdit {
         switch target.dialect {
         case .chat:
             ChatFrameEdit(
-                mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids)
+                mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids,
+                hidesProgress: context.hidesProgress)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
         }
     }

@@ -319,4 +319,21 @@ struct ChatFrameEditTests {
             #expect(relayed.text == row.stream)
         }
     }
+
+    @Test("Progress that only we asked for is a sign of life; a client that asked gets it")
+    func progress() {
+        let role = "{'role':'assistant','content':null}"
+        let steps = [256, 512].map {
+            chunk(role, more: ",'prompt_progress':{'total':600,'cache':0,'processed':\($0),'time_ms':1}")
+        }
+        let reply = chunk(role) + Self.a + finishStop + done
+        func relayed(hides: Bool) -> String {
+            let edit = ChatFrameEdit(
+                mode: .repair, model: "m", created: 7, ids: IDSource(seed: 1), hidesProgress: hides)
+            let pipe = ReplyPipe(reader: ChatStreamReader(), edit: edit, dialect: .chat)
+            return run(pipe, reads(steps.joined() + reply, of: 0)).text
+        }
+        #expect(relayed(hides: true) == ": keepalive\n\n: keepalive\n\n" + reply)
+        #expect(relayed(hides: false).contains("'prompt_progress'".replacing("'", with: "\"")))
+    }
 }

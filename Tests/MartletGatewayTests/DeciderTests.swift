@@ -65,6 +65,28 @@ struct DeciderTests {
         #expect(try body(plain, .repair, profile) == plain)
     }
 
+    @Test("Progress is asked of a llama.cpp that streams, and hidden from a client that has not asked itself")
+    func progress() throws {
+        let asked = "\"return_progress\":true"
+        let plain = "{\"model\":\"real\",\"stream\":true,\(Make.messages)}"
+        #expect(try body(plain, .repair, .llamaCpp).contains(asked))
+        #expect(try body(plain, .repair, .engine).contains(asked))
+        #expect(try body(plain, .exact, .llamaCpp) == plain)
+        #expect(try !body(plain).contains("return_progress"))
+        #expect(try !body("{\"model\":\"real\",\(Make.messages)}", .repair, .llamaCpp).contains("return_progress"))
+        let own = "{\"model\":\"real\",\"stream\":true,\"return_progress\":false,\(Make.messages)}"
+        #expect(try body(own, .repair, .llamaCpp).contains("\"return_progress\":false,\(Make.messages)"))
+        for (text, hides) in [(plain, true), (own, false)] {
+            let routes = routes(.repair, .llamaCpp)
+            let decision = Decider.decide(Make.request(text), in: Make.snapshot(routes), mayRefresh: false)
+            guard case .complete(let plan) = decision else {
+                Issue.record("refused: \(decision)")
+                continue
+            }
+            #expect(try plan.request(for: plan.candidates[0]).context.hidesProgress == hides)
+        }
+    }
+
     @Test("A retry gets the same bytes: nothing is edited in place")
     func twice() throws {
         let plan = Make.plan(streams: true, upstreams: [Make.upstream("a"), Make.upstream("b", mode: .exact)])

@@ -52,6 +52,10 @@ struct ChatRequestWriter {
                 out.key("stream_options")
                 out.value(json: ByteBuffer(string: #"{"include_usage":true}"#))
             }
+            if flags.promptProgress {
+                out.key("return_progress")
+                out.value(true)
+            }
         }
         out.closeObject()
         return TranslatedRequest(body: out.bytes, dropped: notes.names, context: context)

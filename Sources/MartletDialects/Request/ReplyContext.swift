@@ -27,13 +27,15 @@ package struct ReplyContext: Sendable, Hashable {
     package var includesUsage: Bool
     /// Structured output was asked for: content that is empty while the reasoning is JSON is to be moved.
     package var wantsJSON: Bool
+    /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.
+    package var hidesProgress: Bool
 
     package init(
         toolNames: ToolNameMap = ToolNameMap(), stops: [String] = [], clientStops: [String] = [],
         prefill: EscapedText? = nil, hidesReasoning: Bool = false, keepsFirstCallOnly: Bool = false,
         reasoningOut: Capabilities.ReasoningField = .field("reasoning_content"), startsInsideThinking: Bool = false,
         callIDs: Set<String> = [], inputEstimate: Int = 0, contextWindow: Int? = nil, includesUsage: Bool = false,
-        wantsJSON: Bool = false
+        wantsJSON: Bool = false, hidesProgress: Bool = false
     ) {
         self.toolNames = toolNames
         self.stops = stops
@@ -48,6 +50,7 @@ package struct ReplyContext: Sendable, Hashable {
         self.contextWindow = contextWindow
         self.includesUsage = includesUsage
         self.wantsJSON = wantsJSON
+        self.hidesProgress = hidesProgress
     }
 }
 

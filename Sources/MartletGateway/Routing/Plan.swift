@@ -59,14 +59,17 @@ package final class Plan: Sendable {
         let upstream = candidate.upstream.profile.dialect(for: dialect)
         guard upstream != dialect else {
             do throws(JSONError) {
-                return UpstreamRequest(dialect: upstream, body: try relayedBody(for: candidate))
+                return UpstreamRequest(
+                    dialect: upstream, body: try relayedBody(for: candidate),
+                    context: ReplyContext(hidesProgress: try asksForProgress(candidate)))
             } catch {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
             }
         }
+        let flags = candidate.upstream.profile.capabilities
+        // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
-            model: candidate.model, capabilities: candidate.upstream.profile.capabilities, streams: streams,
-            defaults: defaults)
+            model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress, defaults: defaults)
         let translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [])
@@ -98,6 +101,9 @@ package final class Plan: Sendable {
             edit.append("max_tokens", ByteBuffer(string: String(maxTokens)), to: document)
         }
         if asksForUsage(candidate) { try edit.set("stream_options", usageOptions(), in: document) }
+        if try asksForProgress(candidate) {
+            edit.append("return_progress", ByteBuffer(string: "true"), to: document)
+        }
         return edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes)
     }
 
@@ -111,6 +117,15 @@ package final class Plan: Sendable {
         guard streams, dialect == .chat, usage != .asked else { return false }
         return usage == .finalChunk
             || candidate.upstream.mode == .repair && candidate.upstream.profile.usage == .streamOptions
+    }
+
+    /// Whether progress is asked for on our own account; a client that has a word about it is left alone.
+    private func asksForProgress(_ candidate: Candidate) throws(JSONError) -> Bool {
+        let upstream = candidate.upstream
+        guard streams, dialect == .chat, upstream.mode == .repair, upstream.profile.capabilities.promptProgress else {
+            return false
+        }
+        return try document.member("return_progress") == nil
     }
 
     private func usageOptions() throws(JSONError) -> ByteBuffer {

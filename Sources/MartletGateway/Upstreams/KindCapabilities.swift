@@ -26,6 +26,7 @@ extension Capabilities {
         flags.topK = true
         flags.prefill = true
         flags.parallelIsOffByDefault = true
+        flags.promptProgress = true
         return flags
     }
 

@@ -7,7 +7,6 @@ import pathlib
 import shlex
 import shutil
 import socket
-import time
 
 from .server import REPOSITORY
 
@@ -70,26 +69,5 @@ def busy_slots(server):
         return None
     try:
         return sum(slot["is_processing"] for slot in get(sockets[0], "/slots"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # it is not there, or says that it is loading
         return None
-
-
-def until_at_rest(server, within):
-    """Waits until the engine computes nothing and all its slots are free; when it came to rest, on the monotonic clock.
-
-    The processor time is watched and not the slots: each look at these wakes whoever waits for the engine's next result, and a
-    request in prefill then does not get to look whether its client is still there.
-    """
-    pid, _ = command(server)
-
-    def used():
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        began, before = time.monotonic(), used()
-        time.sleep(0.15)
-        if used() == before and busy_slots(server) == 0:
-            return began
-    raise AssertionError(f"the engine was still at work after {within} s")
