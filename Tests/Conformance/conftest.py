@@ -9,6 +9,7 @@ import openai
 import pytest
 
 from support import chat, engine
+from support.matrix import Matrix
 from support.server import Martlet
 from support.upstream import Upstream
 
@@ -84,6 +85,15 @@ def sdk():
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def matrix():
+    """One server before an upstream of each kind, for all tests that need no server of their own."""
+    made = Matrix()
+    yield made
+    wrong = made.close()
+    assert not wrong, "; ".join(wrong)
 
 
 @pytest.fixture(scope="session")
