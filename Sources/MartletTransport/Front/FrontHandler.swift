@@ -232,7 +232,7 @@ final class FrontHandler: ChannelDuplexHandler {
         isStreaming = false
         corsOrigin = nil
         if let refusal = FrontRefusal.check(
-            facts, match, isKnown: isKnown(facts, dialect), namesUs: namesUs(facts), in: loopContext)
+            facts, match, dialect, isKnown: isKnown(facts, dialect), namesUs: namesUs(facts), in: loopContext)
         {
             if facts.expectsContinue { keepsAlive = false }
             return refuse(refusal, facts, dialect, id: id)
