@@ -90,7 +90,8 @@ package actor Catalog {
         do throws(GatewayError) {
             let reply = try await calls.get(upstream.profile.modelsPath, at: upstream, timeout: patience)
             guard reply.head.isSuccess else {
-                return .failure(ChatErrors.read(status: reply.head.status, body: reply.body))
+                let said = upstream.withoutKey(reply.body)
+                return .failure(ChatErrors.read(status: reply.head.status, body: said))
             }
             guard let json = try? JSON(parsing: reply.body), let entries = json["data"]?.array else {
                 return .failure(

@@ -334,6 +334,7 @@ final class ExchangePerformer: UpstreamUser {
         }
         guard head.isSuccess else {
             refusal = head
+            if let upstream = candidate?.upstream { collected = upstream.withoutKey(collected) }
             wholePieces = [collected]
             return .failed(
                 Dialects.readError(
@@ -369,8 +370,7 @@ final class ExchangePerformer: UpstreamUser {
         let relaysType = candidate.upstream.mode == .exact && head.content != .json && prepared?.isTranslated != true
         if !relaysType { reply.add(fixed: "content-type: application/json\r\n") }
         describe(&reply, request, candidate, head, contentType: relaysType)
-        let seconds = exchange.elapsed(at: .now())
-        reply.add("server-timing", "total;dur=\(seconds.nanoseconds / 1_000_000)")
+        reply.add("server-timing", "total;dur=\(exchange.elapsed(at: .now()).nanoseconds / 1_000_000)")
         front.send(reply, body: wholePieces)
     }
 
