@@ -5,7 +5,6 @@ import MartletGateway
 import MartletTransport
 import NIOCore
 import NIOPosix
-import NIOSSL
 import ServiceLifecycle
 import UnixSignals
 
@@ -70,8 +69,7 @@ package struct App: Sendable {
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
                     })),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates())
-        let usesTLS = configuration.upstreams.contains { $0.url.hasPrefix("https") }
-        let tls = usesTLS ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil
+        let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(
             group: group, services: services, snapshot: empty, tls: tls,
             seed: { UInt64.random(in: .min ... .max) })

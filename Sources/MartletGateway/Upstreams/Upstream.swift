@@ -64,11 +64,13 @@ package final class Upstream: Sendable {
     package let connections: ConnectionLimits
     /// What `withoutKey` takes out; nil: nothing. Shorter keys are placeholders, and words of other texts too.
     private let quotable: Secret?
+    /// How its connections leave this machine.
+    package let proxyUse: ProxyUse
 
     package init(
         name: String, profile: UpstreamProfile, location: Location, mode: RelayMode? = nil, apiKey: Secret? = nil,
         maxConcurrent: Int = 1024, deadlines: Deadlines = Deadlines(), retries: Int = 3,
-        connections: ConnectionLimits = ConnectionLimits()
+        connections: ConnectionLimits = ConnectionLimits(), proxyUse: ProxyUse = .none
     ) {
         self.name = name
         self.profile = profile
@@ -89,6 +91,7 @@ package final class Upstream: Sendable {
         self.deadlines = deadlines
         self.retries = retries
         self.connections = connections
+        self.proxyUse = proxyUse
     }
 
     /// What the upstream says of a failure, for clients and logs: some quote the key that they were given.

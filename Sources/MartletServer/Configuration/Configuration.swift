@@ -14,6 +14,7 @@ package struct Configuration: Sendable, Equatable {
     package var engine = EngineOptions()
     package var queue = QueueSettings()
     package var log = LogSettings()
+    package var network = NetworkSettings()
     /// `--mode`: of every upstream, also of those found on loopback. Nil: each upstream's own.
     package var mode: RelayMode?
     /// Errors as the `inference:` form documents them: a model outside `allowed` is a 400.
@@ -122,6 +123,21 @@ package struct Configuration: Sendable, Equatable {
     package struct QueueSettings: Sendable, Equatable {
         package var length = 64
         package var wait = Duration.seconds(600)
+    }
+
+    /// What every program takes from the environment about the network; no keys of ours.
+    package struct NetworkSettings: Sendable, Equatable {
+        /// `HTTPS_PROXY` and its like.
+        package var proxies = ProxyRules.none
+        /// `SSL_CERT_FILE`: a PEM file of the certificate authorities to trust in place of the system's. Nil: those.
+        package var authorities: String?
+
+        package init() {}
+
+        package init(environment: [String: String]) {
+            proxies = ProxyRules(environment: environment)
+            if let path = environment["SSL_CERT_FILE"], !path.isEmpty { authorities = path }
+        }
     }
 
     package struct LogSettings: Sendable, Equatable {

@@ -1,3 +1,5 @@
+import MartletGateway
+
 /// What no single value shows: whether the settings make sense together.
 enum ConfigurationChecks {
     /// - Returns: warnings, a sentence each.
@@ -7,7 +9,7 @@ enum ConfigurationChecks {
         let auth = configuration.auth
         var warnings: [String] = []
         let isGuarded = auth.required == .on || auth.required == .auto && !auth.tokens.isEmpty
-        if !isGuarded, !isLoopback(configuration.server.host) {
+        if !isGuarded, !Origin.isLoopback(configuration.server.host) {
             guard auth.allowOpen else {
                 let place = effective.places["server.host"]?.name ?? "default"
                 throw ConfigurationError(
@@ -38,13 +40,5 @@ enum ConfigurationChecks {
             warnings.append("models.default \(preferred) is not in models.allowed")
         }
         return warnings
-    }
-
-    /// Whether only this machine reaches an address.
-    static func isLoopback(_ host: String) -> Bool {
-        let host = host.lowercased()
-        if host == "localhost" || host == "::1" || host.hasSuffix(".localhost") { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
     }
 }

@@ -36,6 +36,7 @@ package enum ConfigurationLoader {
         for stack in stacks { try effective.add(stack) }
         effective.applyMode(flags.mode)
         effective.configuration.auth.allowOpen = flags.allowOpen || effective.configuration.auth.required == .off
+        effective.configuration.network = .init(environment: environment)
         effective.expandHome(environment["HOME"])
         warnings += try ConfigurationChecks.check(effective)
         return LoadedConfiguration(

@@ -52,6 +52,13 @@ final class UpstreamHandler: ChannelDuplexHandler {
         onReady = then
     }
 
+    /// Ends a connection that has not become ready.
+    func giveUp(_ reason: any Error) {
+        guard !isReady else { return }
+        failure = failure ?? reason
+        context?.close(promise: nil)
+    }
+
     // MARK: Orders
 
     func begin(for user: any UpstreamUser) {

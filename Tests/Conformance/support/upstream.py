@@ -8,6 +8,7 @@ import dataclasses
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -140,8 +141,8 @@ class Exchange:
 class Upstream:
     """The listening side. `requests` are the POSTs in order of arrival, `probes` everything else."""
 
-    def __init__(self, script, models=(chat.MODEL,), send_buffer=None, port=0):
-        self.script, self.models = script, list(models)
+    def __init__(self, script, models=(chat.MODEL,), send_buffer=None, port=0, tls=None):
+        self.script, self.models, self._tls = script, list(models), tls  # tls: an ssl.SSLContext
         self.requests, self.probes, self.exchanges = [], [], []
         self.mistakes = []  # of scripts: raised again when the test ends
         self.connections = 0
@@ -201,8 +202,10 @@ class Upstream:
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection, number):
-        buffer = bytearray()
+        buffer, plain = bytearray(), connection
         try:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             while request := self._read(connection, buffer):
                 request.connection = number
                 exchange = Exchange(self, connection, request)
@@ -218,13 +221,13 @@ class Upstream:
                 script(exchange)
                 if exchange.is_closed:
                     return
-        except (Gone, ConnectionError):
+        except (Gone, ConnectionError, ssl.SSLError):
             pass
         except Exception as mistake:  # noqa: BLE001, whatever a script does wrong must fail its test
             self.mistakes.append(mistake)
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.discard(plain)
             connection.close()
 
     @staticmethod
