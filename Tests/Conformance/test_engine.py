@@ -2,14 +2,12 @@
 
 import json
 import os
-import pathlib
 import signal
 import stat
 import subprocess
 import threading
 import time
 
-import openai
 import pytest
 
 from support import chat, engine
@@ -21,10 +19,6 @@ from support.wire import request
 def ask(server, **more):
     """A request for the tiny model, as bytes."""
     return request("POST", "/v1/chat/completions", chat.body(model=engine.MODEL, **more), port=server.port)
-
-
-def prompt(tokens):
-    return [{"role": "user", "content": "the blue cat talked with the fox. " * (tokens // 8)}]
 
 
 def test_tokens_stream_from_the_installed_engine(martlet, sdk):
@@ -81,20 +75,6 @@ def test_requests_that_come_together_share_one_engine(local):
     pid, _ = engine.command(server)
     assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
     assert engine.command(server)[0] == pid
-
-
-def test_an_engine_that_dies_is_told_and_started_again(local, sdk):
-    server = local()
-    stream = sdk(server, timeout=60).chat.completions.create(
-        model=engine.MODEL, messages=chat.MESSAGES, stream=True, max_tokens=100_000, extra_body={"ignore_eos": True})
-    next(iter(stream))
-    pid, _ = engine.command(server)
-    os.kill(pid, signal.SIGKILL)
-    with pytest.raises(openai.APIError):
-        list(stream)
-    until(lambda: not pathlib.Path(f"/proc/{pid}").exists(), "the dead engine was collected")
-    assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
-    assert engine.command(server)[0] != pid
 
 
 def test_a_model_that_cannot_be_loaded_is_told(local, tmp_path):

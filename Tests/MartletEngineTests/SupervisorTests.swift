@@ -160,6 +160,21 @@ struct SupervisorTests {
         await supervised.stop()
     }
 
+    @Test("Whoever loses a connection gets the engine's last words, at once when it lives")
+    func lastWords() async throws {
+        let supervised = try Supervised()
+        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil)
+        _ = try await supervised.ready("alpha").get()
+        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it answers")
+        kill(try #require(await supervised.process), SIGKILL)
+        #expect(await supervised.supervisor.lastWords(of: "alpha")?.code == .exited)
+        #expect(await supervised.supervisor.lastWords(of: "alpha")?.message.contains("signal 9") == true)
+        _ = try await supervised.ready("alpha").get()
+        await supervised.supervisor.unload("alpha")
+        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it was told to stop")
+        await supervised.stop()
+    }
+
     @Test("An engine killed from outside is noticed and started anew by the next request")
     func killedFromOutside() async throws {
         let supervised = try Supervised()

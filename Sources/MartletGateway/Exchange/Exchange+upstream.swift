@@ -161,7 +161,8 @@ extension Exchange {
         case .whole:
             actions.append(.closeUpstream)
             trouble(error, retryAfter: nil, at: now, into: &actions)
-        case .streaming, .draining: upstreamEnded(cleanly: false, reusable: false, at: now, into: &actions)
+        case .streaming, .draining:
+            upstreamEnded(cleanly: false, reusable: false, cause: error, at: now, into: &actions)
         default: break
         }
     }
@@ -172,6 +173,8 @@ extension Exchange {
     mutating func trouble(
         _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
     ) {
+        // What killed an engine would kill it again.
+        if error.code == .engineFailed { return giveUp(error, at: now, into: &actions) }
         guard !committed, Exchange.isRetryable(error.code) else { return fail(error, at: now, into: &actions) }
         tryAgain(error, retryAfter: retryAfter, at: now, into: &actions)
     }

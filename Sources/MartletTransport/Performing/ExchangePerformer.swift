@@ -4,7 +4,7 @@ import NIOCore
 
 /// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used again
 /// for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
-final class ExchangePerformer: UpstreamUser {
+final class ExchangePerformer {
     private let context: LoopContext
     private unowned let front: FrontHandler
     private var exchange = Exchange()
@@ -25,7 +25,7 @@ final class ExchangePerformer: UpstreamUser {
     private var refusal: UpstreamHead?
     private var upstream: UpstreamHandler?
     private var task: Task<Void, Never>?
-    private var slot: HeldSlot?
+    var slot: HeldSlot?
 
     private var pipe: ReplyPipe?
     /// What the pipe has written and the client has not got.
@@ -50,8 +50,6 @@ final class ExchangePerformer: UpstreamUser {
         self.request = request
         receive(.requestComplete(request))
     }
-
-    func upstream(_ event: Exchange.Event) { receive(event) }
 
     func upstream(read: ResponseFraming.Parsed, reusable: Bool) {
         guard !isPerforming else {
@@ -184,7 +182,7 @@ final class ExchangePerformer: UpstreamUser {
     // MARK: Leaving the loop
 
     /// Runs `work` as a task and brings its answer back as an event of this exchange, if it still runs then.
-    private func later<Answer: Sendable>(
+    func later<Answer: Sendable>(
         _ work: @escaping @Sendable () async -> Answer, then: @escaping @Sendable (Answer) -> Exchange.Event
     ) {
         let epoch = self.epoch

@@ -37,6 +37,15 @@ def command(server):
     return None
 
 
+def loading(server):
+    """The process that is to become the engine, while `write_wrapper` makes it wait."""
+    for pid in server.processes():
+        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        if "--model" in words and words[0].endswith("sh") and words[1].endswith("llama-server"):
+            return pid
+    return None
+
+
 def write_wrapper(folder, launcher, load_seconds=0):
     """A `llama-server` that starts the real one modestly: one thread, no busy waiting, small batches, so that tests run beside
     other work and a cancelled prompt is noticed soon. Loading may take its time.
@@ -44,7 +53,7 @@ def write_wrapper(folder, launcher, load_seconds=0):
     program = folder / "llama-server"
     program.write_text(
         "#!/bin/sh\n"
-        f'case " $* " in *" --model "*) sleep {load_seconds};; *) exec {shlex.join(launcher)} "$@";; esac\n'
+        f'case " $* " in *" --model "*) sleep {load_seconds} >/dev/null 2>&1;; *) exec {shlex.join(launcher)} "$@";; esac\n'
         f'exec {shlex.join(launcher)} "$@" --threads 1 --poll 0 --batch-size 256 --ubatch-size 256\n')
     program.chmod(0o755)
 
