@@ -31,6 +31,14 @@ public struct MartletClient: Sendable {
     /// - Throws: ``MartletError``.
     public func health() async throws -> String { try await get("/health").text }
 
+    /// Waits until the server says that it lives, which needs no key.
+    /// - Throws: ``MartletError`` when it has not within a second.
+    public func checkAlive() async throws {
+        let response = try await send(makeRequest("/health/live"), within: .seconds(1))
+        guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
+        _ = try await collect(response)
+    }
+
     /// Asks a model, and gives its answer piece by piece. Leaving the loop ends the request at the server.
     /// - Throws: ``MartletError``; so does the stream.
     public func stream(_ question: ChatQuestion) async throws -> ChatStream {

@@ -63,6 +63,19 @@ struct List: AsyncParsableCommand {
     }
 }
 
+struct Health: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Says whether a server answers, for health checks; ends with 69 when it does not.")
+
+    @OptionGroup var place: Place
+
+    func run() async throws {
+        let client = place.client
+        try await Failures.reported { try await client.checkAlive() }
+        Surroundings.say("\(client.base) answers")
+    }
+}
+
 /// Which server a command talks to.
 struct Place: ParsableArguments {
     @Option(help: "The server's URL; MARTLET_HOST, else http://127.0.0.1:3000, when not given.") var host: String?

@@ -8,7 +8,7 @@ struct MartletCommand: AsyncParsableCommand {
         abstract: "Makes local language models work with every client.",
         version: Martlet.version,
         subcommands: [
-            Serve.self, Chat.self, List.self, Engine.self, Config.self, DoctorCommand.self, Version.self,
+            Serve.self, Chat.self, List.self, Health.self, Engine.self, Config.self, DoctorCommand.self, Version.self,
         ])
 }
 

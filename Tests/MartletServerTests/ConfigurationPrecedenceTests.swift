@@ -145,7 +145,7 @@ struct ConfigurationPrecedenceTests {
     @Test("another unknown variable is only warned about, and Kubernetes' own are not ours")
     func strangers() throws {
         let loaded = try Written.load(variables: [
-            "MARTLET_COLOUR": "red", "MARTLET_HOME": "/x", "MARTLET_HOST": "y",
+            "MARTLET_COLOUR": "red", "MARTLET_HOME": "/x", "MARTLET_HOST": "y", "MARTLET_API_KEY": "z",
             "MARTLET_SERVER_PORT": "tcp://10.0.0.1:80",
             "MARTLET_SERVER_SERVICE_HOST": "10.0.0.1", "MARTLET_SERVER_SERVICE_PORT_HTTP": "80",
             "MARTLET_SERVER_PORT_80_TCP_ADDR": "10.0.0.1",

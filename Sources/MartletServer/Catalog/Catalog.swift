@@ -91,7 +91,10 @@ package actor Catalog {
             let reply = try await calls.get(upstream.profile.modelsPath, at: upstream, timeout: patience)
             guard reply.head.isSuccess else {
                 let said = upstream.withoutKey(reply.body)
-                return .failure(ChatErrors.read(status: reply.head.status, body: said))
+                var error = ChatErrors.read(status: reply.head.status, body: said)
+                let path = upstream.profile.modelsPath
+                error.message = "\(upstream.shown) answers \(path) with HTTP \(reply.head.status): \(error.message)"
+                return .failure(error)
             }
             guard let json = try? JSON(parsing: reply.body), let entries = json["data"]?.array else {
                 return .failure(

@@ -10,7 +10,7 @@ struct EnvironmentSettings {
 
     private static let upstreamPrefix = "MARTLET_UPSTREAMS_"
     /// Variables that other parts of the program read.
-    private static let others: Set<String> = ["MARTLET_HOME", "MARTLET_HOST", "MARTLET_LOG"]
+    private static let others: Set<String> = ["MARTLET_API_KEY", "MARTLET_HOME", "MARTLET_HOST", "MARTLET_LOG"]
 
     /// - Throws: for a variable under a known section that stands for no key, or for one that is not built yet.
     init(_ environment: [String: String]) throws(ConfigurationError) {

@@ -32,6 +32,7 @@ extension Doctor {
             let (models, finding) = await examine(upstream, calls)
             served[upstream.name] = models
             findings.append(finding)
+            if finding.level != .broken { findings += await examineResidents(upstream, calls) }
         }
         let local = store.models().map(\.id)
         if !configuration.usesInferenceErrors, !local.isEmpty {
@@ -62,8 +63,10 @@ extension Doctor {
             facts["models"] = .array(ids.map(JSON.string))
             let names = ids.prefix(4).joined(separator: ", ") + (ids.count > 4 ? ", …" : "")
             let count = ids.count == 1 ? "1 model" : "\(ids.count) models"
+            let through = upstream.proxyUse.proxy.map { " through the proxy \($0.shown) (\($0.setting))" } ?? ""
             let text =
-                "\(upstream.shown), \(count)\(ids.isEmpty ? "" : " (\(names))") in \(Int(milliseconds.rounded(.up))) ms"
+                "\(upstream.shown)\(through), \(count)\(ids.isEmpty ? "" : " (\(names))") in "
+                + "\(Int(milliseconds.rounded(.up))) ms"
             return (
                 ServedModels(ids: ids),
                 ids.isEmpty
@@ -71,7 +74,20 @@ extension Doctor {
                     : Finding(about, .fine, text, facts: facts)
             )
         case .failure(let error):
-            return (ServedModels(), Finding(about, .broken, error.message, facts: facts))
+            let advice = advice(error, upstream)
+            return (ServedModels(), Finding(about, .broken, error.message, advice: advice, facts: facts))
+        }
+    }
+
+    /// What to do about an upstream whose model list could not be read, where the error does not say it itself.
+    private func advice(_ error: GatewayError, _ upstream: Upstream) -> String? {
+        switch error.code {
+        case .upstreamUnreachable: nil
+        case .upstreamTimeout: "It may be busy loading a model; if this stays so, check the URL's port"
+        case .upstreamCredentials:
+            "Give its key: upstreams.\(upstream.name).api_key in martlet.yaml, or "
+                + "MARTLET_UPSTREAMS_\(ConfigurationKeys.variable(upstream.name))_API_KEY"
+        default: "Something else than a model server seems to answer there: check the URL's port and path"
         }
     }
 
