@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -145,7 +146,7 @@ struct ChatReplyTests {
     @Test(
         "a reply that is taken for usual reads as if it had been repaired from scratch", arguments: [UInt64(1), 2, 3])
     func shortWay(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         var untouched = 0
         for _ in 0..<400 {
             let text = Self.madeUp(&random)
