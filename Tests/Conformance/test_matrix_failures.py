@@ -1,6 +1,7 @@
 """Failures of both kinds of upstream before both client dialects: before the reply, in mid-stream, and a stream that just ends."""
 
 import threading
+import time
 
 import anthropic
 import openai
@@ -12,6 +13,8 @@ from support.cases import TOOL, to_chat
 from support.heard import ask_messages
 from support.matrix import CLIENTS, KINDS
 from support.upstream import Exchange
+from support.waiting import until
+from support.wire import request
 
 PAIRS = pytest.mark.parametrize(("client", "kind"), [(client, kind) for client in CLIENTS for kind in KINDS])
 STREAM = pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
@@ -175,6 +178,33 @@ def test_no_reply_at_all(matrix, client, kind, stream):
         else:
             matrix.messages.messages.create(model=f"{kind}/m1", stream=stream, **ASKED)
     assert got.value.status_code == 502
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["prefill", "midStream"])
+@STREAM
+@PAIRS
+def test_a_client_that_leaves_is_left_by_the_upstreams_connection_too(matrix, client, kind, stream, begun):
+    def script(exchange):
+        if begun and exchange.request.json.get("stream"):
+            exchange.stream_head()
+            exchange.chunked(beginning(KINDS[kind]))
+        elif begun:
+            exchange.head(content_type="application/json", content_length=500)
+            exchange.send(b'{"id":"')
+        exchange.wait_gone()
+
+    source = matrix.play(kind, script)
+    target = "/v1/chat/completions" if client == "chat" else "/v1/messages"
+    leaving = matrix.server.connect()
+    body = chat.dumps(ASKED | {"model": f"{kind}/m1", "stream": stream})
+    leaving.send(request("POST", target, body, port=matrix.server.port))
+    exchange = until(lambda: source.exchanges and source.exchanges[0], "the request was upstream")
+    if begun and stream:
+        assert b"one" in leaving.open_reply().read1(65536)
+    left = time.monotonic()
+    leaving.reset()
+    until(lambda: exchange.gone_at, "the upstream's connection was closed")
+    assert exchange.gone_at - left < 1
 
 
 @STREAM
