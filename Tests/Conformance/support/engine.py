@@ -28,10 +28,18 @@ def give_model(server, weights=WEIGHTS, name=MODEL):
     shutil.copy(weights, folder / f"{name}.gguf")
 
 
+def words_of(pid):
+    """A process's command line; empty when it has just ended."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def command(server):
     """The command line of the engine process that a server runs."""
     for pid in server.processes():
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        words = words_of(pid)
         if "--model" in words and not words[0].endswith("sh"):
             return pid, words
     return None
@@ -40,7 +48,7 @@ def command(server):
 def loading(server):
     """The process that is to become the engine, while `write_wrapper` makes it wait."""
     for pid in server.processes():
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+        words = words_of(pid)
         if "--model" in words and words[0].endswith("sh") and words[1].endswith("llama-server"):
             return pid
     return None
