@@ -57,6 +57,11 @@ final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
         context.fireChannelInactive()
     }
 
+    /// A reset is an end too.
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        if isDone { context.fireErrorCaught(error) } else { fail(.closed, context) }
+    }
+
     private func fail(_ reason: TunnelFailure.Reason, _ context: ChannelHandlerContext) {
         isDone = true
         context.fireErrorCaught(TunnelFailure(proxy: proxy, origin: origin, reason: reason))
