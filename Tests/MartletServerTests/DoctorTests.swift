@@ -37,6 +37,7 @@ struct DoctorTests {
         #expect(finding.level == .broken)
         #expect(finding.text.contains("127.0.0.1:1"))
         #expect(finding.line.contains("lms server start"))
+        #expect(Self.level(found, "default model") == .hint, "nobody knows what it serves")
     }
 
     @Test("Nothing to serve is broken, with what to do")

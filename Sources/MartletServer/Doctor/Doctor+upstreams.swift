@@ -135,10 +135,12 @@ extension Doctor {
         var findings: [Finding] = []
         do throws(GatewayError) {
             let places = try routes.resolve(nil)
-            findings.append(
-                Finding(
-                    "default model", .fine,
-                    "requests without a model go to \(places.map(\.shown).joined(separator: ", "))"))
+            if let silent = places.first(where: { routes.served[$0.upstream.name]?.ids == nil })?.upstream.name {
+                findings.append(Finding("default model", .hint, "not known while upstream \(silent) does not answer"))
+            } else {
+                let shown = places.map(\.shown).joined(separator: ", ")
+                findings.append(Finding("default model", .fine, "requests without a model go to \(shown)"))
+            }
         } catch {
             let isWrong = configuration.models.preferred != nil && error.code == .modelNotFound
             findings.append(Finding("default model", isWrong ? .broken : .hint, error.message))
