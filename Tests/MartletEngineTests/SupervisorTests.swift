@@ -164,9 +164,10 @@ struct SupervisorTests {
     func lastWords() async throws {
         let supervised = try Supervised()
         #expect(await supervised.supervisor.lastWords(of: "alpha") == nil)
-        _ = try await supervised.ready("alpha").get()
+        let path = try await supervised.ready("alpha").get()
         #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it answers")
         kill(try #require(await supervised.process), SIGKILL)
+        try await eventually("connections break") { SocketClient.request(path, "/health") == nil }
         #expect(await supervised.supervisor.lastWords(of: "alpha")?.code == .exited)
         #expect(await supervised.supervisor.lastWords(of: "alpha")?.message.contains("signal 9") == true)
         _ = try await supervised.ready("alpha").get()

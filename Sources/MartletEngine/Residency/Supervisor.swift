@@ -116,8 +116,8 @@ package actor Supervisor {
         residency.lastFailure(of: store.find(model)?.id ?? model)
     }
 
-    /// Why the model's engine ended, asked right after a connection to it broke. Waits until the end is known, a second at
-    /// most; nil when the engine answers, or was told to stop.
+    /// Why the model's engine ended, asked right after a connection to it broke. Waits until the end is known, two
+    /// seconds at most; nil when the engine answers, or was told to stop.
     package func lastWords(of model: String) async -> EngineError? {
         let id = store.find(model)?.id ?? model
         let start = ContinuousClock.now
@@ -131,7 +131,7 @@ package actor Supervisor {
     }
 
     /// A dead engine has been collected by then, unless the machine stands still.
-    private static let endIsKnownWithin: Duration = .seconds(1)
+    private static let endIsKnownWithin: Duration = .seconds(2)
     private static let lookInterval: Duration = .milliseconds(20)
 
     // MARK: - Performing
