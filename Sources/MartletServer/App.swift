@@ -56,7 +56,7 @@ package struct App: Sendable {
         let empty = Snapshot(
             routes: RouteTable(upstreams: []), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
         let callBox = CallBox()
-        let supervisor = hasEngine ? makeSupervisor(store, callBox) : nil
+        let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
         let services = Services(
             control: Control(
                 catalog: box, instance: instance, startedAt: MachineName.secondsSince1970,
@@ -103,6 +103,7 @@ package struct App: Sendable {
         var all: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: ListenerService(listener: listener, channel: channel, onStart: { say(ready) }))
         ]
+        all.append(.init(service: CatalogService(catalog: catalog)))
         if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
             services: all, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
@@ -135,7 +136,7 @@ package struct App: Sendable {
             usesInferenceErrors: configuration.usesInferenceErrors)
     }
 
-    private func makeSupervisor(_ store: ModelStore, _ calls: CallBox) -> Supervisor {
+    private func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
         var settings = EngineSettings()
         settings.parallel = configuration.engine.parallel
         settings.contextTokens = configuration.engine.context
@@ -163,7 +164,11 @@ package struct App: Sendable {
                 guard let calls = calls.value else { return .notYet }
                 let origin = Origin(address: .unix(path: socket))
                 let reply = try? await calls.get("/health", at: probed, origin: origin, timeout: .seconds(2))
-                return reply?.head.status == 200 ? .ready : .notYet
+                guard reply?.head.status == 200 else { return .notYet }
+                // What it holds depends on the memory there was: the engine knows it, once it has loaded.
+                let lists = ModelLists(probed, at: origin, over: calls, patience: .milliseconds(500))
+                if let models = try? await lists.read() { await catalog.value?.note(models, servedBy: probed.name) }
+                return .ready
             }, logger: logger)
     }
 
@@ -230,6 +235,14 @@ private struct ListenerService: Service {
         try? await gracefulShutdown()
         try? await channel.close().get()
         await listener.drain(grace: ListenerService.grace)
+    }
+}
+
+private struct CatalogService: Service {
+    let catalog: Catalog
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await catalog.keepFresh() }
     }
 }
 

@@ -233,6 +233,8 @@ struct RequestAnthropicToChatToolsTests {
         let limit = made.json["max_tokens"]?.int ?? 0
         #expect(limit > 1024 && limit <= 8192 - made.request.context.inputEstimate)
         #expect(try translatedToChat(body: body).json["max_tokens"] == 32000)
+        #expect(made.request.dropped == ["max_tokens"])
+        #expect(try translatedToChat(body: body, window: 200_000).request.dropped == [])
         #expect(try translatedToChat(body: body, window: 200_000).json["max_tokens"] == 32000)
         #expect(try translatedToChat(body: body, window: 1000).json["max_tokens"] == 125)
         let field = try translatedToChat(userHi) { $0.maxTokensField = .maxCompletionTokens }

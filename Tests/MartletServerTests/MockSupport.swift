@@ -11,6 +11,7 @@ import NIOPosix
 /// An event loop and the calls that go out from it, for one test.
 struct Loop {
     let group: MultiThreadedEventLoopGroup
+    let listener: Listener
     let calls: UpstreamCalls
 
     static func run<Value: Sendable>(_ work: (Loop) async throws -> Value) async throws -> Value {
@@ -25,7 +26,7 @@ struct Loop {
         guard let calls = listener.calls else { throw Missing() }
         let result: Result<Value, any Error>
         do {
-            result = .success(try await work(Loop(group: group, calls: calls)))
+            result = .success(try await work(Loop(group: group, listener: listener, calls: calls)))
         } catch {
             result = .failure(error)
         }
@@ -49,7 +50,7 @@ struct FixedServer {
     var port: Int { channel.localAddress?.port ?? 0 }
 
     static func start(
-        on group: MultiThreadedEventLoopGroup, status: Int = 200, _ routes: [String: String]
+        on group: MultiThreadedEventLoopGroup, port: Int = 0, status: Int = 200, _ routes: [String: String]
     ) async throws -> FixedServer {
         let channel = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
@@ -58,7 +59,8 @@ struct FixedServer {
                     try channel.pipeline.syncOperations.addHandler(Handler(routes: routes, status: status))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .bind(host: "127.0.0.1", port: port).get()
         return FixedServer(channel: channel)
     }
 
@@ -79,6 +81,7 @@ struct FixedServer {
             let body = ByteBuffer(string: text ?? "{\"error\":\"no route\"}")
             var head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: text == nil ? 404 : status))
             head.headers.add(name: "content-length", value: String(body.readableBytes))
+            head.headers.add(name: "connection", value: "close")
             context.write(wrapOutboundOut(.head(head)), promise: nil)
             context.write(wrapOutboundOut(.body(.byteBuffer(body))), promise: nil)
             context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)

@@ -66,10 +66,13 @@ package final class Plan: Sendable {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
             }
         }
-        let flags = candidate.upstream.profile.capabilities
+        let flags = candidate.capabilities
+        // An upstream that gets its requests exactly is asked for as many tokens as the client wants.
+        let window = candidate.upstream.mode == .exact ? nil : candidate.window?.tokens
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
-            model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress, defaults: defaults)
+            model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
+            contextWindow: window, defaults: defaults)
         let translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [])

@@ -6,10 +6,13 @@ package struct ServedModels: Sendable, Hashable {
     package var ids: [String]?
     /// The loaded ones, where the upstream says so.
     package var loaded: [String]
+    /// By id, of those of which something is known.
+    package var windows: [String: ContextWindow]
 
-    package init(ids: [String]? = nil, loaded: [String] = []) {
+    package init(ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:]) {
         self.ids = ids
         self.loaded = loaded
+        self.windows = windows
     }
 }
 
@@ -17,11 +20,18 @@ package struct ServedModels: Sendable, Hashable {
 package struct Candidate: Sendable {
     package let upstream: Upstream
     package let model: String
+    /// Nil: nothing is known of the model.
+    package internal(set) var traits: ModelTraits?
 
-    package init(upstream: Upstream, model: String) {
+    package init(upstream: Upstream, model: String, traits: ModelTraits? = nil) {
         self.upstream = upstream
         self.model = model
+        self.traits = traits
     }
+
+    package var window: ContextWindow? { traits?.window }
+
+    package var capabilities: Capabilities { traits?.capabilities ?? upstream.profile.capabilities }
 
     /// `upstream/model`, for headers and logs.
     package var shown: String { "\(upstream.name)/\(model)" }
@@ -43,6 +53,8 @@ package struct RouteTable: Sendable {
     /// Names a request may use: `allowed`, and the ids that its entries stand for.
     private let allowedNames: Set<String>
     private let usesInferenceErrors: Bool
+    /// By upstream and model.
+    private let traits: [String: [String: ModelTraits]]
 
     /// - Parameter usesInferenceErrors: a model that is not allowed is a 400, as the `inference:` form documents it.
     package init(
@@ -56,6 +68,9 @@ package struct RouteTable: Sendable {
         self.allowed = allowed
         self.usesInferenceErrors = usesInferenceErrors
         allowedNames = RouteTable.names(allowed, in: served)
+        traits = served.compactMapValues { models in
+            models.windows.isEmpty ? nil : models.windows.mapValues { ModelTraits(window: $0) }
+        }
         byName = Dictionary(upstreams.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var exact: [String: Targets] = [:]
         var globs: [(glob: Glob, targets: Targets)] = []
@@ -100,6 +115,16 @@ package struct RouteTable: Sendable {
     /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
     /// - Throws: `modelNotFound`, `modelNotAllowed`, or `invalidRequest` when no model is named and several are served.
     package func resolve(_ asked: String?) throws(GatewayError) -> [Candidate] {
+        var places = try places(for: asked)
+        guard !traits.isEmpty else { return places }
+        for index in places.indices { places[index].traits = traits[places[index].upstream.name]?[places[index].model] }
+        return places
+    }
+
+    /// What is known of the window of whatever answers to a name.
+    package func window(of name: String) -> ContextWindow? { (try? resolve(name))?.first?.window }
+
+    private func places(for asked: String?) throws(GatewayError) -> [Candidate] {
         guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked) }
         guard ModelName.isPlain(asked) else {
             throw GatewayError(

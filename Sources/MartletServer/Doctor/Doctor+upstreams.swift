@@ -52,13 +52,19 @@ extension Doctor {
         let about = "upstream \(upstream.name)"
         let clock = ContinuousClock()
         let start = clock.now
-        let result = await Catalog.list(upstream, over: calls)
+        let result: Result<ServedModels, GatewayError>
+        do throws(GatewayError) {
+            result = .success(try await ModelLists(upstream, over: calls, patience: Catalog.patience).read())
+        } catch {
+            result = .failure(error)
+        }
         let milliseconds = (clock.now - start) / .milliseconds(1)
         var facts: JSONObject = [
             "name": .string(upstream.name), "kind": .string(upstream.profile.kind), "place": .string(upstream.shown),
         ]
         switch result {
-        case .success(let ids):
+        case .success(let models):
+            let ids = models.ids ?? []
             facts["latency_ms"] = .int(Int(milliseconds.rounded()))
             facts["models"] = .array(ids.map(JSON.string))
             let names = ids.prefix(4).joined(separator: ", ") + (ids.count > 4 ? ", …" : "")
@@ -68,7 +74,7 @@ extension Doctor {
                 "\(upstream.shown)\(through), \(count)\(ids.isEmpty ? "" : " (\(names))") in "
                 + "\(Int(milliseconds.rounded(.up))) ms"
             return (
-                ServedModels(ids: ids),
+                models,
                 ids.isEmpty
                     ? Finding(about, .hint, text, advice: "Load or download a model there", facts: facts)
                     : Finding(about, .fine, text, facts: facts)
