@@ -1,6 +1,16 @@
 package import MartletWire
 
 extension Dialects {
+    /// A client's request in no dialect's words. Throws as `translateRequest` does.
+    package static func readRequest(
+        _ document: JSONDocument, from client: DialectID, version: String? = nil, betas: [String] = []
+    ) throws(GatewayError) -> CanonicalRequest {
+        switch client {
+        case .chat: try ChatRequest.read(document)
+        case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
+        }
+    }
+
     /// A client's request in an upstream's dialect.
     /// - Parameters:
     ///   - version: the client's `anthropic-version`, where it sent one.
@@ -10,11 +20,7 @@ extension Dialects {
         _ document: JSONDocument, from client: DialectID, to upstream: DialectID, for target: WriteTarget,
         version: String? = nil, betas: [String] = []
     ) throws(GatewayError) -> TranslatedRequest {
-        let request =
-            switch client {
-            case .chat: try ChatRequest.read(document)
-            case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
-            }
+        let request = try readRequest(document, from: client, version: version, betas: betas)
         return switch upstream {
         case .chat: try ChatRequest.write(request, for: target)
         case .anthropic: try AnthropicRequest.write(request, for: target)

@@ -16,6 +16,8 @@ package protocol ModelHost: Sendable {
 /// Answers everything that is not a completion.
 package protocol ControlRoutes: Sendable {
     func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply
+    /// Whether the prompt fits: `complete` unless it is certain that it fits nowhere. Answers within about a second.
+    func weigh(_ plan: Plan) async -> Decision
     /// Reads the upstreams' model lists anew, at most every few seconds, within a second.
     func refreshCatalog() async
 }

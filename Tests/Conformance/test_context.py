@@ -1,4 +1,4 @@
-"""What Martlet knows of context windows, and what follows from it: lists, and limits that fit."""
+"""What Martlet knows of context windows, and what follows from it: lists, limits that fit, and prompts refused before they wait."""
 
 import threading
 
@@ -6,7 +6,10 @@ import pytest
 
 from fake_lmstudio import FakeLMStudio, Model, Quirks
 from support import chat, engine
+from support.waiting import until
 from support.wire import Connection
+
+COUNT = "/v1/chat/completions/input_tokens"
 
 
 def listed(server, model):
@@ -31,6 +34,21 @@ def window_of(upstream, tokens, **asides):
 
     upstream.get = get
     return upstream
+
+
+def counting(tokens, answer=lambda exchange: exchange.json(chat.completion())):
+    """A script that counts every prompt so and answers all else."""
+
+    def script(exchange):
+        if exchange.request.target == COUNT:
+            return exchange.json({"input_tokens": tokens, "object": "response.input_tokens"})
+        answer(exchange)
+
+    return script
+
+
+def completions(source):
+    return [request for request in source.requests if request.target == "/v1/chat/completions"]
 
 
 # Lists
@@ -121,6 +139,90 @@ def test_a_relayed_limit_is_left_alone(martlet, upstream):
     assert source.request.json["max_tokens"] == 32000
 
 
+# Overflow
+
+LONG = [{"role": "user", "content": "one word after another " * 200}]
+
+
+def test_a_prompt_that_is_too_long_is_refused_before_it_is_sent(martlet, upstream):
+    source = window_of(upstream(counting(912)), 512)
+    server = martlet(source, kind="llamacpp")
+    reply = messages(server, messages=LONG)
+    assert reply.status == 400
+    assert reply.json["error"] == {"type": "invalid_request_error", "message": "prompt is too long: 912 tokens > 512 maximum"}
+    reply = server.chat(chat.body(messages=LONG))
+    assert (reply.status, reply.json["error"]["code"]) == (400, "context_length_exceeded")
+    assert "512" in reply.json["error"]["message"] and "912" in reply.json["error"]["message"]
+    assert completions(source) == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_prompt_that_only_looks_too_long_is_sent(martlet, upstream, stream):
+    def answer(exchange):
+        if stream:
+            exchange.stream(chat.text_stream("ok", usage=(9, 1)))
+        else:
+            exchange.json(chat.completion())
+
+    source = window_of(upstream(counting(500, answer)), 512)
+    server = martlet(source, kind="llamacpp")
+    assert server.chat(chat.body(messages=LONG, stream=stream)).status == 200
+    assert len(completions(source)) == 1
+
+
+def test_an_estimate_alone_refuses_nothing(martlet, upstream):
+    """The upstream cannot count: the prompt is sent, and what the upstream says about it is the answer."""
+    def script(exchange):
+        if exchange.request.target == COUNT:
+            return exchange.json({"error": {"message": "no such route"}}, 404, "Not Found")
+        exchange.json({"error": {"message": "request (912 tokens) exceeds the available context size (512 tokens)",
+                                 "type": "exceed_context_size_error", "n_prompt_tokens": 912, "n_ctx": 512}}, 400, "Bad Request")
+
+    source = window_of(upstream(script), 512)
+    reply = messages(martlet(source, kind="llamacpp"), messages=LONG)
+    assert reply.json["error"]["message"] == "prompt is too long: 912 tokens > 512 maximum"
+    assert len(completions(source)) == 1
+
+
+def test_a_prompt_no_vocabulary_can_shorten_enough_is_refused_without_a_count(martlet, upstream):
+    source = window_of(upstream(), 16)
+    source.script = lambda exchange: exchange.json({}, 404, "Not Found")
+    reply = messages(martlet(source, kind="llamacpp"), messages=LONG)
+    assert reply.status == 400
+    assert reply.json["error"]["message"].startswith("prompt is too long: ")
+    assert reply.json["error"]["message"].endswith(" tokens > 16 maximum")
+    assert completions(source) == []
+
+
+def test_a_short_prompt_is_not_counted(martlet, upstream):
+    source = window_of(upstream(counting(100_000)), 512)
+    assert martlet(source, kind="llamacpp").chat(chat.body()).status == 200
+    assert [request.target for request in source.requests] == ["/v1/chat/completions"]
+
+
+def test_nothing_is_counted_in_exact_mode(martlet, upstream):
+    source = window_of(upstream(counting(100_000)), 512)
+    assert martlet(source, kind="llamacpp", mode="exact").chat(chat.body(messages=LONG)).status == 200
+    assert [request.target for request in source.requests] == ["/v1/chat/completions"]
+
+
+def test_a_model_loaded_anew_with_a_larger_window_is_not_refused(martlet, upstream):
+    source = window_of(upstream(counting(912)), 512)
+    server = martlet(source, kind="llamacpp")
+    assert server.chat(chat.body(messages=LONG)).status == 400
+    window_of(source, 4096)
+    # A list that was just read is taken as fresh for a second.
+    until(lambda: server.chat(chat.body(messages=LONG)).status == 200, "the new window was seen", within=5)
+
+
+def test_a_later_candidate_with_more_room_is_kept(martlet, upstream):
+    small, large = window_of(upstream(counting(912)), 512), window_of(upstream(counting(912)), 4096)
+    server = martlet(config={
+        "upstreams": {"small": {"kind": "llamacpp", "url": small.url}, "large": {"kind": "llamacpp", "url": large.url}},
+        "models": {"aliases": {"both": ["small/m1", "large/m1"]}}})
+    assert server.chat(chat.body(model="both", messages=LONG)).status == 200
+
+
 # The engine itself
 
 def test_the_engine_tells_its_window_once_it_is_loaded(martlet):
@@ -130,3 +232,8 @@ def test_the_engine_tells_its_window_once_it_is_loaded(martlet):
     assert server.chat(chat.body(model=engine.MODEL, max_tokens=1), timeout=180).status == 200
     entry = listed(server, engine.MODEL)
     assert (entry["context_length"], entry["max_context_length"]) == (512, 131072)
+    words = [{"role": "user", "content": "the blue cat talked with the fox. " * 200}]
+    reply = messages(server, model=engine.MODEL, messages=words)
+    assert reply.status == 400
+    assert reply.json["error"]["message"].startswith("prompt is too long: ")
+    assert reply.json["error"]["message"].endswith(" tokens > 512 maximum")

@@ -97,6 +97,7 @@ struct ExchangeDriver {
         switch action {
         case .decide(_, let mayRefresh): mayRefresh ? "decide" : "decide again"
         case .refreshCatalog: "refresh"
+        case .weigh: "weigh"
         case .answer: "answer"
         case .acquire(let candidate): "acquire \(candidate.shown)"
         case .stopWaiting: "stop waiting"

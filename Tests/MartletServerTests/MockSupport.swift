@@ -40,6 +40,7 @@ struct Loop {
         func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply {
             ControlReply(status: 503, body: ByteBuffer())
         }
+        func weigh(_ plan: Plan) async -> Decision { .complete(plan) }
         func refreshCatalog() async {}
     }
 }

@@ -158,6 +158,7 @@ final class FakeControl: ControlRoutes {
         return ControlReply(status: 200, body: ByteBuffer(string: "{\"path\":\"\(request.path)\"}"))
     }
 
+    func weigh(_ plan: Plan) async -> Decision { .complete(plan) }
     func refreshCatalog() async {}
 }
 

@@ -116,6 +116,7 @@ package struct Exchange: Sendable {
             actions.append(.refuse(error))
             end(.failed(error.code), at: now, into: &actions)
         case .refresh: actions.append(.refreshCatalog)
+        case .weigh(let plan): actions.append(.weigh(plan))
         case .control:
             phase = .answering
             actions.append(.answer(request))

@@ -25,14 +25,23 @@ package enum Decider {
             let wantsUsage =
                 streams && request.dialect == .chat
                 ? try self.wantsUsage(members.member(2, of: document), in: document) : false
-            return .complete(
-                Plan(
-                    request: request, clientModel: clientModel, streams: streams,
-                    usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
-                    defaults: snapshot.defaults))
+            let plan = Plan(
+                request: request, clientModel: clientModel, streams: streams,
+                usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
+                defaults: snapshot.defaults)
+            return mayOverflow(request, at: candidates) ? .weigh(plan) : .complete(plan)
         } catch {
             return .refuse(error)
         }
+    }
+
+    /// Whether a prompt is long enough to be looked at more closely (specs 0.4): by far the most are not, and cost one comparison.
+    /// In `exact` mode an upstream says by itself what it cannot take.
+    private static func mayOverflow(_ request: InboundRequest, at candidates: [Candidate]) -> Bool {
+        guard let first = candidates.first, let window = first.window?.tokens, first.upstream.mode != .exact else {
+            return false
+        }
+        return TokenEstimate.of(bytes: request.body.readableBytes) > window
     }
 
     /// A body as a checked JSON object.

@@ -1,5 +1,5 @@
 package import MartletDialects
-import MartletWire
+package import MartletWire
 package import NIOCore
 
 /// What is to be done about a request.
@@ -9,6 +9,8 @@ package enum Decision: Sendable {
     case refresh
     /// A control route answers.
     case control
+    /// The prompt may be longer than the window: to be counted before it waits for anything.
+    case weigh(Plan)
     case complete(Plan)
 }
 
@@ -25,7 +27,7 @@ package final class Plan: Sendable {
     package let candidates: [Candidate]
     package let forwarded: [(name: String, value: String)]
     package let query: String
-    private let document: JSONDocument
+    package let document: JSONDocument
     private let defaults: WriteTarget.Defaults
 
     init(

@@ -124,6 +124,11 @@ package struct RouteTable: Sendable {
     /// What is known of the window of whatever answers to a name.
     package func window(of name: String) -> ContextWindow? { (try? resolve(name))?.first?.window }
 
+    /// What is known of a candidate's window by now.
+    package func window(at candidate: Candidate) -> ContextWindow? {
+        served[candidate.upstream.name]?.windows[candidate.model]
+    }
+
     private func places(for asked: String?) throws(GatewayError) -> [Candidate] {
         guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked) }
         guard ModelName.isPlain(asked) else {

@@ -22,6 +22,10 @@ package struct Control: ControlRoutes {
 
     package func refreshCatalog() async { await catalog.value?.refresh(ifOlderThan: .seconds(1)) }
 
+    package func weigh(_ plan: Plan) async -> Decision {
+        await PromptCheck(tokens: tokens, catalog: catalog).weigh(plan)
+    }
+
     package func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply {
         switch request.endpoint {
         case .models:

@@ -114,5 +114,6 @@ private struct NoRoutes: ControlRoutes {
         ControlReply(status: 503, body: ByteBuffer())
     }
 
+    func weigh(_ plan: Plan) async -> Decision { .complete(plan) }
     func refreshCatalog() async {}
 }

@@ -121,6 +121,13 @@ final class ExchangePerformer {
             } then: { _ in
                 .catalogRefreshed
             }
+        case .weigh(let plan):
+            let control = context.services.control
+            later {
+                await control.weigh(plan)
+            } then: {
+                .decided($0)
+            }
         case .answer(let request):
             let control = context.services.control
             let snapshot = context.snapshot
