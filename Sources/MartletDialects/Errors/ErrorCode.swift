@@ -22,6 +22,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     /// The model is known, but not of the kind this endpoint needs.
     package static let modelMismatch = ErrorCode("model_mismatch")
     package static let contextOverflow = ErrorCode("context_overflow")
+    /// The upstream could not make use of a JSON Schema; a simpler one may do.
+    package static let schemaRefused = ErrorCode("schema_refused")
 
     // Ourselves.
     package static let queueFull = ErrorCode("queue_full")

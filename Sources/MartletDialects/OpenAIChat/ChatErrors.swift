@@ -60,6 +60,7 @@ package enum ChatErrors {
                 prompt: said.overflow.prompt ?? text.prompt, maximum: said.overflow.maximum ?? text.maximum,
                 detail: detail)
         }
+        if SchemaRefusalText.matches(said.message, status: status) { return make(.schemaRefused, "") }
         switch status {
         case 401, 403:
             // Its words may quote the key; and it is ours, not the client's.

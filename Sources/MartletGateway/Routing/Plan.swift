@@ -56,21 +56,29 @@ package final class Plan: Sendable {
     }
 
     /// The request as one candidate is to get it.
+    /// - Parameter rung: how far its schemas are simplified; nil: not more than the way to this upstream always does.
     /// - Throws: `invalidRequest` for what cannot be said in the upstream's dialect.
-    package func request(for candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
+    package func request(
+        for candidate: Candidate, rung: SchemaRung? = nil
+    ) throws(GatewayError) -> UpstreamRequest {
+        let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.upstream.profile.dialect(for: dialect)
         guard upstream != dialect else {
             do throws(JSONError) {
                 return UpstreamRequest(
-                    dialect: upstream, body: try relayedBody(for: candidate),
+                    dialect: upstream, body: try relayedBody(for: candidate, rung), dropped: simplified,
                     context: ReplyContext(hidesProgress: try asksForProgress(candidate)))
             } catch {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
             }
         }
-        let flags = candidate.capabilities
+        var flags = candidate.capabilities
         // An upstream that gets its requests exactly is asked for as many tokens as the client wants.
         let window = candidate.upstream.mode == .exact ? nil : candidate.window?.tokens
+        if let rung {
+            flags.schemaProfile = rung.profile(flags.schemaProfile)
+            flags.strictTools = false
+        }
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
             model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
@@ -79,8 +87,8 @@ package final class Plan: Sendable {
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [])
         return UpstreamRequest(
-            dialect: upstream, body: [translated.body], dropped: translated.dropped, context: translated.context,
-            answer: translated.answer, isTranslated: true)
+            dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
+            context: translated.context, answer: translated.answer, isTranslated: true)
     }
 
     private func header(_ name: String) -> String? {
@@ -89,7 +97,7 @@ package final class Plan: Sendable {
 
     /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for usage,
     /// which the reply's edit hides again. Never in place: a retry needs the original.
-    private func relayedBody(for candidate: Candidate) throws(JSONError) -> [ByteBuffer] {
+    private func relayedBody(for candidate: Candidate, _ rung: SchemaRung?) throws(JSONError) -> [ByteBuffer] {
         var edit = JSONEdit()
         if clientModel != candidate.model {
             var value = ByteBuffer()
@@ -98,6 +106,10 @@ package final class Plan: Sendable {
         }
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)
+        }
+        if let rung {
+            let profile = rung.profile(candidate.capabilities.schemaProfile)
+            for (name, value) in try ChatRequest.refitted(document, profile) { try edit.set(name, value, in: document) }
         }
         if let temperature = defaults.temperature, try isAbsent("temperature") {
             edit.append("temperature", ByteBuffer(string: JSON.double(temperature).text), to: document)

@@ -116,26 +116,13 @@ final class ExchangePerformer {
             waiting.append(.decided(Decider.decide(request, in: context.snapshot, mayRefresh: mayRefresh)))
         case .refreshCatalog:
             let control = context.services.control
-            later {
-                await control.refreshCatalog()
-            } then: { _ in
-                .catalogRefreshed
-            }
+            later({ await control.refreshCatalog() }, then: { .catalogRefreshed })
         case .weigh(let plan):
             let control = context.services.control
-            later {
-                await control.weigh(plan)
-            } then: {
-                .decided($0)
-            }
+            later({ await control.weigh(plan) }, then: { .decided($0) })
         case .answer(let request):
-            let control = context.services.control
-            let snapshot = context.snapshot
-            later {
-                await control.answer(request, in: snapshot)
-            } then: {
-                .answered($0)
-            }
+            let (control, snapshot) = (context.services.control, context.snapshot)
+            later({ await control.answer(request, in: snapshot) }, then: { .answered($0) })
         case .acquire(let candidate): acquire(candidate)
         case .stopWaiting:
             task?.cancel()
@@ -211,8 +198,11 @@ final class ExchangePerformer {
         self.candidate = candidate
         guard let plan = exchange.plan else { return }
         self.plan = plan
+        if exchange.rung == nil, !context.rungs.isEmpty {
+            exchange.rung = context.rungs.rung(for: plan.schemaKey(at: candidate), at: .now())
+        }
         do throws(GatewayError) {
-            let request = try plan.request(for: candidate)
+            let request = try plan.request(for: candidate, rung: exchange.rung)
             prepared = request
             if let answer = request.answer { return waiting.append(.answered(local(answer, request))) }
         } catch {
@@ -415,6 +405,9 @@ final class ExchangePerformer {
 
     private func finish(_ record: ExchangeRecord) {
         guard let request else { return }
+        if let rung = record.rung, case .complete = record.outcome, let plan, let candidate {
+            context.rungs.keep(rung, for: plan.schemaKey(at: candidate), at: .now())
+        }
         context.services.records.keep(record, of: request, usage: pipe?.tally.usage ?? wholeSummary?.usage)
         self.request = nil
         plan = nil

@@ -1,0 +1,35 @@
+package import MartletWire
+package import NIOCore
+
+/// The JSON Schemas of a Chat request that is relayed: nothing else of it is read.
+extension ChatRequest {
+    /// Its `tools` and `response_format` with simpler schemas, each where it is there and can be read.
+    package static func refitted(
+        _ document: JSONDocument, _ profile: SchemaProfile
+    ) throws(JSONError) -> [(name: String, value: ByteBuffer)] {
+        var changed: [(name: String, value: ByteBuffer)] = []
+        if let member = try document.member("tools"),
+            case .array(var tools) = try JSON(parsing: document.slice(member.value))
+        {
+            for place in tools.indices {
+                guard var function = tools[place]["function"], function.object != nil else { continue }
+                if let schema = function["parameters"] {
+                    function["parameters"] =
+                        profile == .bare ? ["type": "object"] : SchemaFit.rewritten(schema, profile, isTool: true)
+                }
+                if profile == .minimal || profile == .bare { function["strict"] = nil }
+                tools[place]["function"] = function
+            }
+            changed.append(("tools", JSON.array(tools).buffer))
+        }
+        if let member = try document.member("response_format"),
+            var format = Optional(try JSON(parsing: document.slice(member.value))),
+            let schema = format["json_schema"]?["schema"]
+        {
+            let output = profile == .bare ? .minimal : profile
+            format["json_schema"]?["schema"] = SchemaFit.rewritten(schema, output, isTool: false)
+            changed.append(("response_format", format.buffer))
+        }
+        return changed
+    }
+}
