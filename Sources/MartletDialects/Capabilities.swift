@@ -48,7 +48,12 @@ package struct Capabilities: Sendable, Hashable {
         case native
     }
 
-    package enum UsageForm: Sendable, Hashable { case streamOptions, always, never }
+    /// Whether a stream reports usage.
+    package enum UsageForm: Sendable, Hashable {
+        /// Only when `stream_options.include_usage` asks for it.
+        case streamOptions
+        case always, never
+    }
 
     package enum MaxTokensField: String, Sendable, Hashable {
         case maxTokens = "max_tokens"

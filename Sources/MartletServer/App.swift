@@ -132,7 +132,7 @@ package struct App: Sendable {
         let models = configuration.models
         return RouteTable(
             upstreams: upstreams, aliases: models.aliases.map { ($0.pattern, $0.targets) },
-            defaultModel: models.preferred, allowed: models.allowed,
+            defaultModel: models.preferred, allowed: models.allowed, flags: models.capabilities,
             usesInferenceErrors: configuration.usesInferenceErrors)
     }
 

@@ -23,10 +23,11 @@ package enum UpstreamFactory {
                 code: .invalidRequest,
                 message: "upstreams.\(settings.name).url \"\(settings.url)\" is not an http or https URL")
         }
-        guard let profile = UpstreamProfile.named(kind) else {
+        guard var profile = UpstreamProfile.named(kind) else {
             throw GatewayError(
                 code: .invalidRequest, message: "upstreams.\(settings.name).kind \"\(kind)\" is not known")
         }
+        profile.capabilities = profile.capabilities.with(settings.capabilities)
         var deadlines = deadlines(settings.timeouts)
         deadlines.isInferenceForm = isInferenceForm
         return Upstream(
@@ -34,7 +35,8 @@ package enum UpstreamFactory {
             maxConcurrent: settings.maxConcurrent, deadlines: deadlines, retries: settings.retries,
             connections: ConnectionLimits(
                 keepAlive: settings.keepAlive.timeAmount, maxIdle: settings.maxIdleConnections),
-            proxyUse: network.proxies.use(for: url.origin))
+            proxyUse: network.proxies.use(for: url.origin), isStrict: settings.isStrict,
+            showsThinkingBlocks: settings.showsThinkingBlocks)
     }
 
     package static func engine(_ options: Configuration.EngineOptions) -> Upstream {

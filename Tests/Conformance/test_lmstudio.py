@@ -175,3 +175,10 @@ def test_martlet_probes_its_kind(martlet, studio):
     server = martlet(None, "--upstream", fake.url)
     server.wait_for_model(KEY)
     assert server.chat(chat.body(model=KEY)).status == 200
+
+
+def test_martlet_gets_a_json_object_out_of_it(martlet, studio):
+    """E15: it refuses `json_object`, and takes a schema that says the same."""
+    fake = studio(refuses_json_object=True)
+    server = martlet(fake, kind="lmstudio")
+    assert server.chat(chat.body(model=KEY, response_format={"type": "json_object"})).status == 200

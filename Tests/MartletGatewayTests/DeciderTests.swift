@@ -61,7 +61,7 @@ struct DeciderTests {
         let null = "{\"model\":\"real\",\"stream\":true,\"stream_options\":null,\(Make.messages)}"
         #expect(try body(null).contains(asked) && !body(null).contains("null"))
         var profile = UpstreamProfile.vllm
-        profile.usage = .always
+        profile.capabilities.usage = .always
         #expect(try body(plain, .repair, profile) == plain)
     }
 

@@ -125,8 +125,8 @@ struct ConfigurationPrecedenceTests {
             ("MARTLET_LIMITS_REQUESTS_PER_MINUTE", "MARTLET_LIMITS_REQUESTS_PER_MINUTE: limits is not built yet"),
             ("MARTLET_ENGINE_TTL", "MARTLET_ENGINE_TTL: engine.ttl is not built yet"),
             (
-                "MARTLET_UPSTREAMS_A_CAPABILITIES",
-                "MARTLET_UPSTREAMS_A_CAPABILITIES: upstreams.*.capabilities is not built yet"
+                "MARTLET_UPSTREAMS_A_CAPABILITIES_SEED",
+                "MARTLET_UPSTREAMS_A_CAPABILITIES_SEED: upstreams.*.capabilities.seed is not built yet"
             ),
             ("MARTLET_UPSTREAMS_B_API_KEY", "MARTLET_UPSTREAMS_B_API_KEY: upstreams.b.url is missing"),
             (

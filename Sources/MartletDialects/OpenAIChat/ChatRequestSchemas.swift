@@ -3,6 +3,15 @@ package import NIOCore
 
 /// The JSON Schemas of a Chat request that is relayed: nothing else of it is read.
 extension ChatRequest {
+    /// What says "a JSON object" to an upstream that knows schemas only (specs 2.9.10); nil: that is not asked for.
+    package static func objectFormat(_ document: JSONDocument) throws(JSONError) -> ByteBuffer? {
+        guard let member = try document.member("response_format"), member.kind == .object,
+            try JSON(parsing: document.slice(member.value))["type"] == "json_object"
+        else { return nil }
+        return ByteBuffer(
+            string: #"{"type":"json_schema","json_schema":{"name":"output","schema":{"type":"object"},"strict":true}}"#)
+    }
+
     /// Its `tools` and `response_format` with simpler schemas, each where it is there and can be read.
     package static func refitted(
         _ document: JSONDocument, _ profile: SchemaProfile

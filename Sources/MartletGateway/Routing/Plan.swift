@@ -82,7 +82,7 @@ package final class Plan: Sendable {
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
             model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
-            contextWindow: window, defaults: defaults)
+            contextWindow: window, defaults: defaults, isStrict: candidate.upstream.isStrict)
         let translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [])
@@ -106,6 +106,11 @@ package final class Plan: Sendable {
         }
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)
+        }
+        if dialect == .chat, candidate.upstream.mode == .repair, candidate.capabilities.jsonObject == .none,
+            let format = try ChatRequest.objectFormat(document)
+        {
+            try edit.set("response_format", format, in: document)
         }
         if let rung {
             let profile = rung.profile(candidate.capabilities.schemaProfile)
@@ -133,13 +138,13 @@ package final class Plan: Sendable {
     private func asksForUsage(_ candidate: Candidate) -> Bool {
         guard streams, dialect == .chat, usage != .asked else { return false }
         return usage == .finalChunk
-            || candidate.upstream.mode == .repair && candidate.upstream.profile.usage == .streamOptions
+            || candidate.upstream.mode == .repair && candidate.capabilities.usage == .streamOptions
     }
 
     /// Whether progress is asked for on our own account; a client that has a word about it is left alone.
     private func asksForProgress(_ candidate: Candidate) throws(JSONError) -> Bool {
         let upstream = candidate.upstream
-        guard streams, dialect == .chat, upstream.mode == .repair, upstream.profile.capabilities.promptProgress else {
+        guard streams, dialect == .chat, upstream.mode == .repair, candidate.capabilities.promptProgress else {
             return false
         }
         return try document.member("return_progress") == nil

@@ -53,14 +53,17 @@ package struct RouteTable: Sendable {
     /// Names a request may use: `allowed`, and the ids that its entries stand for.
     private let allowedNames: Set<String>
     private let usesInferenceErrors: Bool
-    /// By upstream and model.
+    /// By upstream and model, of the listed ones.
     private let traits: [String: [String: ModelTraits]]
+    /// What some models can do otherwise, the most specific last.
+    private let flags: [ModelFlags]
 
     /// - Parameter usesInferenceErrors: a model that is not allowed is a 400, as the `inference:` form documents it.
     package init(
         upstreams: [Upstream], served: [String: ServedModels] = [:],
         aliases: [(pattern: String, targets: Targets)] = [],
-        defaultModel: String? = nil, allowed: [String] = [], usesInferenceErrors: Bool = false
+        defaultModel: String? = nil, allowed: [String] = [], flags: [ModelFlags] = [],
+        usesInferenceErrors: Bool = false
     ) {
         self.upstreams = upstreams
         self.served = served
@@ -68,9 +71,8 @@ package struct RouteTable: Sendable {
         self.allowed = allowed
         self.usesInferenceErrors = usesInferenceErrors
         allowedNames = RouteTable.names(allowed, in: served)
-        traits = served.compactMapValues { models in
-            models.windows.isEmpty ? nil : models.windows.mapValues { ModelTraits(window: $0) }
-        }
+        self.flags = flags.sorted { $0.pattern.specificity < $1.pattern.specificity }
+        traits = ModelTraits.all(upstreams, served, self.flags)
         byName = Dictionary(upstreams.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var exact: [String: Targets] = [:]
         var globs: [(glob: Glob, targets: Targets)] = []
@@ -87,7 +89,7 @@ package struct RouteTable: Sendable {
         RouteTable(
             upstreams: upstreams, served: served,
             aliases: exact.map { ($0.key, $0.value) } + globs.map { ($0.glob.pattern, $0.targets) },
-            defaultModel: defaultModel, allowed: allowed, usesInferenceErrors: usesInferenceErrors)
+            defaultModel: defaultModel, allowed: allowed, flags: flags, usesInferenceErrors: usesInferenceErrors)
     }
 
     /// The entries of `models.allowed`, and for an entry that no list holds the one id that it is a part of.
@@ -116,8 +118,13 @@ package struct RouteTable: Sendable {
     /// - Throws: `modelNotFound`, `modelNotAllowed`, or `invalidRequest` when no model is named and several are served.
     package func resolve(_ asked: String?) throws(GatewayError) -> [Candidate] {
         var places = try places(for: asked)
-        guard !traits.isEmpty else { return places }
-        for index in places.indices { places[index].traits = traits[places[index].upstream.name]?[places[index].model] }
+        guard !traits.isEmpty || !flags.isEmpty else { return places }
+        for index in places.indices {
+            let place = places[index]
+            places[index].traits =
+                traits[place.upstream.name]?[place.model]
+                ?? (flags.isEmpty ? nil : ModelTraits.of(place.model, at: place.upstream, nil, flags))
+        }
         return places
     }
 

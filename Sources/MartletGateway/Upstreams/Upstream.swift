@@ -66,11 +66,16 @@ package final class Upstream: Sendable {
     private let quotable: Secret?
     /// How its connections leave this machine.
     package let proxyUse: ProxyUse
+    /// What a translation could only drop is refused (specs 2.0, strict mode).
+    package let isStrict: Bool
+    /// Chat clients get its thinking with the signatures, to give back.
+    package let showsThinkingBlocks: Bool
 
     package init(
         name: String, profile: UpstreamProfile, location: Location, mode: RelayMode? = nil, apiKey: Secret? = nil,
         maxConcurrent: Int = 1024, deadlines: Deadlines = Deadlines(), retries: Int = 3,
-        connections: ConnectionLimits = ConnectionLimits(), proxyUse: ProxyUse = .none
+        connections: ConnectionLimits = ConnectionLimits(), proxyUse: ProxyUse = .none, isStrict: Bool = false,
+        showsThinkingBlocks: Bool = false
     ) {
         self.name = name
         self.profile = profile
@@ -92,6 +97,8 @@ package final class Upstream: Sendable {
         self.retries = retries
         self.connections = connections
         self.proxyUse = proxyUse
+        self.isStrict = isStrict
+        self.showsThinkingBlocks = showsThinkingBlocks
     }
 
     /// What the upstream says of a failure, for clients and logs: some quote the key that they were given.

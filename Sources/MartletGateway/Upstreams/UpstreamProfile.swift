@@ -6,13 +6,6 @@ package enum RelayMode: String, Sendable, Hashable, CaseIterable { case exact, r
 /// How an upstream wants its key.
 package enum Credential: Sendable, Hashable { case bearer, apiKey }
 
-/// Whether a stream reports usage (specs 1.8).
-package enum UsageReporting: Sendable, Hashable {
-    /// Only when `stream_options.include_usage` asks for it.
-    case streamOptions
-    case always, never
-}
-
 /// What a kind of upstream is, as data: dialects it speaks best first, paths, defaults. Nothing in a translator names a kind.
 package struct UpstreamProfile: Sendable, Hashable {
     /// The word in configuration: `lmstudio`, `llamacpp`, ….
@@ -24,7 +17,6 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var dialects: [DialectID]
     package var mode: RelayMode
     package var credential: Credential
-    package var usage: UsageReporting
     /// What its models can do, as far as the kind tells.
     package var capabilities: Capabilities
     /// How it counts the tokens of a prompt.
@@ -34,8 +26,8 @@ package struct UpstreamProfile: Sendable, Hashable {
 
     package init(
         kind: String, shownName: String, hint: String, dialects: [DialectID], mode: RelayMode,
-        credential: Credential = .bearer, usage: UsageReporting = .streamOptions,
-        capabilities: Capabilities = Capabilities(), counting: Counting = .estimate, listing: ModelListing = .common
+        credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
+        listing: ModelListing = .common
     ) {
         self.kind = kind
         self.shownName = shownName
@@ -43,7 +35,6 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.dialects = dialects
         self.mode = mode
         self.credential = credential
-        self.usage = usage
         self.capabilities = capabilities
         self.counting = counting
         self.listing = listing
@@ -72,7 +63,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         capabilities: .openAI, listing: .openAI)
     package static let anthropic = UpstreamProfile(
         kind: "anthropic", shownName: "Anthropic", hint: "Check the network and the URL.", dialects: [.anthropic],
-        mode: .exact, credential: .apiKey, usage: .always, capabilities: .anthropic, counting: .messagesCountTokens,
+        mode: .exact, credential: .apiKey, capabilities: .anthropic, counting: .messagesCountTokens,
         listing: .anthropic)
     package static let openAICompatible = UpstreamProfile(
         kind: "openai-compatible", shownName: "the upstream", hint: "Is its server running?", dialects: [.chat],

@@ -61,6 +61,12 @@ package struct Configuration: Sendable, Equatable {
         package var maxIdleConnections = 10
         /// Nil: the kind's own.
         package var mode: RelayMode?
+        /// Where it differs from its kind.
+        package var capabilities: [CapabilitySetting] = []
+        /// What a translation could only drop is refused.
+        package var isStrict = false
+        /// Chat clients get thinking with its signatures, as `thinking_blocks`.
+        package var showsThinkingBlocks = false
 
         package init(name: String, kind: String? = nil, url: String) {
             self.name = name
@@ -85,6 +91,8 @@ package struct Configuration: Sendable, Equatable {
         /// Empty: all.
         package var allowed: [String] = []
         package var aliases: [Alias] = []
+        /// Where some models differ from their upstream's others.
+        package var capabilities: [ModelFlags] = []
         /// Sent when the client is silent. Nil: left to the model.
         package var temperature: Double?
         package var maxTokens: Int?

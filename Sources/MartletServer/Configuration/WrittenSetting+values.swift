@@ -54,6 +54,14 @@ extension WrittenSetting {
         return word
     }
 
+    func flag() throws(ValueProblem) -> Bool {
+        switch try text() {
+        case "true": return true
+        case "false": return false
+        case let other: throw ValueProblem(mustBe: "true or false", got: other)
+        }
+    }
+
     /// `500ms`, `10s`, `30m`, `1h`, `2d`, from 0 to 365 days.
     func duration() throws(ValueProblem) -> Duration {
         let text = try text()

@@ -305,7 +305,7 @@ final class ExchangePerformer {
         return ReplyTarget(
             dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
             mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
-            requestID: plan.requestID)
+            requestID: plan.requestID, showsThinkingBlocks: candidate.upstream.showsThinkingBlocks)
     }
 
     /// A reply that needs no upstream.
