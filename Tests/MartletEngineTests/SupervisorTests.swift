@@ -241,6 +241,30 @@ struct SupervisorTests {
         #expect(!ProcessGroup.isAlive(process))
     }
 
+    @Test("gateways that start at the same moment do not take each other's folders for a dead one's")
+    func startingTogether() async throws {
+        let scratch = Scratch()
+        let home = scratch.path
+        let lost = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    var lost = 0
+                    for _ in 0..<150 {
+                        guard let folder = try? SocketFolder(home: home, environment: ["TMPDIR": home]),
+                            folder.path.hasPrefix("\(home)/run/"), FileManager.default.fileExists(atPath: folder.path)
+                        else {
+                            lost += 1
+                            continue
+                        }
+                    }
+                    return lost
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(lost == 0)
+    }
+
     @Test("Folders of dead gateways are removed, those of living ones stay")
     func leftovers() async throws {
         let scratch = Scratch()

@@ -36,12 +36,10 @@ struct CatalogTests {
     @Test("A window that changes is seen without anybody asking for the list")
     func fresh() async throws {
         try await Loop.run { loop in
-            let first = try await FixedServer.start(on: loop.group, Self.list(1000))
-            let port = first.port
-            let catalog = Self.catalog(loop, port: port, .vllm)
+            let server = try await FixedServer.start(on: loop.group, Self.list(1000))
+            let catalog = Self.catalog(loop, port: server.port, .vllm)
             #expect(await Self.wait(for: 1000, in: catalog) { await catalog.refresh(ifOlderThan: .zero) } == 1000)
-            try await first.channel.close()
-            _ = try await FixedServer.start(on: loop.group, port: port, Self.list(2000))
+            server.answer(Self.list(2000))
             let keeping = Task { await catalog.keepFresh(every: .milliseconds(20)) }
             #expect(await Self.wait(for: 2000, in: catalog) == 2000)
             keeping.cancel()

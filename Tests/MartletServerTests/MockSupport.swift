@@ -7,6 +7,7 @@ import MartletWire
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import Synchronization
 
 /// An event loop and the calls that go out from it, for one test.
 struct Loop {
@@ -48,11 +49,13 @@ struct Loop {
 /// A server on loopback that answers `GET` with fixed JSON per path, and 404 elsewhere.
 struct FixedServer {
     let channel: any Channel
+    private let routes: Routes
     var port: Int { channel.localAddress?.port ?? 0 }
 
     static func start(
-        on group: MultiThreadedEventLoopGroup, port: Int = 0, status: Int = 200, _ routes: [String: String]
+        on group: MultiThreadedEventLoopGroup, status: Int = 200, _ routes: [String: String]
     ) async throws -> FixedServer {
+        let routes = Routes(routes)
         let channel = try await ServerBootstrap(group: group)
             .childChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
@@ -61,24 +64,32 @@ struct FixedServer {
                 }
             }
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .bind(host: "127.0.0.1", port: port).get()
-        return FixedServer(channel: channel)
+            .bind(host: "127.0.0.1", port: 0).get()
+        return FixedServer(channel: channel, routes: routes)
+    }
+
+    /// Other answers from here on.
+    func answer(_ routes: [String: String]) { self.routes.all.withLock { $0 = routes } }
+
+    private final class Routes: Sendable {
+        let all: Mutex<[String: String]>
+        init(_ all: [String: String]) { self.all = Mutex(all) }
     }
 
     private final class Handler: ChannelInboundHandler {
         typealias InboundIn = HTTPServerRequestPart
         typealias OutboundOut = HTTPServerResponsePart
-        let routes: [String: String]
+        let routes: Routes
         let status: Int
 
-        init(routes: [String: String], status: Int) {
+        init(routes: Routes, status: Int) {
             self.routes = routes
             self.status = status
         }
 
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             guard case .head(let request) = unwrapInboundIn(data) else { return }
-            let text = routes[request.uri]
+            let text = routes.all.withLock { $0[request.uri] }
             let body = ByteBuffer(string: text ?? "{\"error\":\"no route\"}")
             var head = HTTPResponseHead(version: .http1_1, status: .init(statusCode: text == nil ? 404 : status))
             head.headers.add(name: "content-length", value: String(body.readableBytes))

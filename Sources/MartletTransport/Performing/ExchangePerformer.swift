@@ -5,10 +5,10 @@ import NIOCore
 /// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used again
 /// for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
 final class ExchangePerformer {
-    private let context: LoopContext
-    private unowned let front: FrontHandler
-    private var exchange = Exchange()
-    private var request: InboundRequest?
+    let context: LoopContext
+    unowned let front: FrontHandler
+    var exchange = Exchange()
+    var request: InboundRequest?
     /// Tells a task's answer to an earlier exchange from one to this.
     private var epoch: UInt64 = 0
 
@@ -16,22 +16,22 @@ final class ExchangePerformer {
     private var waiting: [Exchange.Event] = []
     private var isPerforming = false
 
-    private var plan: Plan?
-    private var candidate: Candidate?
+    var plan: Plan?
+    var candidate: Candidate?
     /// The request as the current candidate gets it.
-    private var prepared: UpstreamRequest?
-    private var wholeSummary: ReplySummary?
+    var prepared: UpstreamRequest?
+    var wholeSummary: ReplySummary?
     /// The upstream's last head that was no success.
-    private var refusal: UpstreamHead?
-    private var upstream: UpstreamHandler?
+    var refusal: UpstreamHead?
+    var upstream: UpstreamHandler?
     private var task: Task<Void, Never>?
     var slot: HeldSlot?
 
-    private var pipe: ReplyPipe?
+    var pipe: ReplyPipe?
     /// What the pipe has written and the client has not got.
-    private var out = ByteBuffer()
-    private var collected = ByteBuffer()
-    private var wholePieces: [ByteBuffer] = []
+    var out = ByteBuffer()
+    var collected = ByteBuffer()
+    var wholePieces: [ByteBuffer] = []
     private var wantsFlush = false
     private var wantsEnd = false
 
@@ -288,117 +288,6 @@ final class ExchangePerformer {
     private func send(_ plan: Plan, _ candidate: Candidate) {
         guard let prepared else { return }
         upstream?.send(RequestHead.pieces(plan, candidate, prepared))
-    }
-
-    // MARK: The reply
-
-    private func makePipe() {
-        guard let prepared, let target = target() else { return }
-        pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
-    }
-
-    /// How the client wants its reply.
-    private func target() -> ReplyTarget? {
-        guard let plan, let candidate else { return nil }
-        let ids = context.ids
-        context.ids.moveOn()  // so that two exchanges never mint the same ids
-        return ReplyTarget(
-            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
-            mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
-            requestID: plan.requestID, showsThinkingBlocks: candidate.upstream.showsThinkingBlocks)
-    }
-
-    /// A reply that needs no upstream.
-    private func local(_ answer: LocalAnswer, _ request: UpstreamRequest) -> ControlReply {
-        guard let plan, let candidate, let target = target() else {
-            return ControlReply(status: 500, body: ByteBuffer())
-        }
-        var ids = target.ids
-        let events = answer.events(
-            id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
-        let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
-        return ControlReply(
-            status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
-            body: body,
-            headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
-    }
-
-    private func finishWhole(_ head: UpstreamHead) -> Finding {
-        guard let prepared, let target = target() else {
-            return .failed(GatewayError(code: .internalError, message: "no plan"))
-        }
-        guard head.isSuccess else {
-            refusal = head
-            if let upstream = candidate?.upstream { collected = upstream.withoutKey(collected) }
-            wholePieces = [collected]
-            return .failed(
-                Dialects.readError(
-                    status: head.status, body: collected,
-                    retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
-        }
-        do throws(GatewayError) {
-            let whole = try Dialects.translateWhole(
-                collected, from: prepared.dialect, to: target, context: prepared.context)
-            wholePieces = whole.pieces
-            wholeSummary = whole.summary
-            return .complete
-        } catch {
-            return .failed(error)
-        }
-    }
-
-    private func commitStream(_ head: UpstreamHead?) {
-        guard let request, let candidate else { return }
-        if pipe == nil { makePipe() }
-        var reply = front.head(status: 200)
-        reply.add(
-            fixed:
-                "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-        )
-        describe(&reply, request, candidate, head)
-        front.beginStream(reply)
-    }
-
-    private func commitWhole(_ head: UpstreamHead) {
-        guard let request, let candidate else { return }
-        var reply = front.head(status: head.status)
-        let relaysType = candidate.upstream.mode == .exact && head.content != .json && prepared?.isTranslated != true
-        if !relaysType { reply.add(fixed: "content-type: application/json\r\n") }
-        describe(&reply, request, candidate, head, contentType: relaysType)
-        reply.add("server-timing", "total;dur=\(exchange.elapsed(at: .now()).nanoseconds / 1_000_000)")
-        front.send(reply, body: wholePieces)
-    }
-
-    private func describe(
-        _ reply: inout ReplyHead, _ request: InboundRequest, _ candidate: Candidate, _ head: UpstreamHead?,
-        contentType: Bool = false
-    ) {
-        reply.add("x-request-id", request.id)
-        if request.dialect == .anthropic { reply.add("request-id", request.id) }
-        if ModelName.isPlain(candidate.model) {
-            reply.add("x-martlet-model", candidate.upstream.name, "/", candidate.model)
-        }
-        let isTranslated = prepared?.isTranslated == true
-        if let dropped = prepared?.dropped, !dropped.isEmpty {
-            reply.add("x-translation-dropped", dropped.joined(separator: ", "))
-        }
-        if let head {
-            reply.add(head, exact: candidate.upstream.mode == .exact && !isTranslated, contentType: contentType)
-        }
-    }
-
-    private func refuse(_ error: GatewayError) {
-        guard let request else { return }
-        front.send(error, dialect: request.dialect, requestID: request.id, upstream: refusal)
-    }
-
-    private func resetReply() {
-        pipe = nil
-        FrontHandler.prepare(&out)
-        collected.clear()
-        wholePieces = []
-        refusal = nil
-        upstream = nil
     }
 
     // MARK: The end
