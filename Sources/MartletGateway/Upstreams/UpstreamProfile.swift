@@ -19,6 +19,8 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var credential: Credential
     /// What its models can do, as far as the kind tells.
     package var capabilities: Capabilities
+    /// Where the model that is asked for is not there it takes another, and only the reply's `model` tells.
+    package var mayAnswerWithAnother: Bool
     /// How it counts the tokens of a prompt.
     package var counting: Counting
     /// How it lists its models.
@@ -27,7 +29,7 @@ package struct UpstreamProfile: Sendable, Hashable {
     package init(
         kind: String, shownName: String, hint: String, dialects: [DialectID], mode: RelayMode,
         credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
-        listing: ModelListing = .common
+        listing: ModelListing = .common, mayAnswerWithAnother: Bool = false
     ) {
         self.kind = kind
         self.shownName = shownName
@@ -38,6 +40,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.capabilities = capabilities
         self.counting = counting
         self.listing = listing
+        self.mayAnswerWithAnother = mayAnswerWithAnother
     }
 
     package static let all: [UpstreamProfile] = [
@@ -48,7 +51,7 @@ package struct UpstreamProfile: Sendable, Hashable {
 
     package static let lmStudio = UpstreamProfile(
         kind: "lmstudio", shownName: "LM Studio", hint: "Is its server running? (lms server start)",
-        dialects: [.chat], mode: .repair, capabilities: .lmStudio, listing: .lmStudio)
+        dialects: [.chat], mode: .repair, capabilities: .lmStudio, listing: .lmStudio, mayAnswerWithAnother: true)
     package static let llamaCpp = UpstreamProfile(
         kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair,
         capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp)

@@ -72,7 +72,12 @@ final class FrontHandler: ChannelDuplexHandler {
     /// Index among its loop's fronts.
     var place = 0
 
-    init(_ loopContext: LoopContext) { self.loopContext = loopContext }
+    private let line: RequestLineKeeper
+
+    init(_ loopContext: LoopContext, line: RequestLineKeeper) {
+        self.loopContext = loopContext
+        self.line = line
+    }
 
     // MARK: Life
 
@@ -127,6 +132,7 @@ final class FrontHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
+        line.understood()
         if case .closed = state { return }
         if !decodesBodies, case .head(let head) = part, RequestFacts.isEncoded(head) {
             return decodeBodies(from: data, context: context)
@@ -173,7 +179,7 @@ final class FrontHandler: ChannelDuplexHandler {
     private func refuse(_ error: GatewayError) {
         guard !hasReplied else { return context?.close(promise: nil) ?? () }
         keepsAlive = false
-        let dialect: DialectID = if case .collecting(let request) = state { request.dialect } else { .chat }
+        let dialect = if case .collecting(let request) = state { request.dialect } else { line.dialect }
         state = .closed
         send(error, dialect: dialect, requestID: loopContext.ids.request())
         closeWhenWritten()

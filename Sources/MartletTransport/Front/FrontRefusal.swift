@@ -102,13 +102,14 @@ extension HTTPParserError {
     /// The parser's own word for it.
     fileprivate var debugName: String {
         switch self {
-        case .unexpectedContentLength: "conflicting content-length and transfer-encoding"
+        case .unexpectedContentLength: "two content-lengths, or one beside a transfer-encoding"
         case .invalidContentLength: "invalid content-length"
         case .invalidHeaderToken: "invalid header"
         case .invalidMethod: "invalid method"
         case .invalidVersion: "invalid version"
         case .invalidURL: "invalid target"
         case .invalidChunkSize: "invalid chunk size"
+        case .unknown: "malformed, or its length is told in two ways"
         default: "malformed"
         }
     }

@@ -53,8 +53,10 @@ package final class Listener: Sendable {
                         throw ChannelError.inappropriateOperationForState
                     }
                     let pipeline = channel.pipeline.syncOperations
+                    let line = RequestLineKeeper()
+                    try pipeline.addHandler(line)
                     try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
-                    try pipeline.addHandler(FrontHandler(context.value))
+                    try pipeline.addHandler(FrontHandler(context.value, line: line))
                 }
             }
             .bind(host: host, port: port).get()

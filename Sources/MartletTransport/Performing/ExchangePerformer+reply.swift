@@ -53,10 +53,28 @@ extension ExchangePerformer {
                 collected, from: prepared.dialect, to: target, context: prepared.context)
             wholePieces = whole.pieces
             wholeSummary = whole.summary
-            return .complete
+            return substitution(whole.summary.model).map { .failed($0) } ?? .complete
         } catch {
             return .failed(error)
         }
+    }
+
+    /// A read of a stream into the pipe. Whether the right model answers is looked at once, before anything of it leaves.
+    func passed(_ bytes: ByteBuffer) -> Finding {
+        let finding = pipe?.pass(bytes, into: &out) ?? .nothing
+        guard !knowsModel, let pipe else { return finding }
+        switch finding {
+        case .nothing, .failed: return finding
+        case .usable, .complete:
+            knowsModel = true
+            return substitution(pipe.tally.model).map { .failed($0) } ?? finding
+        }
+    }
+
+    private func substitution(_ reported: String) -> GatewayError? {
+        guard let candidate, candidate.upstream.profile.mayAnswerWithAnother else { return nil }
+        return Substitution.check(
+            candidate, reported: reported, served: context.snapshot.routes.served[candidate.upstream.name])
     }
 
     func commitStream(_ head: UpstreamHead?) {
@@ -106,6 +124,7 @@ extension ExchangePerformer {
 
     func resetReply() {
         pipe = nil
+        knowsModel = false
         FrontHandler.prepare(&out)
         collected.clear()
         wholePieces = []

@@ -28,6 +28,8 @@ final class ExchangePerformer {
     var slot: HeldSlot?
 
     var pipe: ReplyPipe?
+    /// The name of the model in the reply has been looked at.
+    var knowsModel = false
     /// What the pipe has written and the client has not got.
     var out = ByteBuffer()
     var collected = ByteBuffer()
@@ -108,8 +110,7 @@ final class ExchangePerformer {
         switch action {
         case .pass(let bytes):
             if pipe == nil { makePipe() }
-            let finding = pipe?.pass(bytes, into: &out) ?? .nothing
-            waiting.append(.passed(finding))
+            waiting.append(.passed(passed(bytes)))
         case .flush: wantsFlush = true
         case .endReply: wantsEnd = true
         case .decide(let request, let mayRefresh):
