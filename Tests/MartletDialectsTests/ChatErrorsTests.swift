@@ -27,6 +27,11 @@ struct ChatErrorsTests {
             .upstreamOverloaded, "Loading model"
         ),
         (529, "{'error':'text'}", .upstreamOverloaded, "text"),
+        (
+            500, "{'error':{'message':'image input is not supported - hint: you may need the mmproj'}}",
+            .invalidRequest,
+            "image input is not supported - hint: you may need the mmproj"
+        ),
         (429, "{'error':{'message':'text'}}", .rateLimited, "text"),
         (
             404, "{'error':{'message':'The model `x` does not exist','code':'model_not_found'}}",

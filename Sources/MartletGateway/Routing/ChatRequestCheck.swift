@@ -12,11 +12,17 @@ package enum ChatRequestCheck {
         ("max_tokens", -1, Int(Int32.max)), ("max_completion_tokens", -1, Int(Int32.max)), ("n", 1, 128),
         ("top_logprobs", 0, 20),
     ]
-    private static let names = ["messages"] + ranges.map(\.name) + integers.map(\.name)
+    private static let kinds: [StaticString] = ["tools", "tool_choice", "stop", "seed", "response_format"]
+    private static let names = ["messages"] + ranges.map(\.name) + integers.map(\.name) + kinds
 
-    package static func check(_ document: JSONDocument) throws(GatewayError) {
+    /// - Parameter takesImages: false refuses images.
+    package static func check(_ document: JSONDocument, takesImages: Bool) throws(GatewayError) {
         let found = try NamedMembers(names, of: document)
-        try checkMessages(found.member(0, of: document), document)
+        try checkMessages(found.member(0, of: document), document, takesImages: takesImages)
+        for place in kinds.indices {
+            let member = found.member(1 + ranges.count + integers.count + place, of: document)
+            if let member, member.kind != .null { try checkKind(of: member, kinds[place], document) }
+        }
         for (place, (name, low, high)) in ranges.enumerated() {
             guard let member = found.member(1 + place, of: document), member.kind != .null else { continue }
             let text = try number(member, name, in: document)
@@ -37,18 +43,40 @@ package enum ChatRequestCheck {
         }
     }
 
-    private static func checkMessages(_ member: JSONMember?, _ document: JSONDocument) throws(GatewayError) {
+    private static func checkKind(
+        of member: JSONMember, _ name: StaticString, _ document: JSONDocument
+    ) throws(GatewayError) {
+        func refuse(_ wanted: String) throws(GatewayError) {
+            throw outside(name, wanted, String(buffer: document.slice(member.value)))
+        }
+        switch ("\(name)", member.kind) {
+        case ("tools", .array): try ChatRequestKinds.check(tools: document.slice(member.value))
+        case ("tools", _): try refuse("a list")
+        case ("stop", .array): try ChatRequestKinds.check(strings: document.slice(member.value), of: name)
+        case ("tool_choice", .string), ("tool_choice", .object), ("stop", .string), ("response_format", .object): break
+        case ("tool_choice", _): try refuse("a string or an object")
+        case ("stop", _): try refuse("a string or a list of strings")
+        case ("response_format", _): try refuse("an object")
+        default: _ = try number(member, name, in: document)
+        }
+    }
+
+    private static func checkMessages(
+        _ member: JSONMember?, _ document: JSONDocument, takesImages: Bool
+    ) throws(GatewayError) {
         guard let member else {
             throw GatewayError(code: .invalidRequest, message: "messages is required", param: "messages")
         }
         guard member.kind == .array else {
             throw GatewayError(code: .invalidRequest, message: "messages must be an array", param: "messages")
         }
-        let inside = document.slice(member.value).readableBytesView.dropFirst().first { !$0.isJSONWhitespace }
+        let messages = document.slice(member.value)
+        let inside = messages.readableBytesView.dropFirst().first { !$0.isJSONWhitespace }
         if inside == UInt8(ascii: "]") {
             throw GatewayError(
                 code: .invalidRequest, message: "messages must hold at least one message", param: "messages")
         }
+        try ChatRequestKinds.check(messages: messages, takesImages: takesImages)
     }
 
     private static func number(

@@ -19,8 +19,8 @@ package enum Decider {
                 throw error
             }
             let streams = try flag(members.member(1, of: document), "stream", in: document)
-            if request.dialect == .chat, candidates.first?.upstream.mode == .repair {
-                try ChatRequestCheck.check(document)
+            if request.dialect == .chat, let first = candidates.first, first.upstream.mode == .repair {
+                try ChatRequestCheck.check(document, takesImages: first.capabilities.images != .none)
             }
             let wantsUsage =
                 streams && request.dialect == .chat

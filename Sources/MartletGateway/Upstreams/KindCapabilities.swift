@@ -30,6 +30,13 @@ extension Capabilities {
         return flags
     }
 
+    /// The local engine runs every model without a projector, and such a model is blind.
+    static var engine: Capabilities {
+        var flags = llamaCpp
+        flags.images = .none
+        return flags
+    }
+
     static var ollama: Capabilities {
         var flags = Capabilities()
         flags.reasoningOut = .field("reasoning")

@@ -78,7 +78,7 @@ package struct UpstreamProfile: Sendable, Hashable {
     /// Our own llama.cpp processes, one per model, behind private Unix sockets.
     package static let engine = UpstreamProfile(
         kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,
-        capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp)
+        capabilities: .engine, counting: .chatInputTokens, listing: .llamaCpp)
 
     /// The dialect this upstream is spoken to in for a client of `dialect`: the client's own if it can be.
     package func dialect(for client: DialectID) -> DialectID {
