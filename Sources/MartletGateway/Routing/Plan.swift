@@ -117,10 +117,10 @@ package final class Plan: Sendable {
             for (name, value) in try ChatRequest.refitted(document, profile) { try edit.set(name, value, in: document) }
         }
         if let temperature = defaults.temperature, try isAbsent("temperature") {
-            edit.append("temperature", ByteBuffer(string: JSON.double(temperature).text), to: document)
+            try edit.set("temperature", ByteBuffer(string: JSON.double(temperature).text), in: document)
         }
         if let maxTokens = defaults.maxTokens, try isAbsent("max_tokens"), try isAbsent("max_completion_tokens") {
-            edit.append("max_tokens", ByteBuffer(string: String(maxTokens)), to: document)
+            try edit.set("max_tokens", ByteBuffer(string: String(maxTokens)), in: document)
         }
         if asksForUsage(candidate) { try edit.set("stream_options", usageOptions(), in: document) }
         if try asksForProgress(candidate) {
