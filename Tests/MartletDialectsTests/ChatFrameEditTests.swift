@@ -156,6 +156,18 @@ struct ChatFrameEditTests {
                 ) + finishCalls + done,
             callHead + callRest + finishCalls + done),
         Case(
+            "nameInPieces",
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'weather','arguments':''}}") + callRest + finishCalls + done,
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'weather','arguments':''}}") + callRest + finishCalls + done),
+        Case(
+            "nameGrowing",
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'get_weather','arguments':''}}") + callRest + finishCalls + done,
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'weather','arguments':''}}") + callRest + finishCalls + done),
+        Case(
             "nameNullInLaterPieces",
             callHead + call("{'index':0,'id':null,'type':null,'function':{'name':null,'arguments':'{}'}}")
                 + finishCalls + done,
