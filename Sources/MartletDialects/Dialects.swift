@@ -24,7 +24,7 @@ package enum Dialects {
         _ body: ByteBuffer, from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
-        if upstream == target.dialect {
+        if upstream == target.dialect, !body.holdsStream {
             switch upstream {
             case .chat:
                 let reply = try ChatReply.read(body)
@@ -36,6 +36,7 @@ package enum Dialects {
             }
         }
         let reply = try fold(body, from: upstream, context)
+        if target.dialect == .anthropic, let fault = reply.brokenCall(context) { throw fault }
         return WholeReply(pieces: [write(reply, to: target, context)], summary: reply.summary)
     }
 
