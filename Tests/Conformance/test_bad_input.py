@@ -63,6 +63,11 @@ BODIES = {
     "twoEqualModels": (b'{"model":"m1","messages":[],"model":"m1"}', "model"),
     "escapedSecondModel": (b'{"model":"m1","messages":[],"mod\\u0065l":"m2"}', "model"),
     "twoStreams": (b'{"model":"m1","messages":[],"stream":true,"stream":false}', "stream"),
+    "messageIsNumber": (b'{"model":"m1","messages":[1]}', "messages[0]"),
+    "noRole": (b'{"model":"m1","messages":[{"content":"x"}]}', "messages[0].role"),
+    "contentIsNumber": (b'{"model":"m1","messages":[{"role":"user","content":1}]}', "messages[0].content"),
+    "toolsAreText": (b'{"model":"m1","messages":[{"role":"user","content":"x"}],"tools":"x"}', "tools"),
+    "toolHasNoName": (b'{"model":"m1","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{}}]}', "tools[0].function.name"),
     "manyMembers": (b'{"model":"m1",' + b",".join(b'"k%d":1' % number for number in range(100_000)) + b"}", "member"),
 }
 

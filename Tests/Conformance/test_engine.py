@@ -61,6 +61,14 @@ def test_whole_replies_and_tool_calls(local, sdk):
         assert isinstance(json.loads(arguments)["place"], str)
 
 
+def test_an_image_is_refused_by_name(local):
+    """The engine would call it its own failure, and libraries ask again after that."""
+    image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+    reply = local().chat(chat.body(model=engine.MODEL, messages=[{"role": "user", "content": [image]}]))
+    assert reply.status == 400
+    assert "cannot see images" in reply.json["error"]["message"]
+
+
 def test_requests_that_come_together_share_one_engine(local):
     server = local(load_seconds=1)
     replies = []
