@@ -128,6 +128,30 @@ struct ConfigurationErrorTests {
                 "upstreams:\n  a/b: { url: 'http://a' }",
                 "martlet.yaml:2: \"a/b\" is no name for an upstream: letters, digits, - and _ only"
             ),
+            (
+                "upstreams:\n  local: { url: 'http://a' }",
+                "martlet.yaml:2: \"local\" is the name of the engine on this machine; choose another for this upstream"
+            ),
+            // Models.
+            (
+                "models:\n  allowed: [m]\n  default: n",
+                "martlet.yaml:3: models.default n is not in models.allowed: add it there, or choose one of the allowed models"
+            ),
+            (
+                "inference:\n  allowed_models: [m]\n  default_model: n",
+                "martlet.yaml:3: inference.default_model n is not in inference.allowed_models: add it there, or choose one of "
+                    + "the allowed models"
+            ),
+            (
+                "models:\n  aliases: { self: self }",
+                "martlet.yaml:2: models.aliases.self leads to itself: an alias leads to models; one of that name is written "
+                    + "UPSTREAM/self"
+            ),
+            (
+                "models:\n  aliases: { a: [m, b], b: n }",
+                "martlet.yaml:2: models.aliases.a leads to the alias b: an alias leads to models; one of that name is written "
+                    + "UPSTREAM/b"
+            ),
             // Variables.
             (
                 "upstreams:\n  a:\n    url: http://a\n    api_key: ${NO_SUCH}",

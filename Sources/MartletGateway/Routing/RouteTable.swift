@@ -111,7 +111,9 @@ package struct RouteTable: Sendable {
             for id in served[upstream.name]?.ids ?? [] where seen.insert(id).inserted { ids.append(id) }
         }
         for alias in exact.keys.sorted() where seen.insert(alias).inserted { ids.append(alias) }
-        return ids.filter(isAllowed)
+        return ids.filter {
+            isAllowed($0) || exact[$0].map { !permitted((try? candidates($0)) ?? []).isEmpty } ?? false
+        }
     }
 
     /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
@@ -146,7 +148,11 @@ package struct RouteTable: Sendable {
         }
         let bare = ModelName.withoutContextSuffix(asked)
         guard isAllowed(asked) || isAllowed(bare) else {
-            throw notAllowed(asked)
+            // Another name for a model that is allowed is allowed too; what else it stands for is not.
+            guard let targets = aliased(asked, bare) else { throw notAllowed(asked) }
+            let places = permitted(try candidates(targets))
+            guard !places.isEmpty else { throw notAllowed(asked) }
+            return places
         }
         if let found = try known(asked) { return found }
         if bare != asked, let found = try known(bare) { return found }
@@ -167,6 +173,18 @@ package struct RouteTable: Sendable {
     }
 
     private func isAllowed(_ name: String) -> Bool { allowed.isEmpty || allowedNames.contains(name) }
+
+    /// Those of some places whose models are allowed.
+    private func permitted(_ places: [Candidate]) -> [Candidate] {
+        places.filter { isAllowed($0.model) || isAllowed($0.shown) }
+    }
+
+    /// What an alias or a pattern of aliases stands for, if one of them matches.
+    private func aliased(_ name: String, _ bare: String) -> Targets? {
+        if let targets = exact[name] ?? exact[bare] { return targets }
+        guard direct(name) == nil, direct(bare) == nil else { return nil }
+        return globs.first { $0.glob.matches(name) || $0.glob.matches(bare) }?.targets
+    }
 
     /// Upstreams whose list was never read.
     private var trusting: [Upstream] {
@@ -252,7 +270,14 @@ package struct RouteTable: Sendable {
     private func resolveDefault(_ asked: String?) throws(GatewayError) -> [Candidate] {
         let asked = asked?.isEmpty == true ? nil : asked
         if let asked, isAllowed(asked), let found = try known(asked) { return found }
-        if let defaultModel, defaultModel != asked { return try candidates([defaultModel]) }
+        if let found = try configuredDefault() {
+            let places = permitted(found)
+            // A name that no list holds yet may become an allowed one.
+            guard places.isEmpty, found.contains(where: { served[$0.upstream.name]?.ids != nil }) else {
+                return places.isEmpty ? found : places
+            }
+            throw notAllowed(found[0].model)
+        }
         let loaded = choices(\.loaded)
         if loaded.count == 1 { return loaded }
         let all = choices { $0.ids ?? [] }
@@ -265,11 +290,24 @@ package struct RouteTable: Sendable {
                 message: "no model is installed or served. Put a .gguf under the models folder, or start with "
                     + "--upstream URL; see: martlet doctor", param: "model")
         }
+        let setting = usesInferenceErrors ? "inference.default_model" : "models.default"
+        let named = asked.map { "\"\($0)\" is none of the models" } ?? "the request names no model"
         throw GatewayError(
             code: .invalidRequest,
-            message: "the request names no model and \(all.count) are served; name one of: "
+            message: "\(named) and \(all.count) are served; name one of: "
                 + all.prefix(10).map(\.model).joined(separator: ", ")
-                + ", or set models.default", param: "model")
+                + (defaultModel == nil ? ", or set \(setting)" : ", in the request or as \(setting)"), param: "model")
+    }
+
+    /// Where the configured default leads. `local-model` there is an id that is called so, or the one it is a part of, and where
+    /// there is none it stands for the only model there is.
+    private func configuredDefault() throws(GatewayError) -> [Candidate]? {
+        guard let defaultModel else { return nil }
+        guard defaultModel == "local-model" else {
+            return try candidates(exact[defaultModel] ?? [defaultModel])
+        }
+        if let found = try known(defaultModel) { return found }
+        return try uniqueMatch(defaultModel, of: defaultModel, at: upstreams).map { [$0] }
     }
 
     private func notAllowed(_ name: String) -> GatewayError {

@@ -23,6 +23,10 @@ struct EffectiveSettings {
     }
 
     mutating func add(_ stack: UpstreamStack) throws(ConfigurationError) {
+        guard stack.name != UpstreamFactory.local else {
+            throw stack.place.error(
+                "\"\(stack.name)\" is the name of the engine on this machine; choose another for this upstream")
+        }
         var upstream = Configuration.UpstreamSettings(name: stack.name, url: "")
         for layer in stack.layers {
             for key in ConfigurationKeys.upstream {

@@ -143,11 +143,11 @@ extension WrittenSetting {
         return folder.hasSuffix("/") ? folder + text : "\(folder)/\(text)"
     }
 
-    /// A model's name, or none; `local-model` stands for the default and so names none.
+    /// A model's name, or none.
     func model() throws(ValueProblem) -> String? {
         if isNone { return nil }
         let text = try text()
         guard ModelName.isPlain(text) else { throw ValueProblem(mustBe: "a model's name", got: nil) }
-        return text == "local-model" ? nil : text
+        return text
     }
 }

@@ -148,7 +148,8 @@ extension Doctor {
                 findings.append(Finding("default model", .fine, "requests without a model go to \(shown)"))
             }
         } catch {
-            let isWrong = configuration.models.preferred != nil && error.code == .modelNotFound
+            let isNamed = ![nil, "local-model"].contains(configuration.models.preferred)
+            let isWrong = isNamed && error.code == .modelNotFound
             findings.append(Finding("default model", isWrong ? .broken : .hint, error.message))
         }
         for alias in configuration.models.aliases {
