@@ -75,7 +75,7 @@ let package = Package(
         .target(
             name: "Martlet",
             dependencies: [
-                "MartletWire", nio("NIOCore"), nio("NIOHTTP1"),
+                "MartletWire", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ],
             swiftSettings: rules),

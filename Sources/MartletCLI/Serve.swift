@@ -14,7 +14,7 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Another name for a model: 'claude-*=qwen3-8b'; repeatable.") var alias: [String] = []
     @Option(help: "The model for requests that name none.") var model: String?
     @Option(help: "Event loops; one per core when not given.") var loops: Int?
-    @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
     @Option(help: "text or json.") var logFormat: String?
     @Flag(help: "Do not look for servers on this machine when no upstream is named.") var noDiscovery = false
     @Flag(help: "Listen beyond this machine without authentication.") var allowOpen = false
@@ -48,7 +48,7 @@ struct Serve: AsyncParsableCommand {
             try await app.run()
         } catch {
             Surroundings.complain("martlet: \(error)")
-            throw ExitCode(1)
+            throw ExitCode((error as? ConfigurationError)?.isUsage == true ? ExitCodes.usage : 1)
         }
     }
 }

@@ -192,6 +192,7 @@ package struct App: Sendable {
     /// A few lines on what was found and what to do next.
     private func summary(_ catalog: Catalog, _ notes: [String], at address: String) async -> [String] {
         let all = await catalog.upstreamHealth()
+        let auth = configuration.auth
         var lines = all.map { upstream, health -> String in
             let count = health.models.map { $0 == 1 ? "1 model" : "\($0) models" } ?? "models not known yet"
             if let problem = health.problem { return "\(upstream.name): \(problem)" }
@@ -203,13 +204,19 @@ package struct App: Sendable {
                 let places = Discovery.places.map { "\($0.shown) (\($0.port))" }.joined(separator: ", ")
                 lines.append(
                     "nothing to serve yet: none of \(places) answers on this machine, and no model is installed")
+            } else {
+                lines.append(
+                    "nothing to serve yet: no upstream is named, servers on this machine are not looked for, and no model is "
+                        + "installed")
             }
             lines.append(
                 "next: start with --upstream URL, or put a .gguf file under models/<publisher>/<name>/ in martlet's home"
             )
         } else if configuration.discovers {
+            let key = auth.required == .off || auth.tokens.isEmpty ? "" : "MARTLET_API_KEY=TOKEN "
+            let host = address == "127.0.0.1:3000" ? "" : " --host http://\(address)"
             lines.append(
-                "next: martlet chat \"hello\"; OpenAI clients take http://\(address)/v1, Anthropic clients http://\(address)"
+                "next: \(key)martlet chat\(host) \"hello\"; OpenAI clients take http://\(address)/v1, Anthropic clients http://\(address)"
             )
         }
         return lines

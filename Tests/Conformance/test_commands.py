@@ -1,5 +1,6 @@
 """`config show`, `config check` and `doctor`: what they print, and the exit status that scripts go by."""
 
+import http.server
 import json
 import signal
 import socket
@@ -149,3 +150,89 @@ def test_health_is_an_exit_status(run, martlet):
 def test_variables_of_other_commands_are_known(run):
     done = run("config", "check", MARTLET_API_KEY="k", MARTLET_HOST="http://127.0.0.1:1", MARTLET_LOG="debug")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", [
+    ["nonsense"], ["serve", "--nonsense"], ["serve", "--port", "many"], ["serve", "--port", "70000"], ["serve", "--kind", "foo"],
+    ["serve", "--upstream", "mock:", "--kind", "foo"], ["serve", "--log-level", "loud"], ["config", "show", "x"],
+    ["chat", "--max-tokens", "some", "hi"], ["chat"]], ids=" ".join)
+def test_a_command_that_is_used_wrongly_ends_with_2(run, words):
+    done = run(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.strip()
+
+
+def test_help_and_version_are_no_failures(run):
+    for words in (["--help"], ["serve", "--help"], ["--version"], ["version"]):
+        done = run(*words)
+        assert (done.returncode, done.stderr) == (0, "") and done.stdout
+    assert "warning, error or critical" in " ".join(run("serve", "--help").stdout.split())
+
+
+@pytest.fixture
+def silent():
+    """The URL of a server that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("words", [["ls"], ["health"], ["chat", "hi"]], ids=" ".join)
+def test_where_no_server_answers_commands_end_with_69_and_say_why(run, silent, words):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        for host, reason in (
+                (nobody, f"cannot reach {nobody}: is the server running?"),
+                (silent, f"{silent} did not answer within "),
+                ("http://nope.invalid", "there is no address for the name in http://nope.invalid")):
+            done = run(*words, "--host", host)
+            assert (done.returncode, done.stdout) == (69, "")
+            assert reason in done.stderr
+
+
+def test_another_program_at_the_address_is_called_that(run):
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{other.server_port}"
+        for words in (["ls"], ["chat", "hi"]):
+            done = run(*words, "--host", url)
+            assert done.returncode == 1
+            assert f"{url} answers with HTTP 501, and not as Martlet does: does another program listen there?" in done.stderr
+        other.shutdown()
+
+
+def test_a_missing_token_names_the_variable(run, martlet):
+    server = martlet(config={"auth": {"tokens": ["sha256:" + "0" * 64]}, "upstreams": {"m": {"kind": "mock"}}})
+    done = run("ls", "--host", server.url)
+    assert done.returncode == 1 and done.stderr.endswith("; put the token into MARTLET_API_KEY\n")
+
+
+def test_an_interrupted_chat_says_so_and_cancels(tmp_path, martlet, upstream):
+    def script(exchange):
+        exchange.stream_head()
+        exchange.chunked(chat.event(chat.chunk({"role": "assistant", "content": "first"})))
+        exchange.wait_gone()
+
+    source = upstream(script)
+    server = martlet(source)
+    process = subprocess.Popen(
+        [binary(), "chat", "--host", server.url, "-m", "m1", "hi"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, env={"PATH": "/nonexistent", "HOME": str(tmp_path)})
+    assert process.stdout.read(5) == "first"
+    process.send_signal(signal.SIGINT)
+    output, complaints = process.communicate(timeout=10)
+    assert (process.returncode, complaints) == (130, "\nmartlet: cancelled\n")
+    assert source.exchanges[0].gone(within=5), "the upstream was not told"
+    assert output == ""
+
+
+def test_without_discovery_and_models_it_says_that_nothing_is_served(martlet):
+    server = martlet(None, "--no-discovery")
+    text = "".join(server.output)
+    assert "nothing to serve yet: no upstream is named, servers on this machine are not looked for" in text
+
+
+def test_an_upstream_may_be_named_without_a_scheme(martlet, upstream):
+    source = upstream()
+    server = martlet(None, "--upstream", f"127.0.0.1:{source.port}", "--kind", "openai-compatible")
+    assert server.wait_for_model(chat.MODEL).chat().status == 200

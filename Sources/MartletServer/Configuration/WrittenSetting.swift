@@ -17,7 +17,9 @@ struct Place: Sendable {
         origin = "file \(name)"
     }
 
-    func error(_ text: String) -> ConfigurationError { ConfigurationError("\(name): \(text)") }
+    func error(_ text: String) -> ConfigurationError {
+        ConfigurationError("\(name): \(text)", isUsage: name.hasPrefix("--"))
+    }
 }
 
 /// A value in the words of its source, before it is known to be one.
