@@ -75,7 +75,7 @@ let package = Package(
         .target(
             name: "Martlet",
             dependencies: [
-                "MartletWire", nio("NIOCore"), nio("NIOHTTP1"),
+                "MartletWire", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ],
             swiftSettings: rules),
@@ -87,22 +87,28 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: rules),
+        // What the tests of several targets need; no product.
+        .target(name: "MartletTestSupport", path: "Tests/Support", swiftSettings: rules),
         .testTarget(
-            name: "MartletWireTests", dependencies: ["MartletWire", "CScan", nio("NIOCore")], swiftSettings: rules),
+            name: "MartletWireTests", dependencies: ["MartletTestSupport", "MartletWire", "CScan", nio("NIOCore")],
+            swiftSettings: rules),
         .testTarget(
-            name: "MartletDialectsTests", dependencies: ["MartletDialects", "MartletWire", nio("NIOCore")],
+            name: "MartletDialectsTests",
+            dependencies: ["MartletTestSupport", "MartletDialects", "MartletWire", nio("NIOCore")],
             swiftSettings: rules),
         .testTarget(
             name: "MartletEngineTests",
-            dependencies: ["MartletEngine", .product(name: "Logging", package: "swift-log")],
+            dependencies: ["MartletTestSupport", "MartletEngine", .product(name: "Logging", package: "swift-log")],
             swiftSettings: rules),
         .testTarget(
             name: "MartletGatewayTests",
-            dependencies: ["MartletGateway", "MartletDialects", "MartletWire", nio("NIOCore")], swiftSettings: rules),
+            dependencies: [
+                "MartletTestSupport", "MartletGateway", "MartletDialects", "MartletWire", nio("NIOCore"),
+            ], swiftSettings: rules),
         .testTarget(
             name: "MartletTransportTests",
             dependencies: [
-                "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire",
+                "MartletTestSupport", "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOEmbedded"), nio("NIOHTTP1"),
                 .product(name: "NIOSSL", package: "swift-nio-ssl"),
                 .product(name: "Logging", package: "swift-log"),

@@ -2,12 +2,21 @@ import AsyncHTTPClient
 import MartletWire
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 
 /// Calls to a running Martlet, or to anything that speaks the same API.
 public struct MartletClient: Sendable {
     /// Base URL without a slash at its end, such as `http://localhost:3000`.
     public let base: String
     private let key: String?
+
+    /// One for the process, so that connections are used again. A server that cannot be reached is said to be so at once.
+    private static let http: HTTPClient = {
+        var configuration = HTTPClient.Configuration.singletonConfiguration
+        configuration.timeout.connect = .seconds(5)
+        configuration.connectionPool.retryConnectionEstablishment = false
+        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+    }()
 
     /// - Parameters:
     ///   - base: with or without `/v1` at its end.
@@ -31,6 +40,21 @@ public struct MartletClient: Sendable {
     /// - Throws: ``MartletError``.
     public func health() async throws -> String { try await get("/health").text }
 
+    /// Waits until the server says that it lives, which needs no key.
+    /// - Throws: ``MartletError`` when it has not within a second.
+    public func checkAlive() async throws {
+        let response = try await send(makeRequest("/health/live"), within: .seconds(1))
+        guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
+        _ = try await collect(response)
+    }
+
+    /// Waits for any answer at all, also one that says no.
+    /// - Throws: ``MartletError`` when there is none within 5 s.
+    public func checkReachable() async throws {
+        let response = try await send(makeRequest("/health/live"), within: .seconds(5))
+        _ = try await collect(response)
+    }
+
     /// Asks a model, and gives its answer piece by piece. Leaving the loop ends the request at the server.
     /// - Throws: ``MartletError``; so does the stream.
     public func stream(_ question: ChatQuestion) async throws -> ChatStream {
@@ -52,7 +76,7 @@ public struct MartletClient: Sendable {
     }
 
     private func get(_ path: String) async throws -> JSON {
-        let response = try await send(makeRequest(path), within: .seconds(30))
+        let response = try await send(makeRequest(path), within: .seconds(10))
         guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
         let body = try await collect(response)
         do throws(JSONError) {
@@ -64,11 +88,15 @@ public struct MartletClient: Sendable {
 
     private func send(_ request: HTTPClientRequest, within time: TimeAmount) async throws -> HTTPClientResponse {
         do {
-            return try await HTTPClient.shared.execute(request, timeout: time)
+            return try await MartletClient.http.execute(request, timeout: time)
         } catch is CancellationError {
             throw CancellationError()
         } catch let error as HTTPClientError where error == .deadlineExceeded || error == .connectTimeout {
-            throw MartletError(.timeout, "\(base) did not answer in time")
+            let waited = error == .connectTimeout ? 5 : time.nanoseconds / 1_000_000_000
+            throw MartletError(
+                .connection, "\(base) did not answer within \(waited) s: is it Martlet that listens there?")
+        } catch let error as NIOConnectionError where error.connectionErrors.isEmpty {
+            throw MartletError(.connection, "there is no address for the name in \(base): is it spelled right?")
         } catch {
             throw MartletError(
                 .connection, "cannot reach \(base): is the server running? Start it with: martlet serve")
@@ -86,7 +114,9 @@ public struct MartletClient: Sendable {
     private func failure(_ response: HTTPClientResponse) async throws -> MartletError {
         let body = try await collect(response)
         let error = (try? JSON(parsing: body))?["error"]
-        let message = error?["message"]?.string ?? error?.string ?? "status \(response.status.code)"
+        let message =
+            error?["message"]?.string ?? error?.string
+            ?? "\(base) answers with HTTP \(response.status.code), and not as Martlet does: does another program listen there?"
         if error?["code"]?.string == "context_length_exceeded" { return MartletError(.contextOverflow, message) }
         switch response.status.code {
         case 401, 403: return MartletError(.authentication, message)

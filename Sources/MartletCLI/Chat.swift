@@ -14,11 +14,12 @@ struct Chat: AsyncParsableCommand {
     @Argument(help: "The question.") var question: [String] = []
 
     func run() async throws {
+        Surroundings.sayWhenInterrupted()
         var text = question.joined(separator: " ")
         if let piped = Surroundings.pipedInput() { text += (text.isEmpty ? "" : "\n\n") + piped }
         guard !text.isEmpty else {
             Surroundings.complain("martlet: ask something: martlet chat \"question\", or pipe a text into it")
-            throw ExitCode(2)
+            throw ExitCode(ExitCodes.usage)
         }
         var asked = ChatQuestion(text, model: model)
         asked.system = system
@@ -27,6 +28,8 @@ struct Chat: AsyncParsableCommand {
         let client = place.client
         let wantsReasoning = reasoning
         try await Failures.reported {
+            // A model may take its time before it says anything; a server may not.
+            try await client.checkReachable()
             var finish = ""
             for try await piece in try await client.stream(asked) {
                 switch piece {
@@ -63,6 +66,19 @@ struct List: AsyncParsableCommand {
     }
 }
 
+struct Health: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Says whether a server answers, for health checks; ends with 69 when it does not.")
+
+    @OptionGroup var place: Place
+
+    func run() async throws {
+        let client = place.client
+        try await Failures.reported { try await client.checkAlive() }
+        Surroundings.say("\(client.base) answers")
+    }
+}
+
 /// Which server a command talks to.
 struct Place: ParsableArguments {
     @Option(help: "The server's URL; MARTLET_HOST, else http://127.0.0.1:3000, when not given.") var host: String?
@@ -80,8 +96,10 @@ enum Failures {
         do {
             try await work()
         } catch let error as MartletError {
-            Surroundings.complain("martlet: \(error.message)")
-            throw ExitCode(error.kind == .connection ? 69 : 1)
+            let wantsKey = error.kind == .authentication && error.message.contains("token")
+            let hint = wantsKey ? "; put the token into MARTLET_API_KEY" : ""
+            Surroundings.complain("martlet: \(TerminalText.safe(error.message))\(hint)")
+            throw ExitCode(error.kind == .connection ? ExitCodes.unavailable : 1)
         }
     }
 }

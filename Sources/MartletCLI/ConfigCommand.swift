@@ -82,8 +82,8 @@ struct ConfigurationSource: ParsableArguments {
     @Option(help: "Configuration file; $MARTLET_HOME/martlet.yaml when there is one.") var config: String?
 
     /// - Throws: `ConfigurationError`, a sentence.
-    func load() throws -> LoadedConfiguration {
-        var flags = ConfigurationFlags()
+    func load(_ flags: ConfigurationFlags = ConfigurationFlags()) throws -> LoadedConfiguration {
+        var flags = flags
         flags.config = config
         return try ConfigurationLoader.load(
             flags: flags, environment: Surroundings.environment, home: Surroundings.home)

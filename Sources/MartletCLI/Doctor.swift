@@ -8,12 +8,19 @@ struct DoctorCommand: AsyncParsableCommand {
         abstract: "Says what can be reached, what will not work and what to do; ends with 1 when something is broken.")
 
     @OptionGroup var source: ConfigurationSource
+    @OptionGroup var upstreams: UpstreamFlags
+    @Option(help: "The port that serve shall listen on.") var port: Int?
     @Flag(help: "Print JSON.") var json = false
 
     func run() async throws {
+        var flags = ConfigurationFlags()
+        flags.upstreams = upstreams.upstream
+        flags.kinds = upstreams.kind
+        flags.port = port
         let findings: [Finding]
         do {
-            findings = try await Doctor(try source.load(), home: Surroundings.home, path: Surroundings.path).examine()
+            findings = try await Doctor(try source.load(flags), home: Surroundings.home, path: Surroundings.path)
+                .examine()
         } catch {
             findings = [Finding("configuration", .broken, "\(error)")]
         }

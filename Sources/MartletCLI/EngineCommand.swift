@@ -1,5 +1,6 @@
 import ArgumentParser
 import MartletEngine
+import MartletServer
 
 struct Engine: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -11,15 +12,21 @@ struct Engine: AsyncParsableCommand {
 
         @Flag(help: "Build from source instead of taking the ready package (6 to 20 minutes).") var source = false
 
+        @Option(help: "debug shows what pip and the build tools say.") var logLevel: Configuration.LogSettings.Level?
+
         func run() async throws {
-            let installer = EngineInstaller(home: Surroundings.home, log: Surroundings.complain)
+            let level = logLevel ?? Surroundings.variable("MARTLET_LOG").flatMap(Configuration.LogSettings.Level.init)
+            let isDetailed = level == .debug || level == .trace
+            let installer = EngineInstaller(
+                home: Surroundings.home,
+                detail: { line in if isDetailed { Surroundings.complain("  \(TerminalText.safe(line))") } },
+                log: Surroundings.complain)
             do throws(EngineError) {
                 let binary = try await installer.install(source ? .source : .wheel)
                 Surroundings.say("engine \(binary.version) installed, backend \(binary.backend)")
                 if let warning = EngineFinder.gpuWarning(for: binary) { Surroundings.complain(warning) }
             } catch {
-                Surroundings.complain("martlet: \(error.message)")
-                for line in error.logTail.suffix(5) { Surroundings.complain("  \(line)") }
+                Surroundings.complain("martlet: \(TerminalText.safe(error.message))")
                 throw ExitCode(1)
             }
         }
@@ -45,3 +52,5 @@ struct Engine: AsyncParsableCommand {
         }
     }
 }
+
+extension Configuration.LogSettings.Level: ExpressibleByArgument {}

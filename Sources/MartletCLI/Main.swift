@@ -8,8 +8,33 @@ struct MartletCommand: AsyncParsableCommand {
         abstract: "Makes local language models work with every client.",
         version: Martlet.version,
         subcommands: [
-            Serve.self, Chat.self, List.self, Engine.self, Config.self, DoctorCommand.self, Version.self,
+            Serve.self, Chat.self, List.self, Health.self, Engine.self, Config.self, DoctorCommand.self, Version.self,
         ])
+
+    static func main() async {
+        do {
+            var command = try await asyncParseAsRoot()
+            if var waiting = command as? any AsyncParsableCommand {
+                try await waiting.run()
+            } else {
+                try command.run()
+            }
+        } catch {
+            guard exitCode(for: error) == .validationFailure else { exit(withError: error) }
+            Surroundings.complain(fullMessage(for: error))
+            exit(withError: ExitCode(ExitCodes.usage))
+        }
+    }
+}
+
+/// How commands end, beside 0 and 1.
+enum ExitCodes {
+    /// The command was used wrongly.
+    static let usage: Int32 = 2
+    /// No server answers.
+    static let unavailable: Int32 = 69
+    /// Interrupted from the keyboard.
+    static let interrupted: Int32 = 130
 }
 
 struct Version: ParsableCommand {

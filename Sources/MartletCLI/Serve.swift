@@ -9,14 +9,12 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "Configuration file; $MARTLET_HOME/martlet.yaml when there is one.") var config: String?
     @Option(help: "Address to listen on.") var host: String?
     @Option(help: "Port to listen on; 0 takes any free one.") var port: Int?
-    @Option(help: "Base URL of a server to put Martlet before, NAME=URL, or mock:; repeatable.") var upstream:
-        [String] = []
-    @Option(help: "Kind of the upstream at the same place; probed when not given.") var kind: [String] = []
+    @OptionGroup var upstreams: UpstreamFlags
     @Option(help: "How replies of upstreams are relayed: exact or repair.") var mode: RelayMode?
     @Option(help: "Another name for a model: 'claude-*=qwen3-8b'; repeatable.") var alias: [String] = []
     @Option(help: "The model for requests that name none.") var model: String?
     @Option(help: "Event loops; one per core when not given.") var loops: Int?
-    @Option(help: "trace, debug, info, notice, warning or error.") var logLevel: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical.") var logLevel: String?
     @Option(help: "text or json.") var logFormat: String?
     @Flag(help: "Do not look for servers on this machine when no upstream is named.") var noDiscovery = false
     @Flag(help: "Listen beyond this machine without authentication.") var allowOpen = false
@@ -26,8 +24,8 @@ struct Serve: AsyncParsableCommand {
         flags.config = config
         flags.host = host
         flags.port = port
-        flags.upstreams = upstream
-        flags.kinds = kind
+        flags.upstreams = upstreams.upstream
+        flags.kinds = upstreams.kind
         flags.aliases = alias
         flags.mode = mode
         flags.model = model
@@ -50,9 +48,16 @@ struct Serve: AsyncParsableCommand {
             try await app.run()
         } catch {
             Surroundings.complain("martlet: \(error)")
-            throw ExitCode(1)
+            throw ExitCode((error as? ConfigurationError)?.isUsage == true ? ExitCodes.usage : 1)
         }
     }
+}
+
+/// The servers behind, as a command line names them.
+struct UpstreamFlags: ParsableArguments {
+    @Option(help: "Base URL of a server to put Martlet before, NAME=URL, or mock:; repeatable.") var upstream:
+        [String] = []
+    @Option(help: "Kind of the upstream at the same place; probed when not given.") var kind: [String] = []
 }
 
 extension RelayMode: ExpressibleByArgument {}

@@ -48,6 +48,16 @@ enum Surroundings {
         _ = text.withCString { write(2, $0, strlen($0)) }
     }
 
+    /// On SIGINT ends the process at once, and with it its connections, which cancels what they ask for; says so first.
+    static func sayWhenInterrupted() {
+        signal(SIGINT) { _ in
+            // In a signal's handler nothing may be allocated.
+            let words: StaticString = "\nmartlet: cancelled\n"
+            _ = write(2, words.utf8Start, words.utf8CodeUnitCount)
+            _exit(ExitCodes.interrupted)
+        }
+    }
+
     /// All of stdin when it is a pipe or a file; nil on a terminal, or when there is nothing. At most 32 MiB are read.
     static func pipedInput() -> String? {
         guard isatty(0) == 0 else { return nil }

@@ -48,7 +48,12 @@ package struct Capabilities: Sendable, Hashable {
         case native
     }
 
-    package enum UsageForm: Sendable, Hashable { case streamOptions, always, never }
+    /// Whether a stream reports usage.
+    package enum UsageForm: Sendable, Hashable {
+        /// Only when `stream_options.include_usage` asks for it.
+        case streamOptions
+        case always, never
+    }
 
     package enum MaxTokensField: String, Sendable, Hashable {
         case maxTokens = "max_tokens"
@@ -101,6 +106,9 @@ package struct Capabilities: Sendable, Hashable {
     /// Longest tool name, in bytes.
     package var toolNameLength = 64
     package var usage: UsageForm = .streamOptions
+    /// `return_progress` makes it report in a stream how far it is with the prompt. llama.cpp looks whether its client is
+    /// still there after each event, else only after a second in which it had none for anybody.
+    package var promptProgress = false
     /// Its template wants a string as `content`, also beside tool calls.
     package var contentMustBeString = false
     /// It takes temperature and its kin.

@@ -1,6 +1,18 @@
 package import MartletWire
 
 extension Dialects {
+    /// A client's request in no dialect's words. Throws as `translateRequest` does.
+    package static func readRequest(
+        _ document: JSONDocument, from client: DialectID, version: String? = nil, betas: [String] = [],
+        seal: ReasoningSeal = .plain
+    ) throws(GatewayError) -> CanonicalRequest {
+        switch client {
+        case .chat: try ChatRequest.read(document)
+        case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
+        case .responses: try ResponsesRequest.read(document, seal: seal)
+        }
+    }
+
     /// A client's request in an upstream's dialect.
     /// - Parameters:
     ///   - version: the client's `anthropic-version`, where it sent one.
@@ -11,12 +23,7 @@ extension Dialects {
         _ document: JSONDocument, from client: DialectID, to upstream: DialectID, for target: WriteTarget,
         version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain
     ) throws(GatewayError) -> TranslatedRequest {
-        let request =
-            switch client {
-            case .chat: try ChatRequest.read(document)
-            case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
-            case .responses: try ResponsesRequest.read(document, seal: seal)
-            }
+        let request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
         var translated =
             switch upstream {
             case .chat: try ChatRequest.write(request, for: target)

@@ -4,13 +4,13 @@ package import NIOCore
 /// The dialects and the ways between them, so that nobody else has to tell one from another.
 package enum Dialects {
     /// The pipe for a stream. Within one dialect frames are relayed, edited at most; between two they are translated.
-    /// - Parameter context: of the request this replies to; of no meaning to a relay.
+    /// - Parameter context: of the request this replies to; of it, a relay looks at `hidesProgress` only.
     package static func pipe(
         from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
         guard upstream != target.dialect else {
             return ReplyPipe(
-                reader: reader(of: upstream, relaysAll: target.mode == .exact), edit: edit(target),
+                reader: reader(of: upstream, relaysAll: target.mode == .exact), edit: edit(target, context),
                 dialect: target.dialect, requestID: target.requestID)
         }
         return ReplyPipe(
@@ -24,7 +24,7 @@ package enum Dialects {
         _ body: ByteBuffer, from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
-        if upstream == target.dialect {
+        if upstream == target.dialect, !body.holdsStream {
             switch upstream {
             case .chat:
                 let reply = try ChatReply.read(body)
@@ -40,6 +40,7 @@ package enum Dialects {
             }
         }
         let reply = try fold(body, from: upstream, context)
+        if target.dialect == .anthropic, let fault = reply.brokenCall(context) { throw fault }
         return WholeReply(pieces: [write(reply, to: target, context)], summary: reply.summary)
     }
 
@@ -84,11 +85,12 @@ package enum Dialects {
         }
     }
 
-    private static func edit(_ target: ReplyTarget) -> (any FrameEdit)? {
+    private static func edit(_ target: ReplyTarget, _ context: ReplyContext) -> (any FrameEdit)? {
         switch target.dialect {
         case .chat:
             ChatFrameEdit(
-                mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids)
+                mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids,
+                hidesProgress: context.hidesProgress)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
         case .responses:
             ResponsesFrameEdit(

@@ -22,6 +22,8 @@ package struct IDSource: Sendable {
         }
         return text
     }
+    /// Jumps to another state: a copy made before mints other ids than this one from here on.
+    package mutating func moveOn() { state = next() }
 
     /// `prefix` and 24 base62 characters.
     package mutating func mint(_ prefix: StaticString) -> String {

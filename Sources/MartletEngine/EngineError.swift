@@ -31,6 +31,7 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         /// Programs that a source build needs are missing; the message names them.
         package static let missingTools = Code("engine_missing_tools")
         package static let buildFailed = Code("engine_build_failed")
+        package static let diskFull = Code("engine_disk_full")
         package static let fileSystem = Code("engine_file_system")
     }
 

@@ -8,11 +8,16 @@ package protocol ModelHost: Sendable {
     /// longer waited for; a load that nobody waits for is stopped.
     func acquire(_ model: String) async throws(GatewayError) -> Origin
     func release(_ model: String)
+    /// Why the model's engine has ended, for an exchange whose connection to it broke just now. Waits a moment until that is
+    /// known; nil when the engine did not end.
+    func lastWords(of model: String) async -> GatewayError?
 }
 
 /// Answers everything that is not a completion.
 package protocol ControlRoutes: Sendable {
     func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply
+    /// Whether the prompt fits: `complete` unless it is certain that it fits nowhere. Answers within about a second.
+    func weigh(_ plan: Plan) async -> Decision
     /// Reads the upstreams' model lists anew, at most every few seconds, within a second.
     func refreshCatalog() async
 }

@@ -5,7 +5,6 @@ import MartletGateway
 import MartletTransport
 import NIOCore
 import NIOPosix
-import NIOSSL
 import ServiceLifecycle
 import UnixSignals
 
@@ -57,7 +56,7 @@ package struct App: Sendable {
         let empty = Snapshot(
             routes: RouteTable(upstreams: []), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
         let callBox = CallBox()
-        let supervisor = hasEngine ? makeSupervisor(store, callBox) : nil
+        let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
         let services = Services(
             control: Control(
                 catalog: box, instance: instance, startedAt: MachineName.secondsSince1970,
@@ -70,8 +69,7 @@ package struct App: Sendable {
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
                     })),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates())
-        let usesTLS = configuration.upstreams.contains { $0.url.hasPrefix("https") }
-        let tls = usesTLS ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil
+        let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(
             group: group, services: services, snapshot: empty, tls: tls,
             seed: { UInt64.random(in: .min ... .max) })
@@ -105,6 +103,7 @@ package struct App: Sendable {
         var all: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: ListenerService(listener: listener, channel: channel, onStart: { say(ready) }))
         ]
+        all.append(.init(service: CatalogService(catalog: catalog)))
         if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
             services: all, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
@@ -133,11 +132,11 @@ package struct App: Sendable {
         let models = configuration.models
         return RouteTable(
             upstreams: upstreams, aliases: models.aliases.map { ($0.pattern, $0.targets) },
-            defaultModel: models.preferred, allowed: models.allowed,
+            defaultModel: models.preferred, allowed: models.allowed, flags: models.capabilities,
             usesInferenceErrors: configuration.usesInferenceErrors)
     }
 
-    private func makeSupervisor(_ store: ModelStore, _ calls: CallBox) -> Supervisor {
+    private func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
         var settings = EngineSettings()
         settings.parallel = configuration.engine.parallel
         settings.contextTokens = configuration.engine.context
@@ -165,7 +164,11 @@ package struct App: Sendable {
                 guard let calls = calls.value else { return .notYet }
                 let origin = Origin(address: .unix(path: socket))
                 let reply = try? await calls.get("/health", at: probed, origin: origin, timeout: .seconds(2))
-                return reply?.head.status == 200 ? .ready : .notYet
+                guard reply?.head.status == 200 else { return .notYet }
+                // What it holds depends on the memory there was: the engine knows it, once it has loaded.
+                let lists = ModelLists(probed, at: origin, over: calls, patience: .milliseconds(500))
+                if let models = try? await lists.read() { await catalog.value?.note(models, servedBy: probed.name) }
+                return .ready
             }, logger: logger)
     }
 
@@ -189,6 +192,7 @@ package struct App: Sendable {
     /// A few lines on what was found and what to do next.
     private func summary(_ catalog: Catalog, _ notes: [String], at address: String) async -> [String] {
         let all = await catalog.upstreamHealth()
+        let auth = configuration.auth
         var lines = all.map { upstream, health -> String in
             let count = health.models.map { $0 == 1 ? "1 model" : "\($0) models" } ?? "models not known yet"
             if let problem = health.problem { return "\(upstream.name): \(problem)" }
@@ -200,13 +204,19 @@ package struct App: Sendable {
                 let places = Discovery.places.map { "\($0.shown) (\($0.port))" }.joined(separator: ", ")
                 lines.append(
                     "nothing to serve yet: none of \(places) answers on this machine, and no model is installed")
+            } else {
+                lines.append(
+                    "nothing to serve yet: no upstream is named, servers on this machine are not looked for, and no model is "
+                        + "installed")
             }
             lines.append(
                 "next: start with --upstream URL, or put a .gguf file under models/<publisher>/<name>/ in martlet's home"
             )
         } else if configuration.discovers {
+            let key = auth.required == .off || auth.tokens.isEmpty ? "" : "MARTLET_API_KEY=TOKEN "
+            let host = address == "127.0.0.1:3000" ? "" : " --host http://\(address)"
             lines.append(
-                "next: martlet chat \"hello\"; OpenAI clients take http://\(address)/v1, Anthropic clients http://\(address)"
+                "next: \(key)martlet chat\(host) \"hello\"; OpenAI clients take http://\(address)/v1, Anthropic clients http://\(address)"
             )
         }
         return lines
@@ -232,6 +242,14 @@ private struct ListenerService: Service {
         try? await gracefulShutdown()
         try? await channel.close().get()
         await listener.drain(grace: ListenerService.grace)
+    }
+}
+
+private struct CatalogService: Service {
+    let catalog: Catalog
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await catalog.keepFresh() }
     }
 }
 

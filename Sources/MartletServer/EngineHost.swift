@@ -22,9 +22,17 @@ package struct EngineHost: ModelHost {
 
     package func release(_ model: String) {}
 
+    package func lastWords(of model: String) async -> GatewayError? {
+        await supervisor?.lastWords(of: model).map(EngineHost.gatewayError)
+    }
+
+    /// Lines of an engine's log that a client is shown.
+    private static let shownLines = 3
+
     static func gatewayError(_ error: EngineError) -> GatewayError {
         var message = error.message
-        if !error.logTail.isEmpty { message += " Its last words: " + error.logTail.suffix(3).joined(separator: " / ") }
+        let words = error.logTail.map(EngineLog.bare).filter { !message.contains($0) }.suffix(shownLines)
+        if !words.isEmpty { message += " Its last words: " + words.joined(separator: " / ") }
         let code: ErrorCode =
             switch error.code {
             case .noSuchModel: .modelNotFound

@@ -11,27 +11,32 @@ package enum UpstreamFactory {
 
     /// - Parameters:
     ///   - mock: where an upstream of that kind listens.
+    ///   - network: says which proxy its connections go through.
     ///   - isInferenceForm: errors call the timeouts as that form does.
     /// - Throws: `invalidRequest` for a URL that is none, or a kind that is not known.
     package static func make(
-        _ settings: Configuration.UpstreamSettings, kind: String, mock: Origin? = nil, isInferenceForm: Bool = false
+        _ settings: Configuration.UpstreamSettings, kind: String, mock: Origin? = nil,
+        network: Configuration.NetworkSettings = .init(), isInferenceForm: Bool = false
     ) throws(GatewayError) -> Upstream {
         guard let url = mock.map({ BaseURL(origin: $0) }) ?? BaseURL(settings.url) else {
             throw GatewayError(
                 code: .invalidRequest,
                 message: "upstreams.\(settings.name).url \"\(settings.url)\" is not an http or https URL")
         }
-        guard let profile = UpstreamProfile.named(kind) else {
+        guard var profile = UpstreamProfile.named(kind) else {
             throw GatewayError(
                 code: .invalidRequest, message: "upstreams.\(settings.name).kind \"\(kind)\" is not known")
         }
+        profile.capabilities = profile.capabilities.with(settings.capabilities)
         var deadlines = deadlines(settings.timeouts)
         deadlines.isInferenceForm = isInferenceForm
         return Upstream(
             name: settings.name, profile: profile, location: .url(url), mode: settings.mode, apiKey: settings.apiKey,
             maxConcurrent: settings.maxConcurrent, deadlines: deadlines, retries: settings.retries,
             connections: ConnectionLimits(
-                keepAlive: settings.keepAlive.timeAmount, maxIdle: settings.maxIdleConnections))
+                keepAlive: settings.keepAlive.timeAmount, maxIdle: settings.maxIdleConnections),
+            proxyUse: network.proxies.use(for: url.origin), isStrict: settings.isStrict,
+            showsThinkingBlocks: settings.showsThinkingBlocks)
     }
 
     package static func engine(_ options: Configuration.EngineOptions) -> Upstream {
@@ -51,9 +56,14 @@ package enum KindProbe {
     static let patience = TimeAmount.seconds(1)
 
     /// The kind, or `openai-compatible` when nothing tells (also when nothing answers).
-    package static func kind(of settings: Configuration.UpstreamSettings, over calls: UpstreamCalls) async -> String {
+    package static func kind(
+        of settings: Configuration.UpstreamSettings, network: Configuration.NetworkSettings = .init(),
+        over calls: UpstreamCalls
+    ) async -> String {
         let fallback = UpstreamProfile.openAICompatible.kind
-        guard let upstream = try? UpstreamFactory.make(settings, kind: fallback) else { return fallback }
+        guard let upstream = try? UpstreamFactory.make(settings, kind: fallback, network: network) else {
+            return fallback
+        }
         if case .url(let base) = upstream.location, case .tcp(let host, _) = base.origin.address {
             if host.hasSuffix("openai.com") { return UpstreamProfile.openAI.kind }
         }

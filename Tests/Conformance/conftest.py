@@ -3,10 +3,13 @@
 After each test every server is stopped, and the test fails when a process, a socket or a port is left or a secret is in the log.
 """
 
+import os
+
 import openai
 import pytest
 
-from support import chat
+from support import chat, engine
+from support.matrix import Matrix
 from support.server import Martlet
 from support.upstream import Upstream
 
@@ -82,6 +85,43 @@ def sdk():
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture(scope="session")
+def matrix():
+    """One server before an upstream of each kind, for all tests that need no server of their own."""
+    made = Matrix()
+    yield made
+    wrong = made.close()
+    assert not wrong, "; ".join(wrong)
+
+
+@pytest.fixture(scope="session")
+def launcher():
+    """The command that starts the installed engine, as Martlet itself runs it."""
+    server = Martlet(engines=engine.engines())
+    engine.give_model(server)
+    try:
+        assert server.start().chat(chat.body(model=engine.MODEL, max_tokens=1), timeout=120).status == 200, server.log()
+        _, words = engine.command(server)
+        home = str(server.home / "engines")  # a link into the folder of engines, which stays
+        return [word.replace(home, str(engine.engines())) for word in words[:words.index("--model")]]
+    finally:
+        wrong = server.stop()
+        server.remove()
+        assert not wrong, wrong
+
+
+@pytest.fixture
+def local(martlet, launcher, tmp_path):
+    """`local(load_seconds=…)`: a running server with the tiny model and a modest engine on PATH."""
+
+    def make(load_seconds=0, weights=engine.WEIGHTS, **options):
+        engine.write_wrapper(tmp_path, launcher, load_seconds)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        return martlet(before=lambda server: engine.give_model(server, weights), environment={"PATH": path}, **options)
+
+    return make
 
 
 @pytest.fixture(params=["exact", "repair"])

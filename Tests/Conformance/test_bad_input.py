@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 import zlib
 
 import pytest
@@ -62,6 +63,11 @@ BODIES = {
     "twoEqualModels": (b'{"model":"m1","messages":[],"model":"m1"}', "model"),
     "escapedSecondModel": (b'{"model":"m1","messages":[],"mod\\u0065l":"m2"}', "model"),
     "twoStreams": (b'{"model":"m1","messages":[],"stream":true,"stream":false}', "stream"),
+    "messageIsNumber": (b'{"model":"m1","messages":[1]}', "messages[0]"),
+    "noRole": (b'{"model":"m1","messages":[{"content":"x"}]}', "messages[0].role"),
+    "contentIsNumber": (b'{"model":"m1","messages":[{"role":"user","content":1}]}', "messages[0].content"),
+    "toolsAreText": (b'{"model":"m1","messages":[{"role":"user","content":"x"}],"tools":"x"}', "tools"),
+    "toolHasNoName": (b'{"model":"m1","messages":[{"role":"user","content":"x"}],"tools":[{"type":"function","function":{}}]}', "tools[0].function.name"),
     "manyMembers": (b'{"model":"m1",' + b",".join(b'"k%d":1' % number for number in range(100_000)) + b"}", "member"),
 }
 
@@ -152,13 +158,34 @@ HEADS = {
 }
 
 
+@pytest.mark.parametrize("target", [TARGET, "/v1/messages"])
 @pytest.mark.parametrize("name", HEADS)
-def test_bad_framing_is_refused_and_the_connection_closed(served, name):
+def test_bad_framing_is_refused_and_the_connection_closed(served, name, target):
     rest, status = HEADS[name]
     with served.connect() as client:
-        client.send_aside(b"POST %s HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n" % (TARGET.encode(), served.port) + rest)
-        refused(client.reply(), status)
+        client.send_aside(b"POST %s HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n" % (target.encode(), served.port) + rest)
+        refused_in_dialect(client.reply(), status, target)
         assert client.is_closed(), "what follows cannot be told apart from the bad request"
+
+
+def refused_in_dialect(reply, status, target):
+    """A head that cannot be read tells its path all the same."""
+    assert reply.status == status
+    is_anthropic = target == "/v1/messages"
+    assert ("type" in reply.json) == is_anthropic
+    assert ("code" in reply.json["error"]) != is_anthropic
+    assert ("request-id" in reply.headers) == is_anthropic
+
+
+def test_a_bad_head_behind_another_request_is_refused_in_its_own_dialect(served):
+    """Each request of a connection is looked at anew, also one whose head comes in two reads."""
+    with served.connect() as client:
+        client.send(request("POST", TARGET, b"{", port=served.port))
+        assert client.reply().status == 400
+        client.send(b"POST /v1/mes")
+        time.sleep(0.05)
+        client.send(b"sages HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: -1\r\n\r\n")
+        refused_in_dialect(client.reply(), 400, "/v1/messages")
 
 
 def test_not_http_at_all_is_refused(served):

@@ -175,3 +175,24 @@ def test_martlet_probes_its_kind(martlet, studio):
     server = martlet(None, "--upstream", fake.url)
     server.wait_for_model(KEY)
     assert server.chat(chat.body(model=KEY)).status == 200
+
+
+def test_martlet_gets_a_json_object_out_of_it(martlet, studio):
+    """E15: it refuses `json_object`, and takes a schema that says the same."""
+    fake = studio(refuses_json_object=True)
+    server = martlet(fake, kind="lmstudio")
+    assert server.chat(chat.body(model=KEY, response_format={"type": "json_object"})).status == 200
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("target", ["/v1/chat/completions", "/v1/messages"])
+def test_martlet_lets_no_other_model_answer(martlet, studio, target, stream):
+    """It answers with the loaded model when the one that is asked for is gone: its reply's `model` gives it away."""
+    fake = studio(substitutes_model=True, models=[Model(KEY), Model("acme/small-1b", loaded=False)])
+    server = martlet(fake, kind="lmstudio")
+    del fake.catalogue["acme/small-1b"]
+    asked = {"model": "acme/small-1b", "messages": chat.MESSAGES, "max_tokens": 9, "stream": stream}
+    reply = server.ask("POST", target, chat.dumps(asked))
+    assert reply.status == 404
+    assert reply.json["error"]["message"].endswith(f'LM Studio has "{KEY}" loaded, not "acme/small-1b"')
+    assert server.ask("POST", target, chat.dumps(asked | {"model": KEY})).status == 200

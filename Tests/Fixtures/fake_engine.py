@@ -8,6 +8,7 @@ It takes the flags Martlet passes. What it does wrong comes as one more flag, --
   ignore-term      ignores SIGTERM
   grandchild       leaves a child of its own behind, which ignores SIGTERM
   exit-on-request  ends with code 7 at the first request that is not /health
+  quotes           prints lines in which llama.cpp would quote a request, and one with a path, at each request
   noisy            prints 2000 long lines before it is ready
 """
 import os
@@ -66,6 +67,10 @@ def main():
         connection, _ = server.accept()
         request = connection.recv(65536).decode(errors="replace")
         if not request.startswith("GET /health "):
+            if "quotes" in behaviour:
+                say("0.00.008.000 E srv operator(): got exception: secret words")
+                say("0.00.008.001 W common_chat_parse: Failed to parse: secret words")
+                say("0.00.008.002 E GGML_ASSERT failed (/src/ggml/ggml.c:12)")
             if "exit-on-request" in behaviour:
                 say("0.00.009.000 E ggml_abort: the fake engine gives up")
                 os._exit(7)

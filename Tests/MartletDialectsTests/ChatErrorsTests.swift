@@ -27,6 +27,11 @@ struct ChatErrorsTests {
             .upstreamOverloaded, "Loading model"
         ),
         (529, "{'error':'text'}", .upstreamOverloaded, "text"),
+        (
+            500, "{'error':{'message':'image input is not supported - hint: you may need the mmproj'}}",
+            .invalidRequest,
+            "image input is not supported - hint: you may need the mmproj"
+        ),
         (429, "{'error':{'message':'text'}}", .rateLimited, "text"),
         (
             404, "{'error':{'message':'The model `x` does not exist','code':'model_not_found'}}",
@@ -150,6 +155,7 @@ struct ChatErrorsTests {
             .previousResponseNotFound, 400, 400, "invalid_request_error", "previous_response_not_found",
             "invalid_request_error"
         ),
+        (.schemaRefused, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
         (.contextOverflow, 400, 400, "invalid_request_error", "context_length_exceeded", "invalid_request_error"),
         (.queueFull, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
         (.rateLimited, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
@@ -166,6 +172,22 @@ struct ChatErrorsTests {
         (.shuttingDown, 503, 503, "server_error", "shutting_down", "overloaded_error"),
         (.internalError, 500, 500, "server_error", "internal_error", "api_error"),
     ]
+
+    @Test(
+        "a schema that cannot be used is told from other refusals, by what is said and the status",
+        arguments: [
+            (400, "Failed to initialize samplers: failed to parse grammar", true),
+            (400, "JSON schema error at #/properties/a: unrecognized type strong", true),
+            (500, "Invalid regex in guided decoding", true), (422, "unsupported keyword", true),
+            (500, "failed to parse the model's output", false), (400, "temperature is too high", false),
+            (404, "no such schema", false), (400, "schema: the prompt exceeds the context size", false),
+        ])
+    func schema(status: Int, text: String, isRefusal: Bool) {
+        let body = ByteBuffer(string: json("{'error':{'message':'\(text)'}}"))
+        let error = ChatErrors.read(status: status, body: body)
+        #expect((error.code == .schemaRefused) == isRefusal)
+        #expect(!isRefusal || error.message == text)
+    }
 
     @Test("each code has its status, type and code in each dialect", arguments: table)
     func row(code: ErrorCode, chat: Int, anthropic: Int, type: String, wire: String?, anthropicType: String) {

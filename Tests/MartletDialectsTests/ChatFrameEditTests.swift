@@ -156,6 +156,18 @@ struct ChatFrameEditTests {
                 ) + finishCalls + done,
             callHead + callRest + finishCalls + done),
         Case(
+            "nameInPieces",
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'weather','arguments':''}}") + callRest + finishCalls + done,
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'weather','arguments':''}}") + callRest + finishCalls + done),
+        Case(
+            "nameGrowing",
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'get_weather','arguments':''}}") + callRest + finishCalls + done,
+            call("{'index':0,'id':'a','type':'function','function':{'name':'get_','arguments':''}}")
+                + call("{'index':0,'function':{'name':'weather','arguments':''}}") + callRest + finishCalls + done),
+        Case(
             "nameNullInLaterPieces",
             callHead + call("{'index':0,'id':null,'type':null,'function':{'name':null,'arguments':'{}'}}")
                 + finishCalls + done,
@@ -318,5 +330,22 @@ struct ChatFrameEditTests {
         } else {
             #expect(relayed.text == row.stream)
         }
+    }
+
+    @Test("Progress that only we asked for is a sign of life; a client that asked gets it")
+    func progress() {
+        let role = "{'role':'assistant','content':null}"
+        let steps = [256, 512].map {
+            chunk(role, more: ",'prompt_progress':{'total':600,'cache':0,'processed':\($0),'time_ms':1}")
+        }
+        let reply = chunk(role) + Self.a + finishStop + done
+        func relayed(hides: Bool) -> String {
+            let edit = ChatFrameEdit(
+                mode: .repair, model: "m", created: 7, ids: IDSource(seed: 1), hidesProgress: hides)
+            let pipe = ReplyPipe(reader: ChatStreamReader(), edit: edit, dialect: .chat)
+            return run(pipe, reads(steps.joined() + reply, of: 0)).text
+        }
+        #expect(relayed(hides: true) == ": keepalive\n\n: keepalive\n\n" + reply)
+        #expect(relayed(hides: false).contains("'prompt_progress'".replacing("'", with: "\"")))
     }
 }

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -7,9 +8,9 @@ import Testing
 struct ChatPropertyTests {
     /// A random stream of a compatible server, well-formed as JSON, odd in every other way.
     struct RandomStream {
-        var random: SeededGenerator
+        var random: Seeded
 
-        init(seed: UInt64) { random = SeededGenerator(state: seed) }
+        init(seed: UInt64) { random = Seeded(seed) }
 
         mutating func pick<T>(_ options: [T]) -> T { options[Int.random(in: 0..<options.count, using: &random)] }
         mutating func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }

@@ -72,7 +72,7 @@ struct ChatStreamReaderTests {
                 + call("{'index':0,'function':{'arguments':':1}'}}")
                 + chunk("{}", finish: "'tool_calls'") + done,
             [
-                "started c m", "open 0.0 call function a f", "open 0.1 call function b g", "delta 0.0 {\\'x\\'",
+                "started c m", "open 0.0 call function a f", "delta 0.0 {\\'x\\'", "open 0.1 call function b g",
                 "delta 0.1 {}", "delta 0.0 :1}", "close 0.0", "close 0.1", "finish 0 toolCalls", "ended",
             ]),
         Case(

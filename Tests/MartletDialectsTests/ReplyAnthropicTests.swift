@@ -20,6 +20,12 @@ struct ReplyAnthropicTests {
         chunk(json("{'tool_calls':[{'index':\(index),'function':{'arguments':") + JSON.string(arguments).text + "}}]}")
     }
 
+    static func named(_ index: Int, _ name: String, _ arguments: String) -> String {
+        chunk(
+            json("{'tool_calls':[{'index':\(index),'function':{'name':'\(name)','arguments':")
+                + JSON.string(arguments).text + "}}]}")
+    }
+
     static func text(_ text: String) -> String { chunk("{\"content\":" + JSON.string(text).text + "}") }
 
     static func think(_ text: String) -> String { chunk("{\"reasoning_content\":" + JSON.string(text).text + "}") }
@@ -231,6 +237,53 @@ struct ReplyAnthropicTests {
             + JSON.string(text).text + json("}}]},'finish_reason':'tool_calls'}]}")
         let reply = try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: replyTarget(.anthropic))
         #expect(try JSON(parsing: reply.pieces[0])["content"]?[0]?["input"] == input)
+    }
+
+    @Test(
+        "arguments that begin as an object and are none fail the reply, streamed or whole: no call is better than a wrong one",
+        arguments: ["{\"a\": tru", "{\"a\": tru}", "{\"a\":1}}", "{\"a\":", "{a:1}"])
+    func brokenArguments(text: String) {
+        let relayed = asAnthropic(Self.text("t") + Self.call(0, "c1", "f", text) + Self.finishCalls + done)
+        guard case .failed(let error) = relayed.finding else {
+            Issue.record("streamed as is: \(relayed.text)")
+            return
+        }
+        #expect(error.code == .upstreamBadReply && error.message.contains("\"f\""))
+        #expect(!relayed.text.contains("message_delta") && relayed.text.contains("event: error"))
+        let reader = StrictAnthropicReader(relayed.text)
+        #expect(reader.faults == [] && reader.types.last == "error")
+        let before = Self.call(0, "c1", "f", text) + Self.call(1, "c2", "g", "{}") + Self.text("b")
+        #expect(asAnthropic(before + Self.finishCalls + done).finding == .failed(error))
+        for cut in [1, 7] { #expect(asAnthropic(before + Self.finishCalls + done, cut: cut).finding == .failed(error)) }
+        let body =
+            json(
+                "{'id':'c','choices':[{'index':0,'message':{'tool_calls':[{'id':'c1','type':'function','function':{'name':'f','arguments':"
+            )
+            + JSON.string(text).text + json("}}]},'finish_reason':'tool_calls'}]}")
+        #expect(throws: error) {
+            try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: replyTarget(.anthropic))
+        }
+    }
+
+    @Test("two calls that a token limit cuts off both get an end")
+    func cutSideBySide() {
+        let message = decode(
+            Self.call(0, "c1", "f", "{\"a\":") + Self.call(1, "c2", "g", "{\"b\":[1") + Self.finishLength + done)
+        #expect(message["content"]?[0]?["input"] == ["a": .null])
+        #expect(message["content"]?[1]?["input"] == ["b": [1]])
+    }
+
+    @Test("a name in pieces is one name")
+    func splitName() {
+        let split = Self.call(0, "c1", "get_", "") + Self.named(0, "weather", "") + Self.more(0, "{}")
+        #expect(decode(split + Self.finishCalls + done)["content"]?[0]?["name"] == "get_weather")
+        let grown = Self.call(0, "c1", "get_", "") + Self.named(0, "get_weather", "{}")
+        #expect(decode(grown + Self.finishCalls + done)["content"]?[0]?["name"] == "get_weather")
+        let again = Self.call(0, "c1", "f", "") + Self.named(0, "f", "{") + Self.named(0, "f", "}")
+        #expect(decode(again + Self.finishCalls + done)["content"]?[0]?["name"] == "f")
+        #expect(decode(Self.call(0, "c1", "f", "") + Self.finishCalls + done)["content"]?[0]?["name"] == "f")
+        let order = decode(Self.call(0, "c1", "f", "") + Self.text("x") + Self.finishCalls + done)
+        #expect(types(order) == ["tool_use", "text"])
     }
 
     @Test("a call that is cut off anywhere still gets valid arguments, or those it had", arguments: 2..<40)

@@ -58,6 +58,42 @@ struct ReplyChatTests {
         chunks.compactMap { $0["choices"]?[0]?["finish_reason"] }.last { !$0.isNull }
     }
 
+    @Test("blocks whose beginning was not sent are those of their deltas; arguments without a name are refused")
+    func impliedBlocks() {
+        let thought = Self.delta(0, "{'type':'thinking_delta','thinking':'hm'}")
+        let said = Self.delta(1, "{'type':'text_delta','text':'a'}") + Self.delta(1, "{'type':'text_delta','text':'b'}")
+        let found = deltas(chunks(Self.start + thought + said + Self.end("end_turn")))
+        #expect(found.compactMap { $0["reasoning_content"]?.string }.joined() == "hm")
+        #expect(found.compactMap { $0["content"]?.string }.joined() == "ab")
+        let call = Self.delta(0, "{'type':'input_json_delta','partial_json':'{}'}")
+        guard case .failed(let error) = asChat(Self.start + call + Self.end("tool_use")).finding else {
+            Issue.record("a call without a name goes by")
+            return
+        }
+        #expect(error.code == .upstreamBadReply)
+    }
+
+    @Test("a stream that came where a whole reply was asked for is told as a whole one, also within one dialect")
+    func streamForWhole() throws {
+        let stream = Self.start + Self.text(0, "a", "b") + Self.end("end_turn")
+        let message = try JSON(
+            parsing: Dialects.translateWhole(
+                ByteBuffer(string: stream), from: .anthropic, to: replyTarget(.anthropic, model: "shown")
+            ).pieces.joinedText)
+        #expect(message["model"] == "shown" && message["content"]?[0]?["text"] == "ab")
+        #expect(message["stop_reason"] == "end_turn")
+        let chat = chunk("{'content':'a'}") + chunk("{'content':'b'}") + finishStop + done
+        for mode in [ChatFrameEdit.Mode.exact, .repair] {
+            var target = replyTarget(.chat, model: "shown")
+            target.mode = mode
+            let reply = try Dialects.translateWhole(ByteBuffer(string: json(chat)), from: .chat, to: target)
+            let whole = try JSON(parsing: reply.pieces.joinedText)
+            #expect(whole["object"] == "chat.completion" && whole["model"] == "shown")
+            #expect(whole["choices"]?[0]?["message"]?["content"] == "ab")
+            #expect(reply.summary.finishes == [.stop])
+        }
+    }
+
     @Test("text, thinking and a call, chunk by chunk")
     func grammar() {
         let stream =
@@ -310,4 +346,8 @@ struct ReplyChatTests {
         }
         #expect(failure.message == "no")
     }
+}
+
+extension [ByteBuffer] {
+    fileprivate var joinedText: String { map(\.string).joined() }
 }

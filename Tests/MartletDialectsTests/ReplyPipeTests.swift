@@ -32,7 +32,8 @@ struct ReplyPipeTests {
         (a + finishStop, nil),
         (a + done, nil),
         (a + finishStop + done, nil),
-        (done, .upstreamBadReply),
+        (done, .upstreamBadReply), ("{'id':'c','choices':[]}", .upstreamBadReply),
+        (head + "'choices':[]}\n\n" + done, .upstreamBadReply),
         ("data: {'error':{'message':'x'}}\n\n", .upstreamFailed),
         (a + finishStop + "data: {'error':{'message':'x'}}\n\n", .upstreamFailed),
     ]

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -18,7 +19,7 @@ struct ReplyPropertyTests {
         var text = ""
         var calls: [Call] = []
 
-        init(_ random: inout SeededGenerator) {
+        init(_ random: inout Seeded) {
             func text() -> String {
                 (0..<Int.random(in: 0...6, using: &random)).map { _ in
                     texts[Int.random(in: 0..<texts.count, using: &random)]
@@ -37,7 +38,7 @@ struct ReplyPropertyTests {
         var reason: String { calls.isEmpty ? "stop" : "tool_calls" }
     }
 
-    func pieces(_ text: String, _ random: inout SeededGenerator) -> [String] {
+    func pieces(_ text: String, _ random: inout Seeded) -> [String] {
         var rest = Array(text.unicodeScalars)[...]
         var pieces: [String] = []
         while !rest.isEmpty {
@@ -48,7 +49,7 @@ struct ReplyPropertyTests {
         return pieces
     }
 
-    func interleaved(_ streams: [[String]], _ random: inout SeededGenerator) -> String {
+    func interleaved(_ streams: [[String]], _ random: inout Seeded) -> String {
         var streams = streams.filter { !$0.isEmpty }
         var out = ""
         while !streams.isEmpty {
@@ -61,7 +62,7 @@ struct ReplyPropertyTests {
 
     @Test("from Chat to Anthropic", arguments: 0..<60)
     func chatToAnthropic(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let answer = Answer(&random)
         var stream = pieces(answer.reasoning, &random).map(ReplyAnthropicTests.think).joined()
         stream += pieces(answer.text, &random).map(ReplyAnthropicTests.text).joined()
@@ -101,7 +102,7 @@ struct ReplyPropertyTests {
 
     @Test("from Anthropic to Chat", arguments: 0..<60)
     func anthropicToChat(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let answer = Answer(&random)
         var stream = ReplyChatTests.start
         var content: [JSON] = []
@@ -165,7 +166,7 @@ struct ReplyPropertyTests {
 
     @Test("noise in place of an Anthropic stream does no harm", arguments: 0..<200)
     func noise(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let plain =
             ReplyChatTests.start + ReplyChatTests.text(0, "ab", "cd") + ReplyChatTests.call(1, "t", "{\\'a\\'", ":1}")
             + ReplyChatTests.end("tool_use")

@@ -233,6 +233,8 @@ struct RequestAnthropicToChatToolsTests {
         let limit = made.json["max_tokens"]?.int ?? 0
         #expect(limit > 1024 && limit <= 8192 - made.request.context.inputEstimate)
         #expect(try translatedToChat(body: body).json["max_tokens"] == 32000)
+        #expect(made.request.dropped == ["max_tokens"])
+        #expect(try translatedToChat(body: body, window: 200_000).request.dropped == [])
         #expect(try translatedToChat(body: body, window: 200_000).json["max_tokens"] == 32000)
         #expect(try translatedToChat(body: body, window: 1000).json["max_tokens"] == 125)
         let field = try translatedToChat(userHi) { $0.maxTokensField = .maxCompletionTokens }
@@ -319,6 +321,28 @@ struct RequestAnthropicToChatToolsTests {
                 #"{"messages":[{"role":"user","content":[{"type":"tool_result","content":[{"type":"text","text":3}]}]}]}"#,
                 "messages[0].content[0].content[0].text"
             ),
+            (#"{"messages":[{"role":"user"}]}"#, "messages[0].content"),
+            (#"{"messages":[{"role":"user","content":null}]}"#, "messages[0].content"),
+            (#"{"messages":[{"role":"user","content":[{"type":"image"}]}]}"#, "messages[0].content[0].source"),
+            (#"{"messages":[{"role":"user","content":[{"type":"document"}]}]}"#, "messages[0].content[0].source"),
+            (
+                #"{"messages":[{"role":"user","content":[{"type":"image","source":{"data":"aaaa"}}]}]}"#,
+                "messages[0].content[0].source.type"
+            ),
+            (
+                #"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url"}}]}]}"#,
+                "messages[0].content[0].source.url"
+            ),
+            (
+                #"{"messages":[{"role":"user","content":[{"type":"image","source":{"type":"base64","data":"@@@"}}]}]}"#,
+                "messages[0].content[0].source.data"
+            ),
+            (#"{"messages":[]}"#, "messages"),
+            (#"{"messages":[{"role":"user","content":""}]}"#, "messages"),
+            (#"{"messages":[\#(userHi)],"temperature":7}"#, "temperature"),
+            (#"{"messages":[\#(userHi)],"temperature":1e999}"#, "temperature"),
+            (#"{"messages":[\#(userHi)],"temperature":-1}"#, "temperature"),
+            (#"{"messages":[\#(userHi)],"top_p":1.5}"#, "top_p"),
             (#"[]"#, nil),
         ] as [(String, String?)])
     func paths(_ body: String, _ path: String?) throws {

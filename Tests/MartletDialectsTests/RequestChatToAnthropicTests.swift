@@ -321,7 +321,9 @@ struct RequestChatToAnthropicTests {
             (#"{"messages":[{"role":"tool","content":"x"}]}"#, "messages[0].tool_call_id"),
             (#"{"messages":[{"role":"assistant","tool_calls":[{"id":"a"}]}]}"#, "messages[0].tool_calls[0].function"),
             (#"{"messages":[{"role":"elf"}]}"#, "messages[0].role"), (#"{"model":"m"}"#, "messages"),
-            (#"{"messages":[],"n":"two"}"#, "n"),
+            (#"{"messages":[],"n":"two"}"#, "n"), (#"{"messages":[]}"#, "messages"),
+            (#"{"messages":[{"role":"user","content":""}]}"#, "messages"),
+            (#"{"messages":[\#(userHi)],"temperature":2.5}"#, "temperature"),
             (#"{"messages":[],"tools":[{"type":"function","function":{}}]}"#, "tools[0].function.name"),
         ])
     func paths(_ body: String, _ path: String) {

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -86,7 +87,7 @@ struct RequestPropertyTests {
 
     @Test("members and blocks nobody knows are never an error, wherever they stand", arguments: UInt64(1)...20)
     func unknownThings(_ seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         func noise() -> String {
             let values = ["1", "null", #""x""#, "[1,{}]", #"{"a":[null]}"#, "true", #"{"type":"zz"}"#]
             return #""zz_\#(random.next() % 1000)":\#(values[Int(random.next() % UInt64(values.count))])"#
@@ -122,7 +123,7 @@ struct RequestPropertyTests {
 
     @Test("any text of well-formed JSON is translated or refused, never worse", arguments: UInt64(1)...20)
     func garbage(_ seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let words = [
             "null", "true", "7", "-1", #""text""#, #""user""#, "{}", "[]", #"[{"type":"text","text":"x"}]"#,
             #"{"type":"tool","name":"f"}"#, #"[{"role":"user","content":"x"}]"#,

@@ -16,19 +16,6 @@ extension ByteBuffer {
     var string: String { String(buffer: self) }
 }
 
-/// SplitMix64, so that a failure can be repeated from the seed in its message.
-struct SeededGenerator: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var word = state
-        word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-        return word ^ (word >> 31)
-    }
-}
-
 /// A stream as reads of so many bytes; 0 is one read.
 func reads(_ stream: String, of size: Int) -> [ByteBuffer] {
     let bytes = Array(stream.utf8)

@@ -119,11 +119,18 @@ struct EngineInstallerTests {
             exit 1
             """
         let full = "echo 'ERROR: Could not install packages due to an OSError: No space left on device' >&2; exit 1"
+        let other = "echo \"ERROR: Could not install packages due to an OSError: bad '/home/me/x y/z'\" >&2; exit 1"
+        let untrusted = """
+            echo "WARNING: Retrying (Retry(total=0)) after connection broken by 'SSLError(SSLCertVerificationError(1, \
+            '[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed'))': /simple/" >&2
+            echo "Could not fetch URL: Max retries exceeded" >&2; exit 1
+            """
         for (pip, code, words) in [
             (unreachable, EngineError.Code.indexUnreachable, "PIP_INDEX_URL"),
             (noWheel, .noWheel, "no wheel for Linux riscv64 (glibc) with Python 3.11"),
             (hash, .hashMismatch, "SHA-256"),
-            (full, .installFailed, "No space left on device"),
+            (full, .diskFull, "there is no room for xllamacpp"), (other, .installFailed, "bad 'z'. All that pip said"),
+            (untrusted, .indexUnreachable, "PIP_CERT"),
         ] {
             try python(machine: "riscv64", pip: pip)
             let error = try #require(await install(.wheel).error)
@@ -132,6 +139,19 @@ struct EngineInstallerTests {
             #expect(!error.logTail.isEmpty)
             #expect(engines == [])
         }
+    }
+
+    @Test("What pip prints is a detail, not progress")
+    func details() async throws {
+        try python(pip: "echo Collecting xllamacpp; echo 'WARNING: noise' >&2")
+        let details = Box<[String]>([])
+        let installer = EngineInstaller(
+            home: home, environment: ["PATH": "\(scratch.path)/bin:/usr/bin:/bin"],
+            detail: { line in details.change { $0.append(line) } },
+            log: { [log] line in log.change { $0.append(line) } })
+        _ = try await installer.install(.wheel)
+        #expect(details.value.contains("Collecting xllamacpp") && details.value.contains("WARNING: noise"))
+        #expect(log.value.map { $0.prefix(9) } == ["getting x", "installed"])
     }
 
     @Test("A wheel that does not run is not put in place")

@@ -1,4 +1,5 @@
 import MartletEngine
+import MartletTestSupport
 import Testing
 
 @Suite("Residency decides event by event")
@@ -164,7 +165,7 @@ struct ResidencyTests {
     func properties() {
         let seed = UInt64.random(in: 0 ... .max)
         print("residency seed \(seed)")
-        var random = SplitMix(state: seed)
+        var random = Seeded(seed)
         for _ in 0..<200 {
             var residency = Residency()
             var running: Set<String> = []
@@ -196,17 +197,5 @@ struct ResidencyTests {
                 }
             }
         }
-    }
-}
-
-/// A small seeded generator.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
     }
 }

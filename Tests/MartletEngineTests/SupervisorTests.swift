@@ -160,6 +160,22 @@ struct SupervisorTests {
         await supervised.stop()
     }
 
+    @Test("Whoever loses a connection gets the engine's last words, at once when it lives")
+    func lastWords() async throws {
+        let supervised = try Supervised()
+        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil)
+        let path = try await supervised.ready("alpha").get()
+        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it answers")
+        kill(try #require(await supervised.process), SIGKILL)
+        try await eventually("connections break") { SocketClient.request(path, "/health") == nil }
+        #expect(await supervised.supervisor.lastWords(of: "alpha")?.code == .exited)
+        #expect(await supervised.supervisor.lastWords(of: "alpha")?.message.contains("signal 9") == true)
+        _ = try await supervised.ready("alpha").get()
+        await supervised.supervisor.unload("alpha")
+        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it was told to stop")
+        await supervised.stop()
+    }
+
     @Test("An engine killed from outside is noticed and started anew by the next request")
     func killedFromOutside() async throws {
         let supervised = try Supervised()
@@ -223,6 +239,30 @@ struct SupervisorTests {
         await supervised.stop()
         #expect(await request.value.error?.code == .cancelled)
         #expect(!ProcessGroup.isAlive(process))
+    }
+
+    @Test("gateways that start at the same moment do not take each other's folders for a dead one's")
+    func startingTogether() async throws {
+        let scratch = Scratch()
+        let home = scratch.path
+        let lost = await withTaskGroup(of: Int.self) { group in
+            for _ in 0..<8 {
+                group.addTask {
+                    var lost = 0
+                    for _ in 0..<150 {
+                        guard let folder = try? SocketFolder(home: home, environment: ["TMPDIR": home]),
+                            folder.path.hasPrefix("\(home)/run/"), FileManager.default.fileExists(atPath: folder.path)
+                        else {
+                            lost += 1
+                            continue
+                        }
+                    }
+                    return lost
+                }
+            }
+            return await group.reduce(0, +)
+        }
+        #expect(lost == 0)
     }
 
     @Test("Folders of dead gateways are removed, those of living ones stay")

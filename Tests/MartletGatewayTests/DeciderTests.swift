@@ -22,6 +22,24 @@ struct DeciderTests {
         return try plan.request(for: plan.candidates[0]).body.map { String(buffer: $0) }.joined()
     }
 
+    @Test(
+        "Defaults stand where a request says nothing, or null",
+        arguments: ["", ",\"temperature\":null,\"max_tokens\":null"])
+    func defaults(members: String) throws {
+        let snapshot = Snapshot(
+            routes: routes(), hosts: HostGuard(bound: "127.0.0.1", machine: nil),
+            defaults: WriteTarget.Defaults(temperature: 0.2, maxTokens: 9), instance: "i")
+        let decision = Decider.decide(
+            Make.request("{\"model\":\"m\"\(members),\(Make.messages)}"), in: snapshot, mayRefresh: false)
+        guard case .complete(let plan) = decision else {
+            Issue.record("refused")
+            return
+        }
+        let body = try plan.request(for: plan.candidates[0]).body.map { String(buffer: $0) }.joined()
+        #expect(body.components("\"temperature\":0.2") == 1 && body.components("\"max_tokens\":9") == 1)
+        #expect(body.components("\"temperature\"") == 1 && body.components("\"max_tokens\"") == 1, "\(body)")
+    }
+
     static let tail = ",\"seed\":18446744073709551615, \"x\" : 0.70,\"u\":\"\\/\",\(Make.messages)}"
 
     @Test(
@@ -61,8 +79,30 @@ struct DeciderTests {
         let null = "{\"model\":\"real\",\"stream\":true,\"stream_options\":null,\(Make.messages)}"
         #expect(try body(null).contains(asked) && !body(null).contains("null"))
         var profile = UpstreamProfile.vllm
-        profile.usage = .always
+        profile.capabilities.usage = .always
         #expect(try body(plain, .repair, profile) == plain)
+    }
+
+    @Test("Progress is asked of a llama.cpp that streams, and hidden from a client that has not asked itself")
+    func progress() throws {
+        let asked = "\"return_progress\":true"
+        let plain = "{\"model\":\"real\",\"stream\":true,\(Make.messages)}"
+        #expect(try body(plain, .repair, .llamaCpp).contains(asked))
+        #expect(try body(plain, .repair, .engine).contains(asked))
+        #expect(try body(plain, .exact, .llamaCpp) == plain)
+        #expect(try !body(plain).contains("return_progress"))
+        #expect(try !body("{\"model\":\"real\",\(Make.messages)}", .repair, .llamaCpp).contains("return_progress"))
+        let own = "{\"model\":\"real\",\"stream\":true,\"return_progress\":false,\(Make.messages)}"
+        #expect(try body(own, .repair, .llamaCpp).contains("\"return_progress\":false,\(Make.messages)"))
+        for (text, hides) in [(plain, true), (own, false)] {
+            let routes = routes(.repair, .llamaCpp)
+            let decision = Decider.decide(Make.request(text), in: Make.snapshot(routes), mayRefresh: false)
+            guard case .complete(let plan) = decision else {
+                Issue.record("refused: \(decision)")
+                continue
+            }
+            #expect(try plan.request(for: plan.candidates[0]).context.hidesProgress == hides)
+        }
     }
 
     @Test("A retry gets the same bytes: nothing is edited in place")
@@ -153,6 +193,17 @@ struct DeciderTests {
         ("\"n\":0", "n must be a whole number between 1 and 128 (got 0)"), ("\"n\":128", nil),
         ("\"top_logprobs\":21", "top_logprobs must be a whole number between 0 and 20 (got 21)"),
         ("\"n\":1,\"n\":2", "n"),
+        ("\"tools\":\"x\"", "tools must be a list (got \"x\")"), ("\"tools\":[1]", "tools[0]: an object was expected"),
+        ("\"tools\":[{\"type\":\"function\",\"function\":{}}]", "tools[0].function.name: a name is required"),
+        ("\"tools\":[{\"type\":\"function\",\"function\":[]}]", "tools[0].function: an object was expected"),
+        ("\"tools\":[{\"function\":{\"name\":\"f\",\"x\":1}},{\"type\":\"web_search\"},{\"name\":\"g\"}]", nil),
+        ("\"tools\":[],\"tool_choice\":\"auto\",\"stop\":null,\"seed\":null", nil),
+        ("\"tool_choice\":3", "tool_choice must be a string or an object (got 3)"),
+        ("\"stop\":5", "stop must be a string or a list of strings (got 5)"), ("\"stop\":[\"a\",\"b\"]", nil),
+        ("\"stop\":[\"a\",5]", "stop[1]: a string was expected"),
+        ("\"seed\":\"a\"", "seed must be a number (got \"a\")"), ("\"seed\":-1", nil),
+        ("\"response_format\":\"json\"", "response_format must be an object (got \"json\")"),
+        ("\"unknown\":[1],\"user\":5", nil),
         ("\"temperature\":\"\(String(repeating: "x", count: 100))\"", "…"),
     ]
 
@@ -185,9 +236,73 @@ struct DeciderTests {
         #expect(error.message.contains(expected))
         #expect(error.param == "messages")
     }
+
+    static let kinds: [(String, String?)] = [
+        ("1", "messages[1]: an object was expected"), ("{}", "messages[1].role: a role is required"),
+        ("{\"content\":\"x\"}", "messages[1].role: a role is required"),
+        ("{\"role\":1,\"content\":\"x\"}", "messages[1].role: a string was expected"),
+        (
+            "{\"role\":\"wizard\",\"content\":\"x\"}",
+            "messages[1].role: \"wizard\" is not a role; use system, user, assistant or tool"
+        ),
+        ("{\"role\":\"us\\u0065r\",\"content\":\"x\",\"extra\":[1]}", nil),
+        ("{\"role\":\"user\"}", "messages[1].content: a string or a list of parts is required"),
+        ("{\"role\":\"user\",\"content\":null}", "messages[1].content: a string or a list of parts is required"),
+        (
+            "{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":{}}",
+            "messages[1].content: a string or a list of parts was expected"
+        ),
+        ("{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"c\"}]}", nil),
+        ("{\"role\":\"assistant\",\"tool_calls\":{}}", "messages[1].tool_calls: a list was expected"),
+        ("{\"role\":\"assistant\",\"tool_calls\":[7]}", "messages[1].tool_calls[0]: an object was expected"),
+        ("{\"role\":\"user\",\"content\":[\"x\",{\"type\":\"text\",\"text\":\"x\"},{\"type\":\"input_audio\"}]}", nil),
+        ("{\"role\":\"user\",\"content\":[{\"text\":\"x\"}]}", "messages[1].content[0].type: a part needs a type"),
+        ("{\"role\":\"user\",\"content\":[{\"type\":\"text\"}]}", "messages[1].content[0].text: is required"),
+        ("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":1}]}", "content[0].text: a string was expected"),
+        ("{\"role\":\"user\",\"content\":[3]}", "messages[1].content[0]: an object was expected"),
+        ("{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}", "content[0].image_url: is required"),
+        (
+            "{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{}}]}",
+            "content[0].image_url.url: an address is required"
+        ),
+        (image, nil),
+    ]
+
+    static let image =
+        "{\"role\":\"user\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,aaaa\"}}]}"
+
+    @Test("Messages are of the kinds they should be, or refused where they are not", arguments: kinds)
+    func messageKinds(message: String, expected: String?) {
+        let text = "{\"model\":\"m\",\"messages\":[{\"role\":\"system\",\"content\":\"s\"},\(message)]}"
+        var found: String?
+        if case .refuse(let error) = decide(text) {
+            found = error.message
+            #expect(error.code == .invalidRequest)
+        }
+        if let expected { #expect(found?.contains(expected) == true, "\(found ?? "-")") } else { #expect(found == nil) }
+        if case .refuse(let error) = decide(text, .exact) { Issue.record("exact mode refuses: \(error.message)") }
+    }
+
+    @Test("An image for a model that cannot see is refused; the local engine's cannot")
+    func blind() {
+        let text = "{\"model\":\"m\",\"messages\":[\(Self.image)]}"
+        let decision = Decider.decide(
+            Make.request(text), in: Make.snapshot(routes(.repair, .engine)), mayRefresh: false)
+        guard case .refuse(let error) = decision else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(error.code == .invalidRequest)
+        #expect(error.message == "messages[0].content[0].image_url: this model cannot see images")
+    }
 }
 
 extension String {
+    /// How often the part stands in it.
+    fileprivate func components(_ part: String) -> Int {
+        split(separator: part, omittingEmptySubsequences: false).count - 1
+    }
+
     fileprivate func replacingStream(with value: String) -> String {
         split(separator: "\"stream\":true", maxSplits: 1).joined(separator: "\"stream\":\(value)")
     }

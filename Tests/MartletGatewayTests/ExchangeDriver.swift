@@ -97,6 +97,7 @@ struct ExchangeDriver {
         switch action {
         case .decide(_, let mayRefresh): mayRefresh ? "decide" : "decide again"
         case .refreshCatalog: "refresh"
+        case .weigh: "weigh"
         case .answer: "answer"
         case .acquire(let candidate): "acquire \(candidate.shown)"
         case .stopWaiting: "stop waiting"
@@ -139,6 +140,7 @@ enum Fault {
     static let busy = GatewayError(code: .queueFull, message: "busy")
     static let limited = GatewayError(code: .rateLimited, message: "limited", retryAfter: .seconds(2))
     static let invalid = GatewayError(code: .invalidRequest, message: "wrong")
+    static let died = GatewayError(code: .engineFailed, message: "the engine died")
     static let failed = GatewayError(code: .upstreamFailed, message: "failed")
 
     static func head(_ status: Int, retryAfter: TimeAmount? = nil) -> UpstreamHead {

@@ -1,5 +1,6 @@
 import MartletDialects
 import MartletGateway
+import MartletTestSupport
 import NIOCore
 import Testing
 

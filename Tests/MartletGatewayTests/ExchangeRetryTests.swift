@@ -157,6 +157,35 @@ struct ExchangeRetryTests {
                 == ["fail upstream_closed_early", "release", "record upstream_closed_early"])
     }
 
+    @Test("What killed an engine is not sent to it again: the next candidate, or the engine's own words")
+    func engineDied() {
+        for phase in [ExchangeDriver.Phase.sent, .whole] {
+            var driver = ExchangeDriver()
+            driver.go(to: phase)
+            #expect(
+                driver.receive(.upstreamFailed(Fault.died, stale: false))
+                    == ["close upstream", "refuse engine_failed", "release", "record engine_failed"])
+        }
+        var two = ExchangeDriver(candidates: 2)
+        two.go(to: .sent)
+        #expect(
+            two.receive(.upstreamFailed(Fault.died, stale: false))
+                == ["close upstream", "release", "reset", "acquire b/m"])
+        var held = ExchangeDriver()
+        held.go(to: .streaming)
+        #expect(held.receive(.upstreamFailed(Fault.died, stale: false)) == ["close upstream", "finish pipe"])
+        #expect(
+            held.receive(.finished(.failed(.closedEarly)))
+                == ["refuse engine_failed", "release", "record engine_failed"])
+        var committed = ExchangeDriver(candidates: 2)
+        committed.go(to: .committed)
+        committed.receive(.upstreamFailed(Fault.died, stale: false))
+        #expect(
+            committed.receive(.finished(.failed(.closedEarly)))
+                == ["fail engine_failed", "release", "record engine_failed"])
+        #expect(committed.refusals.last?.message == "the engine died")
+    }
+
     @Test("An error inside the stream closes the upstream: a status before the commit, an event after it")
     func errorInStream() {
         var driver = ExchangeDriver()

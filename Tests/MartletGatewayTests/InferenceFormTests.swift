@@ -112,6 +112,29 @@ struct InferenceFormTests {
         #expect(ambiguous.message("TheBloke")?.contains("could be any of") == true)
     }
 
+    @Test(
+        "local-model as default is the id of that name, else the one it is a part of, else the only one",
+        arguments: [
+            (["local-model", "b"], "local-model"), (["b", "local-model-7b"], "local-model-7b"), (["writer"], "writer"),
+        ])
+    func localModel(served: [String], expected: String) {
+        for asked in [nil, "local-model"] {
+            #expect(Self.table(default: "local-model", served: served).outcome(asked) == ["studio/\(expected)"])
+        }
+    }
+
+    @Test("Where local-model stands for none, the sentence says what was asked for and which setting helps")
+    func localModelIsNone() {
+        let table = Self.table(default: "local-model", served: ["a", "b"])
+        #expect(
+            table.message("local-model")
+                == "\"local-model\" is none of the models and 2 are served; name one of: a, b, in the request or as "
+                + "inference.default_model")
+        #expect(table.message(nil)?.hasPrefix("the request names no model and 2 are served") == true)
+        let unset = Self.table(served: ["a", "b"], inference: false)
+        #expect(unset.message(nil)?.hasSuffix("name one of: a, b, or set models.default") == true)
+    }
+
     @Test("A part that no client may use in its own right is still a 404")
     func otherPart() {
         #expect(Self.table(default: "Mistral-7B").outcome("Llama") == ["error model_not_found"])

@@ -108,4 +108,19 @@ struct PlacesTests {
             !"\(upstream.credentialLine as Any) \(String(reflecting: upstream.credentialLine)) \(dumped)".contains(
                 "sk-1"))
     }
+
+    @Test("The key is taken out of what an upstream says, unless it is a placeholder")
+    func quotedKey() {
+        func said(_ text: String, key: String?) -> String {
+            let upstream = Upstream(
+                name: "a", profile: .openAI, location: .url(Make.place), apiKey: key.map(Secret.init))
+            return String(buffer: upstream.withoutKey(ByteBuffer(string: text)))
+        }
+        let key = "sk-0123456789"
+        #expect(said("bad key \(key)", key: key) == "bad key •••")
+        #expect(said("\(key)\(key), \(key)!", key: key) == "••••••, •••!")
+        #expect(said("bad key \(key.dropLast())", key: key) == "bad key sk-012345678")
+        #expect(said("lm-studio is busy", key: "lm-studio") == "lm-studio is busy")
+        #expect(said("bad key \(key)", key: nil) == "bad key \(key)")
+    }
 }

@@ -2,25 +2,6 @@ import MartletDialects
 import MartletGateway
 import NIOCore
 
-/// A generator that can be started again from the seed a failed test has printed (SplitMix64).
-struct Seeded: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(_ seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func below(_ bound: Int) -> Int { Int.random(in: 0..<bound, using: &self) }
-
-    mutating func pick<T>(_ list: [T]) -> T { list[below(list.count)] }
-}
-
 enum Make {
     static let place = BaseURL(origin: Origin(address: .tcp(host: "127.0.0.1", port: 9)))
 

@@ -29,8 +29,34 @@ struct ConfigurationErrorTests {
             ("engine: { ttl: 60m }", "martlet.yaml:1: engine.ttl is not built yet"),
             ("model_list: []", "martlet.yaml:1: model_list is not built yet"),
             (
-                "upstreams: { a: { url: 'http://a', capabilities: {} } }",
-                "martlet.yaml:1: upstreams.a.capabilities is not built yet"
+                "upstreams: { a: { url: 'http://a', capabilities: { developer_role: true } } }",
+                "martlet.yaml:1: upstreams.a.capabilities.developer_role is not built yet"
+            ),
+            (
+                "upstreams: { a: { url: 'http://a', capabilities: { tool_choise: full } } }",
+                "martlet.yaml:1: unknown key upstreams.a.capabilities.tool_choise; "
+                    + "the nearest known key is upstreams.a.capabilities.tool_choice"
+            ),
+            (
+                "upstreams: { a: { url: 'http://a', capabilities: { images: many } } }",
+                "martlet.yaml:1: upstreams.a.capabilities.images must be one of data, none, url (got \"many\")"
+            ),
+            (
+                "upstreams: { a: { url: 'http://a', capabilities: { efforts: high } } }",
+                "martlet.yaml:1: upstreams.a.capabilities.efforts must be a list (got \"high\")"
+            ),
+            (
+                "models:\n  capabilities:\n    'qwen*': { tool_choise: none }",
+                "martlet.yaml:3: unknown flag models.capabilities.qwen*.tool_choise; the nearest known flag is tool_choice"
+            ),
+            (
+                "models:\n  capabilities:\n    qwen: { logprobs: true }",
+                "martlet.yaml:3: models.capabilities.qwen.logprobs is not built yet"
+            ),
+            (
+                "models:\n  capabilities:\n    qwen: { stop_limit: some }",
+                "martlet.yaml:3: models.capabilities.qwen.stop_limit must be a whole number from 0 to 256, or unlimited "
+                    + "(got \"some\")"
             ),
             // Types.
             (
@@ -101,6 +127,30 @@ struct ConfigurationErrorTests {
             (
                 "upstreams:\n  a/b: { url: 'http://a' }",
                 "martlet.yaml:2: \"a/b\" is no name for an upstream: letters, digits, - and _ only"
+            ),
+            (
+                "upstreams:\n  local: { url: 'http://a' }",
+                "martlet.yaml:2: \"local\" is the name of the engine on this machine; choose another for this upstream"
+            ),
+            // Models.
+            (
+                "models:\n  allowed: [m]\n  default: n",
+                "martlet.yaml:3: models.default n is not in models.allowed: add it there, or choose one of the allowed models"
+            ),
+            (
+                "inference:\n  allowed_models: [m]\n  default_model: n",
+                "martlet.yaml:3: inference.default_model n is not in inference.allowed_models: add it there, or choose one of "
+                    + "the allowed models"
+            ),
+            (
+                "models:\n  aliases: { self: self }",
+                "martlet.yaml:2: models.aliases.self leads to itself: an alias leads to models; one of that name is written "
+                    + "UPSTREAM/self"
+            ),
+            (
+                "models:\n  aliases: { a: [m, b], b: n }",
+                "martlet.yaml:2: models.aliases.a leads to the alias b: an alias leads to models; one of that name is written "
+                    + "UPSTREAM/b"
             ),
             // Variables.
             (

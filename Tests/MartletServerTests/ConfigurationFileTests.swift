@@ -188,9 +188,10 @@ struct ConfigurationFileTests {
         #expect(loaded.shown("server.max_body") == shown)
     }
 
-    @Test("local-model as default names none")
+    @Test("local-model as default stands, whatever is allowed: what it means depends on what is served")
     func localModel() throws {
-        #expect(try Written.load("models: { default: local-model }").configuration.models.preferred == nil)
+        let loaded = try Written.load("models: { default: local-model, allowed: [m] }")
+        #expect(loaded.configuration.models.preferred == "local-model")
     }
 }
 

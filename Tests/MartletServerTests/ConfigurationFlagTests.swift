@@ -87,6 +87,17 @@ struct ConfigurationFlagTests {
         #expect(Written.refusal(flags: flags) == sentence)
     }
 
+    @Test("a host with a port needs no scheme")
+    func withoutScheme() throws {
+        #expect(
+            try upstreams(["localhost:1234", "box=gpu.lan:8000/v1"]).map(\.url) == [
+                "http://localhost:1234", "http://gpu.lan:8000/v1",
+            ])
+        for other in ["localhost", "ftp:a", "mailto:a@b"] {
+            #expect(Written.refusal(flags: Written.flags { $0.upstreams = [other] }) != nil, "\(other)")
+        }
+    }
+
     @Test("upstreams of the command line stand in place of all others, which is warned about")
     func replacing() throws {
         let loaded = try Written.load(

@@ -43,6 +43,7 @@ struct ConfigurationInferenceTests {
         wanted.upstreams = [studio]
         wanted.server.port = 3000
         wanted.models.maxTokens = 100
+        wanted.models.preferred = "local-model"
         wanted.models.temperature = 0.7
         wanted.models.streamUsage = .finalChunk
         return wanted

@@ -125,8 +125,8 @@ struct ConfigurationPrecedenceTests {
             ("MARTLET_LIMITS_REQUESTS_PER_MINUTE", "MARTLET_LIMITS_REQUESTS_PER_MINUTE: limits is not built yet"),
             ("MARTLET_ENGINE_TTL", "MARTLET_ENGINE_TTL: engine.ttl is not built yet"),
             (
-                "MARTLET_UPSTREAMS_A_CAPABILITIES",
-                "MARTLET_UPSTREAMS_A_CAPABILITIES: upstreams.*.capabilities is not built yet"
+                "MARTLET_UPSTREAMS_A_CAPABILITIES_SEED",
+                "MARTLET_UPSTREAMS_A_CAPABILITIES_SEED: upstreams.*.capabilities.seed is not built yet"
             ),
             ("MARTLET_UPSTREAMS_B_API_KEY", "MARTLET_UPSTREAMS_B_API_KEY: upstreams.b.url is missing"),
             (
@@ -145,7 +145,7 @@ struct ConfigurationPrecedenceTests {
     @Test("another unknown variable is only warned about, and Kubernetes' own are not ours")
     func strangers() throws {
         let loaded = try Written.load(variables: [
-            "MARTLET_COLOUR": "red", "MARTLET_HOME": "/x", "MARTLET_HOST": "y",
+            "MARTLET_COLOUR": "red", "MARTLET_HOME": "/x", "MARTLET_HOST": "y", "MARTLET_API_KEY": "z",
             "MARTLET_SERVER_PORT": "tcp://10.0.0.1:80",
             "MARTLET_SERVER_SERVICE_HOST": "10.0.0.1", "MARTLET_SERVER_SERVICE_PORT_HTTP": "80",
             "MARTLET_SERVER_PORT_80_TCP_ADDR": "10.0.0.1",

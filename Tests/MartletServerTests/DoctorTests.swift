@@ -37,6 +37,7 @@ struct DoctorTests {
         #expect(finding.level == .broken)
         #expect(finding.text.contains("127.0.0.1:1"))
         #expect(finding.line.contains("lms server start"))
+        #expect(Self.level(found, "default model") == .hint, "nobody knows what it serves")
     }
 
     @Test("Nothing to serve is broken, with what to do")
@@ -64,6 +65,78 @@ struct DoctorTests {
         }
         #expect(Self.level(found, "upstream studio") == .fine)
         #expect(found.first { $0.about == "default model" }?.text == "requests without a model go to studio/m1")
+    }
+
+    /// The findings about one upstream that answers with fixed JSON.
+    static func about(
+        _ kind: String, _ routes: [String: String], status: Int = 200
+    ) async throws -> [Finding] {
+        try await Loop.run { loop in
+            let server = try await FixedServer.start(on: loop.group, status: status, routes)
+            return try await Self.findings(
+                Self.free + "upstreams: { s: { kind: \(kind), url: 'http://127.0.0.1:\(server.port)' } }"
+            ).filter { $0.about == "upstream s" }
+        }
+    }
+
+    @Test(
+        "LM Studio with nothing loaded is told so, by its new lists and its old",
+        arguments: [
+            (
+                "/api/v1/models",
+                "{\"models\":[{\"type\":\"llm\",\"key\":\"m1\",\"loaded_instances\":[]},"
+                    + "{\"type\":\"embedding\",\"key\":\"e\",\"loaded_instances\":[{\"id\":\"e\"}]}]}"
+            ),
+            (
+                "/api/v0/models",
+                "{\"data\":[{\"id\":\"m1\",\"type\":\"llm\",\"state\":\"not-loaded\"},"
+                    + "{\"id\":\"e\",\"type\":\"embeddings\",\"state\":\"loaded\"}]}"
+            ),
+        ])
+    func nothingLoaded(path: String, list: String) async throws {
+        let found = try await Self.about("lmstudio", ["/v1/models": DiscoveryTests.list, path: list])
+        #expect(found.map(\.level) == [.fine, .hint])
+        #expect(found.last?.line.contains("no model is loaded. Load one (lms load NAME)") == true)
+    }
+
+    @Test(
+        "A context window too short for agents is told with the command that makes it longer",
+        arguments: [
+            (
+                "lmstudio", "/api/v1/models",
+                "{\"models\":[{\"type\":\"llm\",\"key\":\"m1\",\"loaded_instances\":["
+                    + "{\"id\":\"m1\",\"config\":{\"context_length\":4096}}]}]}",
+                "lms load m1 --context-length 32768"
+            ),
+            (
+                "lmstudio", "/api/v0/models",
+                "{\"data\":[{\"id\":\"m1\",\"type\":\"llm\",\"state\":\"loaded\",\"loaded_context_length\":4096}]}",
+                "lms load m1 --context-length 32768"
+            ),
+            (
+                "llamacpp", "/props", "{\"default_generation_settings\":{\"n_ctx\":4096},\"total_slots\":4}",
+                "--ctx-size 131072 --parallel 4"
+            ),
+        ])
+    func shortWindow(kind: String, path: String, answer: String, command: String) async throws {
+        let found = try await Self.about(kind, ["/v1/models": DiscoveryTests.list, path: answer])
+        #expect(found.map(\.level) == [.fine, .hint])
+        let line = try #require(found.last?.line)
+        #expect(line.contains("4096 tokens") && line.contains(command), "\(line)")
+        let long = answer.replacing("4096", with: "32768")
+        #expect(try await Self.about(kind, ["/v1/models": DiscoveryTests.list, path: long]).map(\.level) == [.fine])
+    }
+
+    @Test("Something else at the upstream's port is told with its answer and what to check")
+    func somethingElse() async throws {
+        let absent = try await Self.about("openai-compatible", [:])
+        #expect(absent.first?.level == .broken)
+        #expect(absent.first?.text.contains("answers /v1/models with HTTP 404") == true)
+        #expect(absent.first?.advice?.contains("check the URL's port and path") == true)
+        let other = try await Self.about("openai-compatible", ["/v1/models": "{\"hello\":1}"])
+        #expect(other.first?.advice?.contains("check the URL's port and path") == true)
+        let closed = try await Self.about("openai-compatible", ["/v1/models": "{}"], status: 401)
+        #expect(closed.first?.advice?.contains("MARTLET_UPSTREAMS_S_API_KEY") == true)
     }
 
     @Test("A port that another program holds is broken, and told who answers there")

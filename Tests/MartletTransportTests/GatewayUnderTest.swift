@@ -67,12 +67,13 @@ struct GatewayUnderTest: Sendable {
     func connect(reads: Bool = true) async throws -> RawClient { try await RawClient(group, port: port, reads: reads) }
 
     static func upstream(
-        _ port: Int, mode: RelayMode = .exact, retries: Int = 0, deadlines: Deadlines = Deadlines(), tls: Bool = false
+        _ port: Int, mode: RelayMode = .exact, retries: Int = 0, deadlines: Deadlines = Deadlines(), tls: Bool = false,
+        proxyUse: ProxyUse = .none
     ) -> Upstream {
         let origin = Origin(address: .tcp(host: tls ? "localhost" : "127.0.0.1", port: port), usesTLS: tls)
         return Upstream(
             name: "u", profile: .vllm, location: .url(BaseURL(origin: origin)), mode: mode, apiKey: Secret("key"),
-            deadlines: deadlines, retries: retries)
+            deadlines: deadlines, retries: retries, proxyUse: proxyUse)
     }
 }
 
@@ -157,6 +158,7 @@ final class FakeControl: ControlRoutes {
         return ControlReply(status: 200, body: ByteBuffer(string: "{\"path\":\"\(request.path)\"}"))
     }
 
+    func weigh(_ plan: Plan) async -> Decision { .complete(plan) }
     func refreshCatalog() async {}
 }
 
@@ -164,6 +166,7 @@ final class FakeControl: ControlRoutes {
 final class FakeModels: ModelHost {
     private let socket: String?
     private let users = Mutex(0)
+    private let words = Mutex<GatewayError?>(nil)
     init(socket: String?) { self.socket = socket }
 
     var inUse: Int { users.withLock { $0 } }
@@ -175,4 +178,9 @@ final class FakeModels: ModelHost {
     }
 
     func release(_ model: String) { users.withLock { $0 -= 1 } }
+
+    /// From now on the engine has died with these words.
+    func die(_ error: GatewayError) { words.withLock { $0 = error } }
+
+    func lastWords(of model: String) async -> GatewayError? { words.withLock { $0 } }
 }

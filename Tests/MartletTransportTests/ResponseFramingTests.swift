@@ -1,4 +1,5 @@
 import MartletGateway
+import MartletTestSupport
 import MartletTransport
 import NIOCore
 import Testing

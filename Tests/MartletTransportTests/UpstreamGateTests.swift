@@ -78,6 +78,19 @@ struct UpstreamGateTests {
         try await until("the two are served") { served.order.count == 2 }
     }
 
+    @Test("A queue of one says so in the singular")
+    func one() async throws {
+        let gate = Self.gate(slots: 0, queue: 1)
+        let served = Served()
+        _ = Self.enqueue(gate, 0, served)
+        try await until("one waits") { await gate.queued() == 1 }
+        _ = Self.enqueue(gate, 1, served)
+        try await until("the second is refused") { served.error(1) != nil }
+        #expect(served.error(1)?.message.contains("1 request waits already;") == true)
+        gate.release()
+        try await until("the first is served") { served.order.count == 1 }
+    }
+
     @Test("A wait that is too long ends in an error, and no slot is lost by it")
     func wait() async throws {
         let gate = Self.gate(slots: 0, wait: .milliseconds(50))

@@ -1,3 +1,4 @@
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing

@@ -92,10 +92,14 @@ enum AnthropicBlock {
         switch type {
         case "text": return part(.text(try required(members.text, "text")))
         case "image":
-            guard let source = try members.source.flatMap(AnthropicMedia.source) else { return part(opaque(type)) }
+            guard let source = try AnthropicMedia.source(try required(members.source, "source", "an object")) else {
+                return part(opaque(type))
+            }
             return part(.image(Image(source: source)))
         case "document":
-            guard let body = try members.source.flatMap(AnthropicMedia.document) else { return part(opaque(type)) }
+            guard let body = try AnthropicMedia.document(try required(members.source, "source", "an object")) else {
+                return part(opaque(type))
+            }
             return part(.document(Document(body: body, title: members.title, context: members.context)))
         case "search_result": return part(.searchResult(try searchResult(members)))
         case "tool_reference": return part(.toolReference(name: try required(members.toolName, "tool_name")))
@@ -115,8 +119,10 @@ enum AnthropicBlock {
 
     private static func opaque(_ type: String) -> Part.Content { .opaque(.anthropic, name: type) }
 
-    private static func required<T>(_ value: T?, _ name: String) throws(DialectError) -> T {
-        guard let value else { throw DialectError(.unexpected, at: name, "a string is required") }
+    private static func required<T>(
+        _ value: T?, _ name: String, _ what: String = "a string"
+    ) throws(DialectError) -> T {
+        guard let value else { throw DialectError(.unexpected, at: name, "\(what) is required") }
         return value
     }
 

@@ -20,27 +20,34 @@ enum AnthropicMedia {
 
     /// Nil for a kind of source nobody knows.
     static func source(_ text: ByteBuffer) throws(DialectError) -> MediaSource? {
-        media(try members(text))
+        try media(try members(text))
     }
 
     static func document(_ text: ByteBuffer) throws(DialectError) -> Document.Body? {
         let members = try members(text)
         switch members.type {
-        case "text": return members.data.map { .text($0) }
+        case "text": return .text(try required(members.data, "data"))
         case "content": return members.parts.map { .parts($0) }
-        default: return media(members).map { .media($0) }
+        default: return try media(members).map { .media($0) }
         }
     }
 
-    private static func media(_ members: Members) -> MediaSource? {
+    private static func media(_ members: Members) throws(DialectError) -> MediaSource? {
         switch members.type {
         case "base64":
-            guard let data = members.data else { return nil }
+            let data = try required(members.data, "data")
+            guard DataURL.isBase64(data) else { throw DialectError(.unexpected, at: "source.data", "is not base64") }
             return .base64(mediaType: members.mediaType?.lowercased() ?? "", data)
-        case "url": return members.url.map { .url($0) }
-        case "file": return members.fileID.map { .file($0) }
+        case "url": return .url(try required(members.url, "url"))
+        case "file": return .file(try required(members.fileID, "file_id"))
+        case nil: throw DialectError(.unexpected, at: "source.type", "a source needs a type")
         default: return nil
         }
+    }
+
+    private static func required(_ text: EscapedText?, _ name: String) throws(DialectError) -> EscapedText {
+        guard let text else { throw DialectError(.unexpected, at: "source.\(name)", "a string is required") }
+        return text
     }
 
     private static func members(_ text: ByteBuffer) throws(DialectError) -> Members {

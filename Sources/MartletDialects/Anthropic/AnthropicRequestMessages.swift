@@ -5,12 +5,14 @@ extension AnthropicRequestWriter {
     mutating func writeMessages(_ turns: Turns) throws(GatewayError) {
         out.key("messages")
         out.openArray()
+        let start = out.bytes.writerIndex
         for (place, turn) in turns.turns.enumerated() {
             switch turn {
             case .assistant(let items): try writeAssistant(items, isLast: place == turns.turns.count - 1)
             case .gap(let gap): try writeGap(gap)
             }
         }
+        guard out.bytes.writerIndex > start else { throw .nothingSaid }
         out.closeArray()
     }
 

@@ -66,8 +66,10 @@ struct AnthropicRequestReader {
     }
 
     private mutating func readSampling() throws(DialectError) {
-        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in try walk.number() }
-        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number() }
+        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in
+            try walk.number(in: 0...2)
+        }
+        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number(in: 0...1) }
         settings.topK = try members.read("top_k") { (walk) throws(DialectError) in try walk.number() }
     }
 

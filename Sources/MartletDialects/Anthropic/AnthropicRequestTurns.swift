@@ -47,13 +47,20 @@ enum AnthropicTurns {
 
     private static func message(_ walk: inout RequestWalk) throws(DialectError) -> Message {
         var message = Message()
+        var hasContent = false
         try walk.object(MessageField.self) { (walk, field) throws(DialectError) in
             switch field {
             case .role: message.role = try walk.string()
-            case .content: message.blocks = try walk.takeNull() ? [] : try AnthropicBlock.list(&walk)
+            case .content:
+                if try walk.takeNull() { return }
+                hasContent = true
+                message.blocks = try AnthropicBlock.list(&walk)
             case .output: message.effort = try effort(&walk)
             case .clearAt: message.clearsAtNextUserTurn = try walk.stringIfAny() == "next_user_message"
             }
+        }
+        guard hasContent || message.role != "user" else {
+            throw DialectError(.unexpected, at: "content", "a string or a list of blocks is required")
         }
         return message
     }

@@ -96,6 +96,7 @@ package struct AnthropicStreamReader: StreamReader {
             guard let block = parsed.block else { return }
             try begin(block, index: parsed.index ?? next, of: data, into: &events)
         case "content_block_delta":
+            try openImplied(by: parsed.delta.kind, index: parsed.index, into: &events)
             grow(parsed.delta, index: parsed.index, of: data, into: &events, only: &only)
         case "content_block_stop":
             guard let place = place(parsed.index) else { return }
@@ -171,12 +172,40 @@ extension AnthropicStreamReader {
         return open.lastIndex { $0.index == index }
     }
 
-    private mutating func begin(
-        _ content: AnthropicContent, index: Int?, of data: ByteBuffer, into events: inout [ReplyEvent]
+    /// Opens the block of a delta whose beginning was never sent, after the delta's type. Tools have no name then, and are
+    /// an error.
+    private mutating func openImplied(
+        by kind: AnthropicEvent.Delta.Kind, index: Int?, into events: inout [ReplyEvent]
     ) throws(DialectError) {
+        guard place(index) == nil else { return }
+        let content: AnthropicContent.Kind
+        switch kind {
+        case .text: content = .text
+        case .thinking: content = .thinking
+        case .json where index ?? next >= next:
+            throw DialectError(.unexpected, at: "index", "arguments of a call that has not begun")
+        case .json, .signature, .other: return
+        }
+        // Such an upstream does not end its blocks either.
+        for place in open.indices { close(place, into: &events) }
+        open = []
+        try checkRoom()
+        let block = BlockID(choice: 0, index: next)
+        open.append(Open(index: index ?? next, block: block, kind: content))
+        next += 1
+        events.append(.opened(block, content == .text ? .text : .reasoning))
+    }
+
+    private func checkRoom() throws(DialectError) {
         guard next < Self.blockLimit else {
             throw DialectError(.unexpected, at: "content", "more than \(Self.blockLimit) blocks")
         }
+    }
+
+    private mutating func begin(
+        _ content: AnthropicContent, index: Int?, of data: ByteBuffer, into events: inout [ReplyEvent]
+    ) throws(DialectError) {
+        try checkRoom()
         let block = BlockID(choice: 0, index: next)
         var opened = Open(index: index ?? next, block: block, kind: content.kind)
         next += 1

@@ -13,7 +13,7 @@ package struct AnthropicStreamWriter: StreamWriter {
         case promised(BlockID, BlockKind)
         case text(BlockID)
         case thinking(BlockID, ThinkingSeal, signature: EscapedText?)
-        case call(BlockID, ArgumentFlow, isClosed: Bool)
+        case call(BlockID, ArgumentFlow, tool: String)
         case opaque(BlockID)
 
         var id: BlockID? {
@@ -31,6 +31,8 @@ package struct AnthropicStreamWriter: StreamWriter {
         var isClosed = false
     }
 
+    /// A call whose arguments cannot be read.
+    package private(set) var fault: GatewayError?
     private let model: String
     private let context: ReplyContext
     private let requestID: String
@@ -66,6 +68,7 @@ package struct AnthropicStreamWriter: StreamWriter {
     }
 
     package mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {
+        guard fault == nil else { return }
         switch event {
         case .delta(let block, let text): grow(block, text, into: &out)
         case .started: start(into: &out)
@@ -97,10 +100,11 @@ package struct AnthropicStreamWriter: StreamWriter {
         guard !hasEnded else { return }
         start(into: &out)
         close(into: &out)
-        while !waiting.isEmpty {
+        while fault == nil, !waiting.isEmpty {
             advance(into: &out)
             close(into: &out)
         }
+        guard fault == nil else { return }
         out.writeString("event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{")
         end.writeStop(context, into: &out)
         out.writeString("},\"usage\":")
@@ -148,14 +152,14 @@ extension AnthropicStreamWriter {
             return advance(into: &out)
         }
         close(into: &out)
-        begin(id, kind, into: &out)
+        if fault == nil { begin(id, kind, into: &out) }
     }
 
     /// The open block has all it will get, as far as can be seen. A call stays open while its arguments are incomplete:
-    /// what comes of them later would have no place.
+    /// what comes of them later would have no place, and how they end may depend on how the reply ends.
     private var mayClose: Bool {
-        guard case .call(_, let flow, let isClosed) = open else { return true }
-        return isClosed || flow.isComplete
+        guard case .call(_, let flow, _) = open else { return true }
+        return flow.isComplete
     }
 
     private mutating func grow(_ id: BlockID, _ text: EscapedText, into out: inout ByteBuffer) {
@@ -178,10 +182,10 @@ extension AnthropicStreamWriter {
             seal.take(text)
             open = .thinking(id, seal, signature: signature)
             deltas.write(text, into: &out)
-        case .call(_, var flow, let isClosed):
+        case .call(_, var flow, let tool):
             open = .none  // so that the flow's text has one owner while it grows
             let piece = flow.take(text)
-            open = .call(id, flow, isClosed: isClosed)
+            open = .call(id, flow, tool: tool)
             if let piece { deltas.write(piece, into: &out) }
         case .none, .promised, .opaque: break
         }
@@ -222,12 +226,8 @@ extension AnthropicStreamWriter {
             if let place = waiting.firstIndex(where: { $0.id == id }) { waiting[place].isClosed = true }
             return
         }
-        if case .call(_, let flow, _) = open, !flow.isComplete, !flow.isEmpty {
-            // How its arguments end may depend on how the reply ends.
-            open = .call(id, flow, isClosed: true)
-        } else {
-            close(into: &out)
-        }
+        if case .call(_, let flow, _) = open, !flow.isComplete, !flow.isEmpty { return }
+        close(into: &out)
         advance(into: &out)
     }
 
@@ -235,6 +235,7 @@ extension AnthropicStreamWriter {
     private mutating func advance(into out: inout ByteBuffer) {
         while mayClose, !waiting.isEmpty {
             close(into: &out)
+            guard fault == nil else { return }
             let first = waiting.removeFirst()
             begin(first.id, first.block.kind, into: &out)
             for blob in first.block.blobs where blob.kind == .redacted { take(first.id, blob, into: &out) }
@@ -256,12 +257,13 @@ extension AnthropicStreamWriter {
         case .toolCall(let head):
             end.hasCalls = true
             let callID = callIDs.take(head.id) { ids.toolUse() }
+            let tool = context.toolNames.client(head.name)
             var block = ByteBuffer(string: "{\"type\":\"tool_use\",\"id\":\"\(callID)\",\"name\":")
-            block.writeJSONString(context.toolNames.client(head.name))
+            block.writeJSONString(tool)
             block.writeString(",\"input\":{}}")
             setDelta("input_json_delta", "partial_json")
             writeStart(block, into: &out)
-            open = .call(id, ArgumentFlow(), isClosed: false)
+            open = .call(id, ArgumentFlow(), tool: tool)
         case .opaque(let dialect, let json):
             open = .opaque(id)
             guard dialect == .anthropic else {
@@ -294,7 +296,11 @@ extension AnthropicStreamWriter {
         case .thinking(_, let seal, let signature):
             setDelta("signature_delta", "signature")
             deltas.write(signature ?? EscapedText(escaping: seal.signature), into: &out)
-        case .call(_, var flow, _):
+        case .call(_, var flow, let tool):
+            guard !flow.isBroken(isCut: end.isCut) else {
+                fault = ReplyArguments.fault(of: tool)
+                return
+            }
             if let rest = flow.end(isCut: end.isCut) { deltas.write(rest, into: &out) }
         }
         out.writeString("event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":\(next - 1)}\n\n")

@@ -24,6 +24,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     /// A response to continue from is not kept here, or no longer.
     package static let previousResponseNotFound = ErrorCode("previous_response_not_found")
     package static let contextOverflow = ErrorCode("context_overflow")
+    /// The upstream could not make use of a JSON Schema; a simpler one may do.
+    package static let schemaRefused = ErrorCode("schema_refused")
 
     // Ourselves.
     package static let queueFull = ErrorCode("queue_full")

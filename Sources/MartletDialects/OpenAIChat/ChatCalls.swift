@@ -18,16 +18,27 @@ struct ChatCalls: Sendable {
     private(set) var calls: [Call] = []
 
     /// - Parameter position: of the piece in its array: two pieces of one array are two calls unless they say otherwise.
-    /// - Returns: nil when there are too many calls.
-    mutating func slot(index: Int?, id: String, name: String, position: Int) -> (slot: Int, isNew: Bool)? {
+    /// - Returns: with what the piece adds to the call's name; nil when there are too many calls.
+    mutating func slot(
+        index: Int?, id: String, name: String, position: Int
+    ) -> (slot: Int, isNew: Bool, addedName: String)? {
         if let known = find(index: index, id: id, name: name, position: position) {
             if calls[known].id.isEmpty { calls[known].id = id }
-            if calls[known].name.isEmpty { calls[known].name = name }
-            return (known, false)
+            let added = addition(name, to: calls[known], id: id)
+            calls[known].name += added
+            return (known, false, added)
         }
         guard calls.count < Self.limit else { return nil }
         calls.append(Call(index: index, id: id, name: name))
-        return (calls.count - 1, true)
+        return (calls.count - 1, true, name)
+    }
+
+    /// Names come in one piece, in several, or again with each fragment, as they stand so far or as a whole.
+    private func addition(_ name: String, to call: Call, id: String) -> String {
+        guard !call.name.isEmpty else { return name }
+        let mayGrow = call.balance.isEmpty && (id.isEmpty || id == call.id)
+        guard mayGrow, name != call.name else { return "" }
+        return name.hasPrefix(call.name) ? String(name.dropFirst(call.name.count)) : name
     }
 
     mutating func take(_ arguments: EscapedText, slot: Int) { calls[slot].balance.take(arguments) }

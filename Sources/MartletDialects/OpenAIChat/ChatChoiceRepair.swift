@@ -144,7 +144,7 @@ struct ChatChoiceRepair: Sendable {
         let id = piece["id"]?.rawString?.unescaped() ?? ""
         let name = function["name"]?.rawString?.unescaped() ?? ""
         let found = calls.slot(index: piece["index"]?.rawInt, id: id, name: name, position: position)
-        guard let (slot, isNew) = found else { return false }
+        guard let (slot, isNew, addedName) = found else { return false }
         if inStream { piece.set("index", ByteBuffer(string: "\(slot)")) }
         if isNew {
             sent.append(SentCall(hasName: false, hasArguments: false))
@@ -155,7 +155,11 @@ struct ChatChoiceRepair: Sendable {
             piece.remove("id")
             piece.remove("type")
         }
-        if sent[slot].hasName || function["name"]?.rawKind == .null { function.remove("name") }
+        if addedName.isEmpty {
+            if sent[slot].hasName || function["name"]?.rawKind == .null { function.remove("name") }
+        } else if addedName != name {
+            function.set("name", .rawString(addedName))
+        }
         if !name.isEmpty { sent[slot].hasName = true }
         repairArguments(&function, body == "custom" ? "input" : "arguments", slot: slot, inStream: inStream)
         if function.isChanged || piece[body] == nil { piece.set(body, function.text) }

@@ -104,6 +104,7 @@ struct ChatChoiceState: Sendable {
     ) {
         guard !text.isEmpty else { return }
         if open?.kind != kind {
+            openNamed(into: &events)
             closeOpen(into: &events)
             let block = takeBlock()
             open = Open(kind: kind, block: block)
@@ -137,15 +138,19 @@ struct ChatChoiceState: Sendable {
     ) throws(DialectError) -> Int {
         let id = data.unescaped(call.id)
         let name = data.unescaped(call.name)
-        guard let (slot, isNew) = calls.slot(index: call.index, id: id, name: name, position: place) else {
+        guard let (slot, isNew, _) = calls.slot(index: call.index, id: id, name: name, position: place) else {
             throw DialectError(.unexpected, at: "choices[].delta.tool_calls", "more than \(ChatCalls.limit) calls")
         }
-        if isNew { callBlocks.append(CallBlock(isCustom: call.isCustom)) }
-        if callBlocks[slot].block == nil, !calls.calls[slot].name.isEmpty { openCall(slot, into: &events) }
+        if isNew {
+            openNamed(into: &events)
+            callBlocks.append(CallBlock(isCustom: call.isCustom))
+        }
         let arguments =
             call.arguments.map { data.escaped($0) }
             ?? call.argumentValue.map { EscapedText(escaping: String(buffer: data.part($0))) }
         guard let arguments, !arguments.isEmpty else { return slot }
+        // More of the name may have come until here.
+        if callBlocks[slot].block == nil, !calls.calls[slot].name.isEmpty { openCall(slot, into: &events) }
         calls.take(arguments, slot: slot)
         if let block = callBlocks[slot].block {
             events.append(.delta(block, arguments))
@@ -153,6 +158,13 @@ struct ChatChoiceState: Sendable {
             callBlocks[slot].waiting.append(arguments)
         }
         return slot
+    }
+
+    /// Something else begins: calls that have a name have all of it.
+    private mutating func openNamed(into events: inout [ReplyEvent]) {
+        for slot in callBlocks.indices where callBlocks[slot].block == nil && !calls.calls[slot].name.isEmpty {
+            openCall(slot, into: &events)
+        }
     }
 
     private mutating func openCall(_ slot: Int, into events: inout [ReplyEvent]) {

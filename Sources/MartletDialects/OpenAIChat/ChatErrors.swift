@@ -60,6 +60,9 @@ package enum ChatErrors {
                 prompt: said.overflow.prompt ?? text.prompt, maximum: said.overflow.maximum ?? text.maximum,
                 detail: detail)
         }
+        if SchemaRefusalText.matches(said.message, status: status) { return make(.schemaRefused, "") }
+        // llama.cpp's words for an image before a model without a projector, which it calls its own failure.
+        if status == 500, said.message.hasPrefix("image input is not supported") { return make(.invalidRequest, "") }
         switch status {
         case 401, 403:
             // Its words may quote the key; and it is ours, not the client's.

@@ -27,6 +27,7 @@ package struct ChatFrameEdit: FrameEdit {
     private var splice: ModelSplice?
     private var repair: ChatStreamRepair?
     private var templates = FrameTemplates()
+    private let hidesProgress: Bool
     private let learns: Bool
 
     package var refusesUnreadable: Bool { repair != nil }
@@ -34,10 +35,13 @@ package struct ChatFrameEdit: FrameEdit {
     /// - Parameters:
     ///   - model: as the client spelled it.
     ///   - created: for upstreams that give none; seconds since 1970.
+    ///   - hidesProgress: events that tell how far the prompt is read were asked for by us and not by the client.
     ///   - learns: false edits every frame from scratch, as a measure for the fast path.
     package init(
-        mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0, ids: IDSource, learns: Bool = true
+        mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0, ids: IDSource,
+        hidesProgress: Bool = false, learns: Bool = true
     ) {
+        self.hidesProgress = hidesProgress
         self.learns = learns
         switch mode {
         case .exact: splice = ModelSplice(model: model)
@@ -46,6 +50,10 @@ package struct ChatFrameEdit: FrameEdit {
     }
 
     package mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
+        if hidesProgress, events.tellOnlyProgress {
+            keepAlive(into: &out)
+            return true
+        }
         if let done = splice?.edit(frame, into: &out) { return done }
         return rewrite(frame, events, into: &out)
     }
@@ -118,5 +126,13 @@ package struct ChatFrameEdit: FrameEdit {
 
     package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
         ErrorTable.writeInStream(error, for: .chat, requestID: "", into: &out)
+    }
+}
+
+extension [ReplyEvent] {
+    /// How far the prompt is read, and at most that there is a reply.
+    fileprivate var tellOnlyProgress: Bool {
+        guard case .progress = last else { return false }
+        return dropLast().allSatisfy { if case .started = $0 { true } else { false } }
     }
 }

@@ -5,54 +5,55 @@ package import NIOCore
 package struct ChatReply: Sendable {
     package let summary: ReplySummary
     let body: ByteBuffer
+    /// Where the body names the model, quotes included.
+    private let modelPlace: Range<Int>?
+    /// Nothing in it wants mending but the model's name.
+    private let isUsual: Bool
 
     /// Throws the upstream's own error when a 200 carries one, `upstreamBadReply` when it is no such reply.
     package static func read(_ body: ByteBuffer) throws(GatewayError) -> ChatReply {
-        let chunk: ChatChunk
+        let scan: ChatReplyScan
         do throws(JSONError) {
-            chunk = try body.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in
-                try ChatChunk(&walk)
+            scan = try body.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in
+                try ChatReplyScan(&walk)
             }
         } catch {
             if error.code == .notThisType { throw ChatErrors.read(status: 200, body: body) }
             throw GatewayError(unreadable: DialectError(error))
         }
-        if chunk.error != nil { throw ChatErrors.read(status: 200, body: body) }
-        guard !chunk.choices.isEmpty else {
+        if scan.error != nil { throw ChatErrors.read(status: 200, body: body) }
+        guard !scan.finishes.isEmpty else {
             throw GatewayError(code: .upstreamBadReply, message: "the upstream's reply has no choices")
         }
-        var summary = ReplySummary(
-            id: body.unescaped(chunk.id), model: body.unescaped(chunk.model), usage: chunk.usage ?? Usage())
-        for choice in chunk.choices {
-            let word = body.unescaped(choice.finish)
-            if word == "error" || word == "abort" {
-                throw GatewayError(code: .upstreamFailed, message: "the upstream gave up in the middle of the reply")
-            }
-            summary.toolCalls += choice.calls.count
-            summary.finishes.append(ChatFinish.agree(ChatFinish.read(word), hasCalls: !choice.calls.isEmpty))
+        guard !scan.hasGivenUp else {
+            throw GatewayError(code: .upstreamFailed, message: "the upstream gave up in the middle of the reply")
         }
-        return ChatReply(summary: summary, body: body)
+        let model = scan.model.flatMap { body.part($0).rawString?.unescaped() }
+        let summary = ReplySummary(
+            id: body.unescaped(scan.id), model: model ?? "", usage: scan.usage, finishes: scan.finishes,
+            toolCalls: scan.toolCalls)
+        return ChatReply(summary: summary, body: body, modelPlace: scan.model, isUsual: scan.isUsual)
     }
 
     /// The body for the client, as pieces to be written one after another.
     /// - Parameters:
     ///   - model: as the client spelled it.
     ///   - created: for upstreams that give none; seconds since 1970. `repair` only.
-    package func edit(mode: ChatFrameEdit.Mode, model: String, created: Int = 0, ids: inout IDSource) -> [ByteBuffer] {
-        switch mode {
-        case .exact: return spliced(model)
-        case .repair:
-            do throws(JSONError) {
-                return try repaired(model, created: created, ids: &ids)
-            } catch {
-                return spliced(model)  // it has been read before, so this is out of reach
-            }
+    ///   - trustsScan: false repairs every reply from scratch, as a measure for the short way.
+    package func edit(
+        mode: ChatFrameEdit.Mode, model: String, created: Int = 0, ids: inout IDSource, trustsScan: Bool = true
+    ) -> [ByteBuffer] {
+        guard mode == .repair, !(isUsual && trustsScan) else { return spliced(model) }
+        do throws(JSONError) {
+            return try repaired(model, created: created, ids: &ids)
+        } catch {
+            return spliced(model)  // it has been read before, so this is out of reach
         }
     }
 
     private func spliced(_ model: String) -> [ByteBuffer] {
         let name = ByteBuffer.rawString(model)
-        guard let value = ModelSplice.find(in: body), body.part(value) != name else { return [body] }
+        guard let value = modelPlace, body.part(value) != name else { return [body] }
         return [body.part(0..<value.lowerBound), name, body.part(value.upperBound..<body.readableBytes)]
     }
 

@@ -5,6 +5,7 @@ extension ChatRequestWriter {
     mutating func writeMessages(_ turns: Turns) throws(GatewayError) {
         out.key("messages")
         out.openArray()
+        let start = out.bytes.writerIndex
         writeLeading(turns.leading)
         for (place, turn) in turns.turns.enumerated() {
             switch turn {
@@ -13,6 +14,7 @@ extension ChatRequestWriter {
             case .gap(let gap): writeGap(gap)
             }
         }
+        guard out.bytes.writerIndex > start else { throw .nothingSaid }
         out.closeArray()
     }
 

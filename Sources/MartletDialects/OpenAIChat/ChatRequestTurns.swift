@@ -42,12 +42,15 @@ struct ChatRequestTurns {
             }
             items.append(.toolResult(ToolResult(callID: id, parts: message.parts)))
         case "function": items.append(.toolResult(ToolResult(callID: functionCallID, parts: message.parts)))
-        case let role?:
-            throw DialectError(
-                .unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use system, user, assistant or tool")
+        case let role?: throw ChatRequestTurns.unknownRole(role)
         case nil: throw DialectError(.unexpected, at: "role", "a role is required")
         }
         hasBegun = true
+    }
+
+    static func unknownRole(_ role: String) -> DialectError {
+        DialectError(
+            .unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use system, user, assistant or tool")
     }
 
     private mutating func addAssistant(_ message: Message) {

@@ -53,6 +53,10 @@ struct ChatRequestWriter {
                 out.key("stream_options")
                 out.value(json: ByteBuffer(string: #"{"include_usage":true}"#))
             }
+            if flags.promptProgress {
+                out.key("return_progress")
+                out.value(true)
+            }
         }
         out.closeObject()
         return TranslatedRequest(body: out.bytes, dropped: notes.names, context: context)
@@ -98,7 +102,9 @@ struct ChatRequestWriter {
         guard var limit = request.settings.maxTokens ?? target.defaults.maxTokens else { return }
         if let window = target.contextWindow, limit >= window - estimate {
             // The estimate is high: a floor keeps a long conversation from getting no reply at all.
-            limit = min(limit, max(window - estimate, min(1024, max(1, window / 8))))
+            let free = max(window - estimate, min(1024, max(1, window / 8)))
+            if free < limit { notes.note(flags.maxTokensField.rawValue) }
+            limit = min(limit, free)
         }
         out.key(named: flags.maxTokensField.rawValue)
         out.value(limit)

@@ -58,12 +58,11 @@ package struct ChatStreamReader: StreamReader {
     /// `[DONE]`: choices that never said how they ended get the reason inferred.
     private mutating func end(into events: inout [ReplyEvent]) throws(DialectError) {
         isEnded = true
-        guard isStarted else {
-            events.append(
-                .failed(GatewayError(code: .upstreamBadReply, message: "the upstream sent no reply")))
+        guard isStarted, !choices.isEmpty else {
+            let message = isStarted ? "the upstream's reply has no choices" : "the upstream sent no reply"
+            events.append(.failed(GatewayError(code: .upstreamBadReply, message: message)))
             return
         }
-        if choices.isEmpty { choices.append(ChatChoiceState(choice: 0)) }
         for position in choices.indices where !choices[position].isFinished {
             choices[position].finish(.inferred, stop: nil, into: &events)
         }

@@ -40,6 +40,21 @@ enum ReplyArguments {
         return value
     }
 
+    /// Whether the text begins as an object and is none, so that clients would read something else than the model meant.
+    ///
+    /// - Parameter isCut: the reply ended at a token limit, which says by itself that calls are incomplete.
+    static func isBroken(_ text: EscapedText, isCut: Bool) -> Bool {
+        guard !isCut, text.firstVisible == UInt8(ascii: "{") else { return false }
+        return kind(ByteBuffer(string: text.unescaped()).trimmed) == nil
+    }
+
+    /// The model called a tool with what nobody can read: no call is better than another call.
+    static func fault(of tool: String) -> GatewayError {
+        GatewayError(
+            code: .upstreamBadReply,
+            message: "the model called \"\(tool.prefix(128))\" with arguments that are no JSON; try again")
+    }
+
     /// Nil when the text is not exactly one JSON value.
     private static func kind(_ text: ByteBuffer) -> JSONKind? {
         try? text.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) -> JSONKind in
@@ -97,6 +112,20 @@ enum ReplyArguments {
     }
 }
 
+extension Reply {
+    /// A call that clients would read as another one.
+    func brokenCall(_ context: ReplyContext) -> GatewayError? {
+        let isCut = finish == .length || finish == .contextWindow
+        for block in blocks {
+            guard case .toolCall(let head) = block.kind, ReplyArguments.isBroken(block.text, isCut: isCut) else {
+                continue
+            }
+            return ReplyArguments.fault(of: context.toolNames.client(head.name))
+        }
+        return nil
+    }
+}
+
 /// The arguments of a call whose fragments are passed on as they come. What turns out to be no object is held back, and
 /// given as one at the end.
 struct ArgumentFlow: Sendable {
@@ -128,6 +157,8 @@ struct ArgumentFlow: Sendable {
         defer { passed = end }
         return EscapedText(text.bytes.part(passed..<end))
     }
+
+    func isBroken(isCut: Bool) -> Bool { ReplyArguments.isBroken(text, isCut: isCut) }
 
     /// What is still to be passed on when nothing follows; nil for nothing.
     mutating func end(isCut: Bool) -> EscapedText? {

@@ -94,8 +94,7 @@ package struct ReplyPipe: Sendable {
         guard tally.failure == nil else { return tally.finding }
         tally.end()
         if writer != nil {
-            for event in events { writer?.write(event, into: &out) }
-            writer?.finish(into: &out)
+            writeEvents(into: &out)
         } else {
             edit?.finish(into: &out)
         }
@@ -156,8 +155,7 @@ package struct ReplyPipe: Sendable {
             return  // whoever decides says it, once and in one way
         }
         if writer != nil {
-            for event in events { writer?.write(event, into: &out) }
-            if tally.isEnded { writer?.finish(into: &out) }
+            writeEvents(into: &out)
         } else if run.isEmpty, edit?.edit(frame, events, into: &out) == true {
             return
         } else if !run.isEmpty, edit?.edit(frame, events, into: &aside) == true {
@@ -204,8 +202,13 @@ package struct ReplyPipe: Sendable {
     private mutating func writeFiltered(into out: inout ByteBuffer) {
         filterEvents()
         for event in events { tally.note(event) }
+        writeEvents(into: &out)
+    }
+
+    private mutating func writeEvents(into out: inout ByteBuffer) {
         for event in events { writer?.write(event, into: &out) }
         if tally.isEnded { writer?.finish(into: &out) }
+        if let fault = writer?.fault { tally.fail(fault) }
     }
 
     private mutating func closeFrame(into out: inout ByteBuffer) {

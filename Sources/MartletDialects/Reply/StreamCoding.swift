@@ -16,6 +16,8 @@ package protocol StreamReader: Sendable {
 
 /// Writes canonical events as one dialect's stream, ready to send.
 package protocol StreamWriter: Sendable {
+    /// What cannot be said as this dialect's stream. Once there is such a thing, the writer writes nothing but `fail`.
+    var fault: GatewayError? { get }
     mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer)
     /// The same for a frame the reader has taken by `readKnown`.
     mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer)
@@ -76,6 +78,7 @@ package extension StreamReader {
 
 package extension StreamWriter {
     var finalObject: ByteBuffer? { nil }
+    var fault: GatewayError? { nil }
 
     mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {
         write(.delta(delta.block, delta.text(of: frame)), into: &out)

@@ -29,13 +29,15 @@ package struct ReplyContext: Sendable, Hashable {
     package var wantsJSON: Bool
     /// Of a client of Responses: what its reply repeats, and the kinds its tools were declared as.
     package var echo: ResponsesEcho?
+    /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.
+    package var hidesProgress: Bool
 
     package init(
         toolNames: ToolNameMap = ToolNameMap(), stops: [String] = [], clientStops: [String] = [],
         prefill: EscapedText? = nil, hidesReasoning: Bool = false, keepsFirstCallOnly: Bool = false,
         reasoningOut: Capabilities.ReasoningField = .field("reasoning_content"), startsInsideThinking: Bool = false,
         callIDs: Set<String> = [], inputEstimate: Int = 0, contextWindow: Int? = nil, includesUsage: Bool = false,
-        wantsJSON: Bool = false, echo: ResponsesEcho? = nil
+        wantsJSON: Bool = false, hidesProgress: Bool = false, echo: ResponsesEcho? = nil
     ) {
         self.toolNames = toolNames
         self.stops = stops
@@ -51,6 +53,7 @@ package struct ReplyContext: Sendable, Hashable {
         self.includesUsage = includesUsage
         self.wantsJSON = wantsJSON
         self.echo = echo
+        self.hidesProgress = hidesProgress
     }
 }
 

@@ -122,6 +122,18 @@ struct RequestWalk {
         return number
     }
 
+    /// A number within the range.
+    mutating func number(in range: ClosedRange<Double>) throws(DialectError) -> JSONNumber {
+        let number = try number()
+        guard let value = number.double, range.contains(value) else {
+            throw DialectError(
+                .unexpected,
+                "must be between \(Int(range.lowerBound)) and \(Int(range.upperBound)) (got \(number.literal.prefix(40)))"
+            )
+        }
+        return number
+    }
+
     mutating func bool() throws(DialectError) -> Bool {
         try expect(.bool)
         return try wire { (walk) throws(JSONError) in try walk.bool() }
@@ -164,6 +176,15 @@ extension GatewayError {
     init(refusing error: DialectError) {
         self.init(
             code: .invalidRequest, message: error.sentence, param: error.path.isEmpty ? nil : error.path)
+    }
+}
+
+extension GatewayError {
+    /// A conversation of which nothing is left to send.
+    static var nothingSaid: GatewayError {
+        GatewayError(
+            code: .invalidRequest, message: "messages: at least one message that says something is required",
+            param: "messages")
     }
 }
 

@@ -12,10 +12,31 @@ package enum TokenEstimate {
     /// Bytes of a PDF, decoded, taken for one page.
     private static let bytesPerPage = 50_000
     private static let margin = 1.05
+    /// No vocabulary in use has a token of more than 128 bytes; twice that is certain.
+    private static let longestToken = 256
 
     /// Of all text, the tools offered and their schemas, images and documents.
     package static func of(_ request: CanonicalRequest) -> Int {
         of(request, offered: ToolOffer.tools(request.tools, request.items))
+    }
+
+    /// Of a body nothing else is known of than its size: more than of its text, unless much of it is pictures by address.
+    package static func of(bytes: Int) -> Int { Int((Double(bytes) / bytesPerToken * margin).rounded(.up)) }
+
+    /// Tokens that the prompt has whatever its text and its vocabulary are: of plain text only, which no template leaves out.
+    package static func atLeast(_ request: CanonicalRequest) -> Int {
+        var count = Counter()
+        for item in request.items {
+            let parts: [Part]
+            switch item {
+            case .message(_, let spoken): parts = spoken
+            case .instruction(let instruction): parts = instruction.parts
+            case .toolResult(let result): parts = result.parts
+            case .reasoning, .toolCall, .toolChange, .opaque: continue
+            }
+            for part in parts { if case .text = part.content { count.add(part) } }
+        }
+        return count.bytes / longestToken
     }
 
     static func of(_ request: CanonicalRequest, offered: [Tool]) -> Int {

@@ -24,12 +24,15 @@ package struct EngineInstaller: Sendable {
     /// What pip and the build tools see.
     let environment: [String: String]
     let log: @Sendable (String) -> Void
+    let detail: @Sendable (String) -> Void
 
     /// - Parameters:
     ///   - environment: what the installer's tools see; this process's by default.
+    ///   - detail: called with each line that pip and the build tools print, as it comes.
     ///   - log: called with one line of progress at a time.
     package init(
         home: String, environment: [String: String] = ProcessInfo.processInfo.environment,
+        detail: @escaping @Sendable (String) -> Void = { _ in },
         log: @escaping @Sendable (String) -> Void
     ) {
         self.home = home
@@ -42,12 +45,13 @@ package struct EngineInstaller: Sendable {
         environment["PIP_ROOT_USER_ACTION"] = "ignore"
         environment["PYTHONSAFEPATH"] = "1"
         self.environment = environment
+        self.detail = detail
         self.log = log
     }
 
     /// Installs the engine, or returns the one that is there already.
-    /// - Throws: `noPython`, `noPip`, `indexUnreachable`, `noWheel`, `hashMismatch`, `missingTools`, `buildFailed`,
-    ///   `installFailed`, `fileSystem`, `cancelled`; each message says what to do.
+    /// - Throws: `noPython`, `noPip`, `indexUnreachable`, `noWheel`, `hashMismatch`, `diskFull`, `missingTools`,
+    ///   `buildFailed`, `installFailed`, `fileSystem`, `cancelled`; each message says what to do.
     package func install(_ method: Method) async throws(EngineError) -> EngineBinary {
         let name =
             switch method {

@@ -44,13 +44,13 @@ struct Python: Sendable {
     }
 
     /// Runs pip and turns its failures into ours.
-    /// - Throws: `indexUnreachable`, `hashMismatch`, `noWheel`, `installFailed`.
+    /// - Throws: `indexUnreachable`, `hashMismatch`, `noWheel`, `diskFull`, `installFailed`.
     func pip(
         _ arguments: [String], for package: String, environment: [String: String],
-        log: @escaping @Sendable (String) -> Void
+        onLine: @escaping @Sendable (String) -> Void
     ) async throws(EngineError) {
         let run = try await Tool.run(
-            executable, ["-m", "pip"] + arguments, within: Self.pipLimit, environment: environment, onLine: log)
+            executable, ["-m", "pip"] + arguments, within: Self.pipLimit, environment: environment, onLine: onLine)
         guard !run.succeeded else { return }
         throw Self.failure(run, of: package, platform: platform, version: version)
     }
@@ -58,6 +58,7 @@ struct Python: Sendable {
     static func failure(
         _ run: Tool.Run, of package: String, platform: String, version: (major: Int, minor: Int)
     ) -> EngineError {
+        if run.foundNoRoom { return EngineError.noRoom(for: package, tail: run.tail) }
         if run.says("do not match the hashes") {
             return EngineError(
                 .hashMismatch,
@@ -70,19 +71,41 @@ struct Python: Sendable {
             "connecttimeout", "read timed out", "proxyerror", "connection broken", "network is unreachable",
             "failed to establish a new connection")
         if unreachable || run.timedOut {
+            let advice =
+                run.says("certificate verify failed", "sslcertverificationerror")
+                ? "Its certificate is not trusted here: name the authority's file with PIP_CERT"
+                : "Check the network, or set PIP_INDEX_URL (and HTTPS_PROXY) to what this machine can reach"
             return EngineError(
                 .indexUnreachable,
-                "the package index cannot be reached to get \(package). Check the network, or set PIP_INDEX_URL (and "
-                    + "HTTPS_PROXY) to what this machine can reach, and run the command again.", logTail: run.tail)
+                "the package index cannot be reached to get \(package). \(advice), and run the command again.",
+                logTail: run.tail)
         }
         if run.says("no matching distribution found", "could not find a version that satisfies") {
             return EngineError(
                 .noWheel,
-                "\(package) has no wheel for \(platform) with Python \(version.major).\(version.minor); there are some "
-                    + "for \(Pins.Wheel.platforms). Build it instead: martlet engine install --source",
+                "\(package) has no wheel for \(platform) with Python \(version.major).\(version.minor) at the index that "
+                    + "pip uses; there are some for \(Pins.Wheel.platforms). Build it instead: martlet engine install --source",
                 logTail: run.tail)
         }
         let said = run.lines.last { $0.lowercased().hasPrefix("error") } ?? run.lines.last ?? "\(run.end)"
-        return EngineError(.installFailed, "pip could not install \(package): \(said)", logTail: run.tail)
+        return EngineError(
+            .installFailed,
+            "pip could not install \(package): \(EngineLog.withoutFolders(said)). All that pip said: --log-level debug",
+            logTail: run.tail)
+    }
+}
+
+extension Tool.Run {
+    /// Whether it failed for want of room on a disk.
+    var foundNoRoom: Bool { says("no space left on device", "errno 28", "disk quota exceeded") }
+}
+
+extension EngineError {
+    static func noRoom(for what: String, tail: [String]) -> EngineError {
+        EngineError(
+            .diskFull,
+            "there is no room for \(what): the disk that holds Martlet's home, or the temporary folder, is full. Free "
+                + "some (the ready package takes 200 MB, a build 1 GB), or set MARTLET_HOME and TMPDIR to folders with room.",
+            logTail: tail)
     }
 }

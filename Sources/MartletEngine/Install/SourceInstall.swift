@@ -20,7 +20,7 @@ extension EngineInstaller {
             [
                 "download", "--dest", folder, "--no-deps", "--no-binary", package, "--require-hashes",
                 "--retries", "3", "--progress-bar", "off", "-r", requirements,
-            ], for: package, environment: environment, log: log)
+            ], for: package, environment: environment, onLine: detail)
         // Without its .git, whose links are relative and which CMake would otherwise depend on.
         let archive = "\(folder)/\(Pins.Source.folder).tar.gz"
         try await step("unpacking", "tar", ["--exclude=*/.git", "-xzf", archive, "-C", folder])
@@ -62,13 +62,17 @@ extension EngineInstaller {
 
     private func step(_ what: String, _ tool: String, _ arguments: [String]) async throws(EngineError) {
         log(what)
-        let log = self.log
+        let (log, detail) = (self.log, self.detail)
         let progress = BuildProgress()
         let run = try await Tool.run(
             tool, arguments, within: Self.buildLimit, environment: environment,
-            onLine: { line in if let line = progress.note(line) { log(line) } })
+            onLine: { line in
+                detail(line)
+                if let line = progress.note(line) { log(line) }
+            })
         guard !run.succeeded else { return }
+        if run.foundNoRoom { throw EngineError.noRoom(for: "llama-server's build", tail: run.tail) }
         let said = run.lines.last { $0.lowercased().contains("error") } ?? run.lines.last ?? "\(run.end)"
-        throw EngineError(.buildFailed, "\(what) failed: \(said)", logTail: run.tail)
+        throw EngineError(.buildFailed, "\(what) failed: \(EngineLog.withoutFolders(said))", logTail: run.tail)
     }
 }

@@ -18,7 +18,7 @@ extension EngineInstaller {
             [
                 "install", "--target", folder, "--no-deps", "--only-binary", ":all:", "--require-hashes",
                 "--retries", "3", "--progress-bar", "off", "-r", requirements,
-            ], for: Pins.Wheel.package, environment: environment, log: log)
+            ], for: Pins.Wheel.package, environment: environment, onLine: detail)
         try Disk.write(WheelLauncher.text, to: "\(folder)/\(WheelLauncher.fileName)")
         return try await manifest(
             python.executable, script: WheelLauncher.fileName, in: folder, origin: .wheel)

@@ -77,13 +77,13 @@ package enum EngineFinder {
             throw EngineError(
                 .launchFailed,
                 "\(name) (\(origin)) did not answer --version within \(limit.components.seconds) s.",
-                logTail: version.tail)
+                logTail: version.tail.map(EngineLog.withoutFolders))
         }
         guard let words = versionWords(in: version.lines) else {
-            let said = version.lines.last.map { ": \($0)" } ?? ""
+            let said = version.lines.last.map { ": \(EngineLog.withoutFolders($0))" } ?? ""
             throw EngineError(
                 .launchFailed, "\(name) (\(origin)) does not run as llama-server does (\(version.end))\(said)",
-                logTail: version.tail)
+                logTail: version.tail.map(EngineLog.withoutFolders))
         }
         let devices = try await ask("--list-devices")
         let help = try await ask("--help")

@@ -105,8 +105,7 @@ package enum LlamaServer {
     private static func error(
         _ verdict: Verdict?, end: ChildProcess.End, ready: Bool, plan: LaunchPlan, tail: [String]
     ) -> EngineError {
-        // The model's folder is nobody's business who only asked for a reply.
-        let lines = tail.map { $0.replacing(plan.model.path, with: plan.model.file) }
+        let lines = EngineLog.shown(tail, of: plan, served: ready)
         let model = plan.model.id
         switch verdict {
         case .failed(let reason):
@@ -118,10 +117,13 @@ package enum LlamaServer {
                     + "A large model on a slow disk needs a longer load timeout.", logTail: lines)
         case .cancelled, nil: break
         }
-        let said = reason(in: lines, ready: ready).map { ": \($0)" } ?? ""
+        let said = EngineLog.reason(in: lines, served: ready, end: end).map { ": \($0)" } ?? ""
+        // Nothing but the system sends this one by itself.
+        let killed = end == .signal(9) ? " The system kills programs like that when memory runs out." : ""
         if ready {
             return EngineError(
-                .exited, "the engine of \(model) ended by itself (\(end))\(said). The next request starts it anew.",
+                .exited,
+                "the engine of \(model) ended by itself (\(end))\(said).\(killed) The next request starts it anew.",
                 logTail: lines)
         }
         if end == .code(126) || end == .code(127) {
@@ -129,30 +131,7 @@ package enum LlamaServer {
                 .launchFailed, "the engine for \(model) could not be started\(said). See: martlet engine ls",
                 logTail: lines)
         }
-        return EngineError(.loadFailed, "the engine could not load \(model) (\(end))\(said)", logTail: lines)
-    }
-
-    /// The line that most likely says why, without llama.cpp's time stamp and level. While loading that is the first
-    /// complaint, of which the later ones are consequences; of an engine that had worked, the last.
-    static func reason(in lines: [String], ready: Bool) -> String? {
-        let complaints = lines.filter { level(of: $0) == "E" }
-        let candidates =
-            !complaints.isEmpty
-            ? complaints
-            : lines.filter { line in
-                let line = line.lowercased()
-                return ["error", "failed", "out of memory", "not found"].contains { line.contains($0) }
-            }
-        guard let line = (ready ? candidates.last : candidates.first) ?? lines.last else { return nil }
-        return level(of: line) == nil ? line : String(line.drop { $0 != " " }.dropFirst(3))
-    }
-
-    /// The level of a line as llama.cpp writes them, `0.00.003.346 E gguf_init: …`; nil for any other line.
-    private static func level(of line: String) -> Character? {
-        let words = line.split(separator: " ", maxSplits: 2)
-        guard words.count == 3, words[1].count == 1, words[0].allSatisfy({ $0.isNumber || $0 == "." }) else {
-            return nil
-        }
-        return words[1].first
+        return EngineError(
+            .loadFailed, "the engine could not load \(model) (\(end))\(said).\(killed)", logTail: lines)
     }
 }

@@ -116,7 +116,9 @@ package enum ChildProcess {
         } catch {
             return .failure(
                 EngineError(
-                    .launchFailed, "\(name(of: command)) could not be started: \(error)", logTail: tail.lines))
+                    .launchFailed,
+                    EngineLog.withoutFolders("\(name(of: command)) could not be started: \(error)"),
+                    logTail: tail.lines.map(EngineLog.withoutFolders)))
         }
     }
 

@@ -57,8 +57,9 @@ package final class SocketFolder: Sendable {
                     break
                 }
                 guard let lock = Self.acquire("\(candidate)/\(Self.lockName)", creating: true) else {
+                    // Another gateway that starts at this moment has taken it for a dead one's.
                     Disk.removeTree(candidate)
-                    break
+                    continue
                 }
                 self.path = candidate
                 self.lock = lock
@@ -90,11 +91,12 @@ package final class SocketFolder: Sendable {
         }
     }
 
-    /// The descriptor that holds the lock; nil when the file is not there or somebody else holds it.
+    /// The descriptor that holds the lock; nil when the file is not there, or gone by now, or somebody else holds it.
     private static func acquire(_ path: String, creating: Bool) -> Int32? {
         let descriptor = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | (creating ? O_CREAT : 0), 0o600)
         guard descriptor >= 0 else { return nil }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        var status = stat()
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0, fstat(descriptor, &status) == 0, status.st_nlink > 0 else {
             close(descriptor)
             return nil
         }

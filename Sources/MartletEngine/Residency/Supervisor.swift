@@ -116,6 +116,24 @@ package actor Supervisor {
         residency.lastFailure(of: store.find(model)?.id ?? model)
     }
 
+    /// Why the model's engine ended, asked right after a connection to it broke. Waits until the end is known, two
+    /// seconds at most; nil when the engine answers, or was told to stop.
+    package func lastWords(of model: String) async -> EngineError? {
+        let id = store.find(model)?.id ?? model
+        let start = ContinuousClock.now
+        repeat {
+            if let failure = residency.lastFailure(of: id) { return failure }
+            guard let resident = residentModels[id], resident.state == .ready else { return nil }
+            if await probe(resident.socketPath) == .ready { return nil }
+            try? await Task.sleep(for: Self.lookInterval)
+        } while ContinuousClock.now - start < Self.endIsKnownWithin && !Task.isCancelled
+        return nil
+    }
+
+    /// A dead engine has been collected by then, unless the machine stands still.
+    private static let endIsKnownWithin: Duration = .seconds(2)
+    private static let lookInterval: Duration = .milliseconds(20)
+
     // MARK: - Performing
 
     private func apply(_ event: Residency.Event) {

@@ -14,7 +14,8 @@ extension Exchange {
             if let connect = deadlines.connect, now - waitingSince >= connect {
                 actions.append(.closeUpstream)
                 return giveUp(
-                    timeout("connect", connect, "connect", verb: "could not be connected"), at: now, into: &actions)
+                    timeout("connect", connect, "connect", verb: "could not be connected\(shownProxy)"), at: now,
+                    into: &actions)
             }
         case .sent:
             if let firstByte = deadlines.firstByte, now - waitingSince >= firstByte {
@@ -53,6 +54,10 @@ extension Exchange {
         case .acquiring, .connecting, .sent, .whole, .streaming, .backingOff: true
         default: false
         }
+    }
+
+    private var shownProxy: String {
+        candidate?.upstream.proxyUse.proxy.map { " through the proxy \($0.shown) (\($0.setting))" } ?? ""
     }
 
     private mutating func keepAliveIfDue(at now: NIODeadline, into actions: inout [Action]) {

@@ -76,6 +76,7 @@ extension Exchange {
         _ finding: Finding, _ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]
     ) {
         if case .failed(let error) = finding {
+            if simplify(after: error, into: &actions) { return }
             if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed,
                 mayTryAgain(after: head.retryAfter) || hasNextCandidate
             {
@@ -161,7 +162,8 @@ extension Exchange {
         case .whole:
             actions.append(.closeUpstream)
             trouble(error, retryAfter: nil, at: now, into: &actions)
-        case .streaming, .draining: upstreamEnded(cleanly: false, reusable: false, at: now, into: &actions)
+        case .streaming, .draining:
+            upstreamEnded(cleanly: false, reusable: false, cause: error, at: now, into: &actions)
         default: break
         }
     }
@@ -172,8 +174,22 @@ extension Exchange {
     mutating func trouble(
         _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
     ) {
+        // What killed an engine would kill it again.
+        if error.code == .engineFailed { return giveUp(error, at: now, into: &actions) }
+        if simplify(after: error, into: &actions) { return }
         guard !committed, Exchange.isRetryable(error.code) else { return fail(error, at: now, into: &actions) }
         tryAgain(error, retryAfter: retryAfter, at: now, into: &actions)
+    }
+
+    /// Asks again with simpler schemas where these were refused (specs 5.3); each form once, and none counts as a retry.
+    private mutating func simplify(after error: GatewayError, into actions: inout [Action]) -> Bool {
+        guard error.code == .schemaRefused, !committed, let candidate, let next = plan?.rung(after: rung, at: candidate)
+        else { return false }
+        rung = next
+        attemptsHere -= 1
+        prepareNextAttempt(into: &actions)
+        acquire(into: &actions)
+        return true
     }
 
     /// Backs off before the next attempt. A `retry-after` over the longest pause is not waited for, and not cut short either.

@@ -1,4 +1,4 @@
-import MartletDialects
+package import MartletDialects
 package import NIOCore
 
 /// One request and its reply, as a value: facts go in, orders come out. It holds no socket, clock, lock or task.
@@ -33,6 +33,8 @@ package struct Exchange: Sendable {
     /// At the current candidate.
     var attemptsHere = 0
     var hasRetriedStale = false
+    /// How far down the schemas have been brought at the current candidate; nil: its first form.
+    package var rung: SchemaRung?
     var holdsSlot = false
     var committed = false
     var isPaused = false
@@ -116,6 +118,7 @@ package struct Exchange: Sendable {
             actions.append(.refuse(error))
             end(.failed(error.code), at: now, into: &actions)
         case .refresh: actions.append(.refreshCatalog)
+        case .weigh(let plan): actions.append(.weigh(plan))
         case .control:
             phase = .answering
             actions.append(.answer(request))
@@ -182,7 +185,7 @@ package struct Exchange: Sendable {
             .record(
                 ExchangeRecord(
                     outcome: outcome, place: candidate, attempts: attempts, duration: now - startedAt,
-                    firstByte: firstByteAt.map { $0 - startedAt }, committed: committed)))
+                    firstByte: firstByteAt.map { $0 - startedAt }, committed: committed, rung: rung)))
     }
 
     /// A failure that no retry will mend: a status while the head is ours, an event afterwards.
@@ -197,6 +200,7 @@ package struct Exchange: Sendable {
         prepareNextAttempt(into: &actions)
         candidateIndex += 1
         attemptsHere = 0
+        rung = nil
         hasRetriedStale = false
         acquire(into: &actions)
     }

@@ -36,6 +36,8 @@ extension Exchange {
     package enum Action: Sendable {
         case decide(InboundRequest, mayRefresh: Bool)
         case refreshCatalog
+        /// Counts the prompt; answered by `decided`.
+        case weigh(Plan)
         case answer(InboundRequest)
         case acquire(Candidate)
         case stopWaiting

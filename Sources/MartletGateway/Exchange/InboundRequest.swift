@@ -68,4 +68,6 @@ package struct ExchangeRecord: Sendable {
     package var duration: TimeAmount
     package var firstByte: TimeAmount?
     package var committed: Bool
+    /// How far the schemas had to be simplified; nil: not at all.
+    package var rung: SchemaRung?
 }

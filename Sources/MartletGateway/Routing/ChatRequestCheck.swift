@@ -5,24 +5,36 @@ import NIOCore
 /// Ranges and kinds of the Chat Completions members that we know, checked before a request goes to an upstream whose own
 /// words for a mistake are poor (`repair`). Values outside are refused, never mended. Source: specs 1.2.2.
 package enum ChatRequestCheck {
-    private static let ranges: [(name: String, low: Double, high: Double)] = [
+    private static let ranges: [(name: StaticString, low: Double, high: Double)] = [
         ("temperature", 0, 2), ("top_p", 0, 1), ("frequency_penalty", -2, 2), ("presence_penalty", -2, 2),
     ]
-    private static let integers: [(name: String, low: Int, high: Int)] = [
+    private static let integers: [(name: StaticString, low: Int, high: Int)] = [
         ("max_tokens", -1, Int(Int32.max)), ("max_completion_tokens", -1, Int(Int32.max)), ("n", 1, 128),
         ("top_logprobs", 0, 20),
     ]
+    private static let kinds: [StaticString] = ["tools", "tool_choice", "stop", "seed", "response_format"]
+    private static let names = ["messages"] + ranges.map(\.name) + integers.map(\.name) + kinds
 
-    package static func check(_ document: JSONDocument) throws(GatewayError) {
-        try checkMessages(document)
-        for (name, low, high) in ranges {
-            guard let text = try number(name, in: document) else { continue }
+    /// - Parameter takesImages: false refuses images.
+    package static func check(_ document: JSONDocument, takesImages: Bool) throws(GatewayError) {
+        let found = try NamedMembers(names, of: document)
+        try checkMessages(found.member(0, of: document), document, takesImages: takesImages)
+        for place in kinds.indices {
+            let member = found.member(1 + ranges.count + integers.count + place, of: document)
+            if let member, member.kind != .null { try checkKind(of: member, kinds[place], document) }
+        }
+        for (place, (name, low, high)) in ranges.enumerated() {
+            guard let member = found.member(1 + place, of: document), member.kind != .null else { continue }
+            let text = try number(member, name, in: document)
             guard let value = Double(text), value >= low, value <= high else {
                 throw outside(name, "between \(whole(low)) and \(whole(high))", text)
             }
         }
-        for (name, low, high) in integers {
-            guard let text = try number(name, in: document) else { continue }
+        for (place, (name, low, high)) in integers.enumerated() {
+            guard let member = found.member(1 + ranges.count + place, of: document), member.kind != .null else {
+                continue
+            }
+            let text = try number(member, name, in: document)
             guard let value = Double(text), value == value.rounded(), value >= Double(low), value <= Double(high) else {
                 let wanted =
                     low == -1 ? "a whole number, or -1 for no limit" : "a whole number between \(low) and \(high)"
@@ -31,39 +43,54 @@ package enum ChatRequestCheck {
         }
     }
 
-    private static func checkMessages(_ document: JSONDocument) throws(GatewayError) {
-        guard let member = try member("messages", in: document) else {
+    private static func checkKind(
+        of member: JSONMember, _ name: StaticString, _ document: JSONDocument
+    ) throws(GatewayError) {
+        func refuse(_ wanted: String) throws(GatewayError) {
+            throw outside(name, wanted, String(buffer: document.slice(member.value)))
+        }
+        switch ("\(name)", member.kind) {
+        case ("tools", .array): try ChatRequestKinds.check(tools: document.slice(member.value))
+        case ("tools", _): try refuse("a list")
+        case ("stop", .array): try ChatRequestKinds.check(strings: document.slice(member.value), of: name)
+        case ("tool_choice", .string), ("tool_choice", .object), ("stop", .string), ("response_format", .object): break
+        case ("tool_choice", _): try refuse("a string or an object")
+        case ("stop", _): try refuse("a string or a list of strings")
+        case ("response_format", _): try refuse("an object")
+        default: _ = try number(member, name, in: document)
+        }
+    }
+
+    private static func checkMessages(
+        _ member: JSONMember?, _ document: JSONDocument, takesImages: Bool
+    ) throws(GatewayError) {
+        guard let member else {
             throw GatewayError(code: .invalidRequest, message: "messages is required", param: "messages")
         }
         guard member.kind == .array else {
             throw GatewayError(code: .invalidRequest, message: "messages must be an array", param: "messages")
         }
-        let inside = document.slice(member.value).readableBytesView.dropFirst().first { !$0.isJSONWhitespace }
+        let messages = document.slice(member.value)
+        let inside = messages.readableBytesView.dropFirst().first { !$0.isJSONWhitespace }
         if inside == UInt8(ascii: "]") {
             throw GatewayError(
                 code: .invalidRequest, message: "messages must hold at least one message", param: "messages")
         }
+        try ChatRequestKinds.check(messages: messages, takesImages: takesImages)
     }
 
-    private static func member(_ name: String, in document: JSONDocument) throws(GatewayError) -> JSONMember? {
-        do throws(JSONError) {
-            return try document.member(name)
-        } catch {
-            throw GatewayError(code: .invalidRequest, message: error.sentence, param: name)
-        }
-    }
-
-    private static func number(_ name: String, in document: JSONDocument) throws(GatewayError) -> String? {
-        let member = try member(name, in: document)
-        guard let member, member.kind != .null else { return nil }
+    private static func number(
+        _ member: JSONMember, _ name: StaticString, in document: JSONDocument
+    ) throws(GatewayError) -> String {
         let text = String(buffer: document.slice(member.value))
         guard member.kind == .number else { throw outside(name, "a number", text) }
         return text
     }
 
-    private static func outside(_ name: String, _ wanted: String, _ got: String) -> GatewayError {
+    private static func outside(_ name: StaticString, _ wanted: String, _ got: String) -> GatewayError {
         let shown = got.utf8.count > 40 ? String(got.prefix(40)) + "…" : got
-        return GatewayError(code: .invalidRequest, message: "\(name) must be \(wanted) (got \(shown))", param: name)
+        return GatewayError(
+            code: .invalidRequest, message: "\(name) must be \(wanted) (got \(shown))", param: "\(name)")
     }
 
     private static func whole(_ value: Double) -> String { String(Int(value)) }

@@ -8,7 +8,8 @@ package enum Decider {
         guard case .completion = request.endpoint else { return .control }
         do throws(GatewayError) {
             let document = try check(request.body)
-            let clientModel = try model(in: document)
+            let members = try NamedMembers(decidingNames, of: document)
+            let clientModel = try model(members.member(0, of: document), in: document)
             let candidates: [Candidate]
             do throws(GatewayError) {
                 candidates = try snapshot.routes.resolve(clientModel)
@@ -17,19 +18,30 @@ package enum Decider {
                 if error.code == .modelNotFound, mayRefresh { return .refresh }
                 throw error
             }
-            let streams = try flag("stream", in: document)
-            if request.dialect == .chat, candidates.first?.upstream.mode == .repair {
-                try ChatRequestCheck.check(document)
+            let streams = try flag(members.member(1, of: document), "stream", in: document)
+            if request.dialect == .chat, let first = candidates.first, first.upstream.mode == .repair {
+                try ChatRequestCheck.check(document, takesImages: first.capabilities.images != .none)
             }
-            let wantsUsage = streams && request.dialect == .chat ? try self.wantsUsage(document) : false
-            return .complete(
-                Plan(
-                    request: request, clientModel: clientModel, streams: streams,
-                    usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
-                    defaults: snapshot.defaults))
+            let wantsUsage =
+                streams && request.dialect == .chat
+                ? try self.wantsUsage(members.member(2, of: document), in: document) : false
+            let plan = Plan(
+                request: request, clientModel: clientModel, streams: streams,
+                usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
+                defaults: snapshot.defaults)
+            return mayOverflow(request, at: candidates) ? .weigh(plan) : .complete(plan)
         } catch {
             return .refuse(error)
         }
+    }
+
+    /// Whether a prompt is long enough to be looked at more closely (specs 0.4): by far the most are not, and cost one comparison.
+    /// In `exact` mode an upstream says by itself what it cannot take.
+    private static func mayOverflow(_ request: InboundRequest, at candidates: [Candidate]) -> Bool {
+        guard let first = candidates.first, let window = first.window?.tokens, first.upstream.mode != .exact else {
+            return false
+        }
+        return TokenEstimate.of(bytes: request.body.readableBytes) > window
     }
 
     /// A body as a checked JSON object.
@@ -48,37 +60,54 @@ package enum Decider {
         return document
     }
 
-    private static func member(_ name: String, in document: JSONDocument) throws(GatewayError) -> JSONMember? {
-        do throws(JSONError) {
-            return try document.member(name)
-        } catch {
-            throw GatewayError(code: .invalidRequest, message: error.sentence, param: name)
-        }
-    }
+    private static let decidingNames: [StaticString] = ["model", "stream", "stream_options"]
 
     /// The model that a request names; nil when it names none.
     package static func model(in document: JSONDocument) throws(GatewayError) -> String? {
-        guard let member = try member("model", in: document), member.kind != .null else { return nil }
+        try model(NamedMembers(["model"], of: document).member(0, of: document), in: document)
+    }
+
+    private static func model(_ member: JSONMember?, in document: JSONDocument) throws(GatewayError) -> String? {
+        guard let member, member.kind != .null else { return nil }
         guard let name = document.string(member) else {
             throw GatewayError(code: .invalidRequest, message: "model must be a string", param: "model")
         }
         return name
     }
 
-    private static func flag(_ name: String, in document: JSONDocument) throws(GatewayError) -> Bool {
-        guard let member = try member(name, in: document), member.kind != .null else { return false }
+    private static func flag(
+        _ member: JSONMember?, _ name: String, in document: JSONDocument
+    ) throws(GatewayError) -> Bool {
+        guard let member, member.kind != .null else { return false }
         guard let value = document.bool(member) else {
             throw GatewayError(code: .invalidRequest, message: "\(name) must be true or false", param: name)
         }
         return value
     }
 
-    private static func wantsUsage(_ document: JSONDocument) throws(GatewayError) -> Bool {
-        guard let member = try member("stream_options", in: document), member.kind != .null else { return false }
+    private static func wantsUsage(_ member: JSONMember?, in document: JSONDocument) throws(GatewayError) -> Bool {
+        guard let member, member.kind != .null else { return false }
         guard member.kind == .object, let options = try? JSON(parsing: document.slice(member.value)) else {
             throw GatewayError(
                 code: .invalidRequest, message: "stream_options must be an object", param: "stream_options")
         }
         return options["include_usage"]?.bool ?? false
     }
+}
+
+/// Top-level members of a request, found by their names in one pass.
+struct NamedMembers {
+    private let places: [Int?]
+
+    /// - Throws: `invalidRequest` when one of the names stands twice.
+    init(_ names: [StaticString], of document: JSONDocument) throws(GatewayError) {
+        do throws(JSONError) {
+            places = try document.places(of: names)
+        } catch {
+            throw GatewayError(code: .invalidRequest, message: error.sentence, param: error.name)
+        }
+    }
+
+    /// - Parameter place: of its name among those that were looked for.
+    func member(_ place: Int, of document: JSONDocument) -> JSONMember? { places[place].map { document.members[$0] } }
 }

@@ -1,5 +1,5 @@
 package import MartletDialects
-import MartletWire
+package import MartletWire
 package import NIOCore
 
 /// What is to be done about a request.
@@ -9,6 +9,8 @@ package enum Decision: Sendable {
     case refresh
     /// A control route answers.
     case control
+    /// The prompt may be longer than the window: to be counted before it waits for anything.
+    case weigh(Plan)
     case complete(Plan)
 }
 
@@ -25,7 +27,7 @@ package final class Plan: Sendable {
     package let candidates: [Candidate]
     package let forwarded: [(name: String, value: String)]
     package let query: String
-    private let document: JSONDocument
+    package let document: JSONDocument
     private let defaults: WriteTarget.Defaults
 
     init(
@@ -54,25 +56,39 @@ package final class Plan: Sendable {
     }
 
     /// The request as one candidate is to get it.
+    /// - Parameter rung: how far its schemas are simplified; nil: not more than the way to this upstream always does.
     /// - Throws: `invalidRequest` for what cannot be said in the upstream's dialect.
-    package func request(for candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
+    package func request(
+        for candidate: Candidate, rung: SchemaRung? = nil
+    ) throws(GatewayError) -> UpstreamRequest {
+        let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.upstream.profile.dialect(for: dialect)
         guard upstream != dialect else {
             do throws(JSONError) {
-                return UpstreamRequest(dialect: upstream, body: try relayedBody(for: candidate))
+                return UpstreamRequest(
+                    dialect: upstream, body: try relayedBody(for: candidate, rung), dropped: simplified,
+                    context: ReplyContext(hidesProgress: try asksForProgress(candidate)))
             } catch {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
             }
         }
+        var flags = candidate.capabilities
+        // An upstream that gets its requests exactly is asked for as many tokens as the client wants.
+        let window = candidate.upstream.mode == .exact ? nil : candidate.window?.tokens
+        if let rung {
+            flags.schemaProfile = rung.profile(flags.schemaProfile)
+            flags.strictTools = false
+        }
+        // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
-            model: candidate.model, capabilities: candidate.upstream.profile.capabilities, streams: streams,
-            defaults: defaults)
+            model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
+            contextWindow: window, defaults: defaults, isStrict: candidate.upstream.isStrict)
         let translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [])
         return UpstreamRequest(
-            dialect: upstream, body: [translated.body], dropped: translated.dropped, context: translated.context,
-            answer: translated.answer, isTranslated: true)
+            dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
+            context: translated.context, answer: translated.answer, isTranslated: true)
     }
 
     private func header(_ name: String) -> String? {
@@ -81,7 +97,7 @@ package final class Plan: Sendable {
 
     /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for usage,
     /// which the reply's edit hides again. Never in place: a retry needs the original.
-    private func relayedBody(for candidate: Candidate) throws(JSONError) -> [ByteBuffer] {
+    private func relayedBody(for candidate: Candidate, _ rung: SchemaRung?) throws(JSONError) -> [ByteBuffer] {
         var edit = JSONEdit()
         if clientModel != candidate.model {
             var value = ByteBuffer()
@@ -94,14 +110,26 @@ package final class Plan: Sendable {
         if dialect == .responses, let input = ResponsesUpstreamRequest.repairedInput(document) {
             try edit.set("input", input, in: document)
         }
+        if dialect == .chat, candidate.upstream.mode == .repair, candidate.capabilities.jsonObject == .none,
+            let format = try ChatRequest.objectFormat(document)
+        {
+            try edit.set("response_format", format, in: document)
+        }
+        if let rung, dialect == .chat {
+            let profile = rung.profile(candidate.capabilities.schemaProfile)
+            for (name, value) in try ChatRequest.refitted(document, profile) { try edit.set(name, value, in: document) }
+        }
         if let temperature = defaults.temperature, try isAbsent("temperature") {
-            edit.append("temperature", ByteBuffer(string: JSON.double(temperature).text), to: document)
+            try edit.set("temperature", ByteBuffer(string: JSON.double(temperature).text), in: document)
         }
         let limit = dialect == .responses ? "max_output_tokens" : "max_tokens"
         if let maxTokens = defaults.maxTokens, try isAbsent(limit), try isAbsent("max_completion_tokens") {
-            edit.append(limit, ByteBuffer(string: String(maxTokens)), to: document)
+            try edit.set(limit, ByteBuffer(string: String(maxTokens)), in: document)
         }
         if asksForUsage(candidate) { try edit.set("stream_options", usageOptions(), in: document) }
+        if try asksForProgress(candidate) {
+            edit.append("return_progress", ByteBuffer(string: "true"), to: document)
+        }
         return edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes)
     }
 
@@ -114,7 +142,16 @@ package final class Plan: Sendable {
     private func asksForUsage(_ candidate: Candidate) -> Bool {
         guard streams, dialect == .chat, usage != .asked else { return false }
         return usage == .finalChunk
-            || candidate.upstream.mode == .repair && candidate.upstream.profile.usage == .streamOptions
+            || candidate.upstream.mode == .repair && candidate.capabilities.usage == .streamOptions
+    }
+
+    /// Whether progress is asked for on our own account; a client that has a word about it is left alone.
+    private func asksForProgress(_ candidate: Candidate) throws(JSONError) -> Bool {
+        let upstream = candidate.upstream
+        guard streams, dialect == .chat, upstream.mode == .repair, candidate.capabilities.promptProgress else {
+            return false
+        }
+        return try document.member("return_progress") == nil
     }
 
     private func usageOptions() throws(JSONError) -> ByteBuffer {
@@ -129,16 +166,17 @@ package final class Plan: Sendable {
     }
 }
 
-/// A request in an upstream's dialect, and what its reply has to be read with.
-package struct UpstreamRequest: Sendable {
-    package var dialect: DialectID
-    package var body: [ByteBuffer]
+/// A request in an upstream's dialect, and what its reply has to be read with. Immutable; a class so that passing it on costs
+/// one count.
+package final class UpstreamRequest: Sendable {
+    package let dialect: DialectID
+    package let body: [ByteBuffer]
     /// Names of what had no counterpart, for `x-translation-dropped`.
-    package var dropped: [String]
-    package var context: ReplyContext
+    package let dropped: [String]
+    package let context: ReplyContext
     /// Set: nothing is sent, the gateway answers this itself.
-    package var answer: LocalAnswer?
-    package var isTranslated: Bool
+    package let answer: LocalAnswer?
+    package let isTranslated: Bool
 
     init(
         dialect: DialectID, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),

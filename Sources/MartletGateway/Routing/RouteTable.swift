@@ -6,10 +6,13 @@ package struct ServedModels: Sendable, Hashable {
     package var ids: [String]?
     /// The loaded ones, where the upstream says so.
     package var loaded: [String]
+    /// By id, of those of which something is known.
+    package var windows: [String: ContextWindow]
 
-    package init(ids: [String]? = nil, loaded: [String] = []) {
+    package init(ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:]) {
         self.ids = ids
         self.loaded = loaded
+        self.windows = windows
     }
 }
 
@@ -17,11 +20,18 @@ package struct ServedModels: Sendable, Hashable {
 package struct Candidate: Sendable {
     package let upstream: Upstream
     package let model: String
+    /// Nil: nothing is known of the model.
+    package internal(set) var traits: ModelTraits?
 
-    package init(upstream: Upstream, model: String) {
+    package init(upstream: Upstream, model: String, traits: ModelTraits? = nil) {
         self.upstream = upstream
         self.model = model
+        self.traits = traits
     }
+
+    package var window: ContextWindow? { traits?.window }
+
+    package var capabilities: Capabilities { traits?.capabilities ?? upstream.profile.capabilities }
 
     /// `upstream/model`, for headers and logs.
     package var shown: String { "\(upstream.name)/\(model)" }
@@ -43,12 +53,17 @@ package struct RouteTable: Sendable {
     /// Names a request may use: `allowed`, and the ids that its entries stand for.
     private let allowedNames: Set<String>
     private let usesInferenceErrors: Bool
+    /// By upstream and model, of the listed ones.
+    private let traits: [String: [String: ModelTraits]]
+    /// What some models can do otherwise, the most specific last.
+    private let flags: [ModelFlags]
 
     /// - Parameter usesInferenceErrors: a model that is not allowed is a 400, as the `inference:` form documents it.
     package init(
         upstreams: [Upstream], served: [String: ServedModels] = [:],
         aliases: [(pattern: String, targets: Targets)] = [],
-        defaultModel: String? = nil, allowed: [String] = [], usesInferenceErrors: Bool = false
+        defaultModel: String? = nil, allowed: [String] = [], flags: [ModelFlags] = [],
+        usesInferenceErrors: Bool = false
     ) {
         self.upstreams = upstreams
         self.served = served
@@ -56,6 +71,8 @@ package struct RouteTable: Sendable {
         self.allowed = allowed
         self.usesInferenceErrors = usesInferenceErrors
         allowedNames = RouteTable.names(allowed, in: served)
+        self.flags = flags.sorted { $0.pattern.specificity < $1.pattern.specificity }
+        traits = ModelTraits.all(upstreams, served, self.flags)
         byName = Dictionary(upstreams.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
         var exact: [String: Targets] = [:]
         var globs: [(glob: Glob, targets: Targets)] = []
@@ -72,7 +89,7 @@ package struct RouteTable: Sendable {
         RouteTable(
             upstreams: upstreams, served: served,
             aliases: exact.map { ($0.key, $0.value) } + globs.map { ($0.glob.pattern, $0.targets) },
-            defaultModel: defaultModel, allowed: allowed, usesInferenceErrors: usesInferenceErrors)
+            defaultModel: defaultModel, allowed: allowed, flags: flags, usesInferenceErrors: usesInferenceErrors)
     }
 
     /// The entries of `models.allowed`, and for an entry that no list holds the one id that it is a part of.
@@ -94,12 +111,34 @@ package struct RouteTable: Sendable {
             for id in served[upstream.name]?.ids ?? [] where seen.insert(id).inserted { ids.append(id) }
         }
         for alias in exact.keys.sorted() where seen.insert(alias).inserted { ids.append(alias) }
-        return ids.filter(isAllowed)
+        return ids.filter {
+            isAllowed($0) || exact[$0].map { !permitted((try? candidates($0)) ?? []).isEmpty } ?? false
+        }
     }
 
     /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
     /// - Throws: `modelNotFound`, `modelNotAllowed`, or `invalidRequest` when no model is named and several are served.
     package func resolve(_ asked: String?) throws(GatewayError) -> [Candidate] {
+        var places = try places(for: asked)
+        guard !traits.isEmpty || !flags.isEmpty else { return places }
+        for index in places.indices {
+            let place = places[index]
+            places[index].traits =
+                traits[place.upstream.name]?[place.model]
+                ?? (flags.isEmpty ? nil : ModelTraits.of(place.model, at: place.upstream, nil, flags))
+        }
+        return places
+    }
+
+    /// What is known of the window of whatever answers to a name.
+    package func window(of name: String) -> ContextWindow? { (try? resolve(name))?.first?.window }
+
+    /// What is known of a candidate's window by now.
+    package func window(at candidate: Candidate) -> ContextWindow? {
+        served[candidate.upstream.name]?.windows[candidate.model]
+    }
+
+    private func places(for asked: String?) throws(GatewayError) -> [Candidate] {
         guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked) }
         guard ModelName.isPlain(asked) else {
             throw GatewayError(
@@ -109,7 +148,11 @@ package struct RouteTable: Sendable {
         }
         let bare = ModelName.withoutContextSuffix(asked)
         guard isAllowed(asked) || isAllowed(bare) else {
-            throw notAllowed(asked)
+            // Another name for a model that is allowed is allowed too; what else it stands for is not.
+            guard let targets = aliased(asked, bare) else { throw notAllowed(asked) }
+            let places = permitted(try candidates(targets))
+            guard !places.isEmpty else { throw notAllowed(asked) }
+            return places
         }
         if let found = try known(asked) { return found }
         if bare != asked, let found = try known(bare) { return found }
@@ -130,6 +173,18 @@ package struct RouteTable: Sendable {
     }
 
     private func isAllowed(_ name: String) -> Bool { allowed.isEmpty || allowedNames.contains(name) }
+
+    /// Those of some places whose models are allowed.
+    private func permitted(_ places: [Candidate]) -> [Candidate] {
+        places.filter { isAllowed($0.model) || isAllowed($0.shown) }
+    }
+
+    /// What an alias or a pattern of aliases stands for, if one of them matches.
+    private func aliased(_ name: String, _ bare: String) -> Targets? {
+        if let targets = exact[name] ?? exact[bare] { return targets }
+        guard direct(name) == nil, direct(bare) == nil else { return nil }
+        return globs.first { $0.glob.matches(name) || $0.glob.matches(bare) }?.targets
+    }
 
     /// Upstreams whose list was never read.
     private var trusting: [Upstream] {
@@ -215,7 +270,14 @@ package struct RouteTable: Sendable {
     private func resolveDefault(_ asked: String?) throws(GatewayError) -> [Candidate] {
         let asked = asked?.isEmpty == true ? nil : asked
         if let asked, isAllowed(asked), let found = try known(asked) { return found }
-        if let defaultModel, defaultModel != asked { return try candidates([defaultModel]) }
+        if let found = try configuredDefault() {
+            let places = permitted(found)
+            // A name that no list holds yet may become an allowed one.
+            guard places.isEmpty, found.contains(where: { served[$0.upstream.name]?.ids != nil }) else {
+                return places.isEmpty ? found : places
+            }
+            throw notAllowed(found[0].model)
+        }
         let loaded = choices(\.loaded)
         if loaded.count == 1 { return loaded }
         let all = choices { $0.ids ?? [] }
@@ -228,11 +290,24 @@ package struct RouteTable: Sendable {
                 message: "no model is installed or served. Put a .gguf under the models folder, or start with "
                     + "--upstream URL; see: martlet doctor", param: "model")
         }
+        let setting = usesInferenceErrors ? "inference.default_model" : "models.default"
+        let named = asked.map { "\"\($0)\" is none of the models" } ?? "the request names no model"
         throw GatewayError(
             code: .invalidRequest,
-            message: "the request names no model and \(all.count) are served; name one of: "
+            message: "\(named) and \(all.count) are served; name one of: "
                 + all.prefix(10).map(\.model).joined(separator: ", ")
-                + ", or set models.default", param: "model")
+                + (defaultModel == nil ? ", or set \(setting)" : ", in the request or as \(setting)"), param: "model")
+    }
+
+    /// Where the configured default leads. `local-model` there is an id that is called so, or the one it is a part of, and where
+    /// there is none it stands for the only model there is.
+    private func configuredDefault() throws(GatewayError) -> [Candidate]? {
+        guard let defaultModel else { return nil }
+        guard defaultModel == "local-model" else {
+            return try candidates(exact[defaultModel] ?? [defaultModel])
+        }
+        if let found = try known(defaultModel) { return found }
+        return try uniqueMatch(defaultModel, of: defaultModel, at: upstreams).map { [$0] }
     }
 
     private func notAllowed(_ name: String) -> GatewayError {

@@ -26,6 +26,14 @@ extension Capabilities {
         flags.topK = true
         flags.prefill = true
         flags.parallelIsOffByDefault = true
+        flags.promptProgress = true
+        return flags
+    }
+
+    /// The local engine runs every model without a projector, and such a model is blind.
+    static var engine: Capabilities {
+        var flags = llamaCpp
+        flags.images = .none
         return flags
     }
 

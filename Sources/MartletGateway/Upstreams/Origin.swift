@@ -31,6 +31,22 @@ package struct Origin: Hashable, Sendable {
         case .tcp(let host, let port): return host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
         }
     }
+
+    /// Whether it can only be this machine: loopback, or a Unix socket.
+    package var isLocal: Bool {
+        switch address {
+        case .unix: true
+        case .tcp(let host, _): Origin.isLoopback(host)
+        }
+    }
+
+    /// Whether only this machine reaches a host's address.
+    package static func isLoopback(_ host: String) -> Bool {
+        let host = host.lowercased()
+        if host == "localhost" || host == "::1" || host.hasSuffix(".localhost") { return true }
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
 }
 
 /// An upstream's base URL, taken with or without `/v1`, `/api/v1` or `/api/v0` at its end.

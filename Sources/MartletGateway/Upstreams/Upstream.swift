@@ -62,16 +62,26 @@ package final class Upstream: Sendable {
     /// Attempts after the first, before a reply has begun.
     package let retries: Int
     package let connections: ConnectionLimits
+    /// What `withoutKey` takes out; nil: nothing. Shorter keys are placeholders, and words of other texts too.
+    private let quotable: Secret?
+    /// How its connections leave this machine.
+    package let proxyUse: ProxyUse
+    /// What a translation could only drop is refused (specs 2.0, strict mode).
+    package let isStrict: Bool
+    /// Chat clients get its thinking with the signatures, to give back.
+    package let showsThinkingBlocks: Bool
 
     package init(
         name: String, profile: UpstreamProfile, location: Location, mode: RelayMode? = nil, apiKey: Secret? = nil,
         maxConcurrent: Int = 1024, deadlines: Deadlines = Deadlines(), retries: Int = 3,
-        connections: ConnectionLimits = ConnectionLimits()
+        connections: ConnectionLimits = ConnectionLimits(), proxyUse: ProxyUse = .none, isStrict: Bool = false,
+        showsThinkingBlocks: Bool = false
     ) {
         self.name = name
         self.profile = profile
         self.location = location
         self.mode = mode ?? profile.mode
+        quotable = apiKey.flatMap { $0.revealed.utf8.count >= 12 ? $0 : nil }
         self.credentialLine = apiKey.map { key in
             switch profile.credential {
             case .bearer: Secret("authorization: Bearer \(key.revealed)\r\n")
@@ -86,6 +96,27 @@ package final class Upstream: Sendable {
         self.deadlines = deadlines
         self.retries = retries
         self.connections = connections
+        self.proxyUse = proxyUse
+        self.isStrict = isStrict
+        self.showsThinkingBlocks = showsThinkingBlocks
+    }
+
+    /// What the upstream says of a failure, for clients and logs: some quote the key that they were given.
+    package func withoutKey(_ text: ByteBuffer) -> ByteBuffer {
+        guard let key = quotable?.revealed.utf8, var found = text.readableBytesView.firstRange(of: key) else {
+            return text
+        }
+        var rest = text.readableBytesView
+        var masked = ByteBuffer()
+        while true {
+            masked.writeBytes(rest[..<found.lowerBound])
+            masked.writeStaticString("•••")
+            rest = rest[found.upperBound...]
+            guard let next = rest.firstRange(of: key) else { break }
+            found = next
+        }
+        masked.writeBytes(rest)
+        return masked
     }
 
     package var prefix: String {

@@ -6,13 +6,6 @@ package enum RelayMode: String, Sendable, Hashable, CaseIterable { case exact, r
 /// How an upstream wants its key.
 package enum Credential: Sendable, Hashable { case bearer, apiKey }
 
-/// Whether a stream reports usage (specs 1.8).
-package enum UsageReporting: Sendable, Hashable {
-    /// Only when `stream_options.include_usage` asks for it.
-    case streamOptions
-    case always, never
-}
-
 /// What a kind of upstream is, as data: dialects it speaks best first, paths, defaults. Nothing in a translator names a kind.
 package struct UpstreamProfile: Sendable, Hashable {
     /// The word in configuration: `lmstudio`, `llamacpp`, ….
@@ -24,18 +17,19 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var dialects: [DialectID]
     package var mode: RelayMode
     package var credential: Credential
-    package var usage: UsageReporting
     /// What its models can do, as far as the kind tells.
     package var capabilities: Capabilities
+    /// Where the model that is asked for is not there it takes another, and only the reply's `model` tells.
+    package var mayAnswerWithAnother: Bool
     /// How it counts the tokens of a prompt.
     package var counting: Counting
-    /// Path of its model list, and of a cheap request that tells whether it answers at all.
-    package var modelsPath: String
+    /// How it lists its models.
+    package var listing: ModelListing
 
     package init(
         kind: String, shownName: String, hint: String, dialects: [DialectID], mode: RelayMode,
-        credential: Credential = .bearer, usage: UsageReporting = .streamOptions,
-        capabilities: Capabilities = Capabilities(), counting: Counting = .estimate, modelsPath: String = "/v1/models"
+        credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
+        listing: ModelListing = .common, mayAnswerWithAnother: Bool = false
     ) {
         self.kind = kind
         self.shownName = shownName
@@ -43,10 +37,10 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.dialects = dialects
         self.mode = mode
         self.credential = credential
-        self.usage = usage
         self.capabilities = capabilities
         self.counting = counting
-        self.modelsPath = modelsPath
+        self.listing = listing
+        self.mayAnswerWithAnother = mayAnswerWithAnother
     }
 
     package static let all: [UpstreamProfile] = [
@@ -57,22 +51,23 @@ package struct UpstreamProfile: Sendable, Hashable {
 
     package static let lmStudio = UpstreamProfile(
         kind: "lmstudio", shownName: "LM Studio", hint: "Is its server running? (lms server start)",
-        dialects: [.chat], mode: .repair, capabilities: .lmStudio)
+        dialects: [.chat], mode: .repair, capabilities: .lmStudio, listing: .lmStudio, mayAnswerWithAnother: true)
     package static let llamaCpp = UpstreamProfile(
         kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair,
-        capabilities: .llamaCpp, counting: .chatInputTokens)
+        capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp)
     package static let ollama = UpstreamProfile(
         kind: "ollama", shownName: "Ollama", hint: "Is it running? (ollama serve)", dialects: [.chat], mode: .repair,
-        capabilities: .ollama)
+        capabilities: .ollama, listing: .ollama)
     package static let vllm = UpstreamProfile(
         kind: "vllm", shownName: "vLLM", hint: "Is it running? (vllm serve MODEL)", dialects: [.chat], mode: .repair,
-        capabilities: .vllm, counting: .messagesCountTokens)
+        capabilities: .vllm, counting: .messagesCountTokens, listing: .vllm)
     package static let openAI = UpstreamProfile(
         kind: "openai", shownName: "OpenAI", hint: "Check the network and the URL.", dialects: [.chat], mode: .exact,
-        capabilities: .openAI)
+        capabilities: .openAI, listing: .openAI)
     package static let anthropic = UpstreamProfile(
         kind: "anthropic", shownName: "Anthropic", hint: "Check the network and the URL.", dialects: [.anthropic],
-        mode: .exact, credential: .apiKey, usage: .always, capabilities: .anthropic, counting: .messagesCountTokens)
+        mode: .exact, credential: .apiKey, capabilities: .anthropic, counting: .messagesCountTokens,
+        listing: .anthropic)
     package static let openAICompatible = UpstreamProfile(
         kind: "openai-compatible", shownName: "the upstream", hint: "Is its server running?", dialects: [.chat],
         mode: .repair)
@@ -83,7 +78,7 @@ package struct UpstreamProfile: Sendable, Hashable {
     /// Our own llama.cpp processes, one per model, behind private Unix sockets.
     package static let engine = UpstreamProfile(
         kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,
-        capabilities: .llamaCpp, counting: .chatInputTokens)
+        capabilities: .engine, counting: .chatInputTokens, listing: .llamaCpp)
 
     /// The dialect this upstream is spoken to in for a client of `dialect`: the client's own if it can be.
     package func dialect(for client: DialectID) -> DialectID {

@@ -49,57 +49,74 @@ package actor Catalog {
         reading = nil
     }
 
-    private func read() async {
-        var served = snapshot.routes.served
-        let calls = listener.calls
-        await withTaskGroup(of: (String, Result<[String], GatewayError>).self) { group in
-            for upstream in upstreams {
-                guard case .url = upstream.location, let calls else { continue }
-                group.addTask { (upstream.name, await Catalog.list(upstream, over: calls)) }
-            }
-            for await (name, result) in group {
-                switch result {
-                case .success(let ids):
-                    served[name] = ServedModels(ids: ids)
-                    health[name] = UpstreamHealth(isReachable: true, models: ids.count)
-                case .failure(let error):
-                    // The last known list stays: a model that is loading or busy is still served.
-                    if served[name] == nil { served[name] = ServedModels() }
-                    health[name] = UpstreamHealth(
-                        isReachable: false, models: served[name]?.ids?.count, problem: error.message)
-                    logger.debug("model list not read", metadata: ["upstream": "\(name)", "error": "\(error.message)"])
+    private func read(changingOnly: Bool = false) async {
+        let before = snapshot.routes.served
+        var read: [String: Result<ServedModels, GatewayError>] = [:]
+        await withTaskGroup(of: (String, Result<ServedModels, GatewayError>).self) { group in
+            for upstream in upstreams where upstream.profile.listing.changes || !changingOnly {
+                guard case .url = upstream.location, let calls = listener.calls else { continue }
+                let lists = ModelLists(upstream, over: calls, patience: Catalog.patience)
+                let known = before[upstream.name]?.windows ?? [:]
+                group.addTask { () async -> (String, Result<ServedModels, GatewayError>) in
+                    do throws(GatewayError) {
+                        return (upstream.name, .success(try await lists.read(known: known)))
+                    } catch {
+                        return (upstream.name, .failure(error))
+                    }
                 }
+            }
+            for await (name, result) in group { read[name] = result }
+        }
+        keep(read)
+        readAt = clock.now
+    }
+
+    /// What has been read, laid over what is known by now.
+    private func keep(_ read: [String: Result<ServedModels, GatewayError>]) {
+        var served = snapshot.routes.served
+        for (name, result) in read {
+            switch result {
+            case .success(let models):
+                served[name] = models
+                health[name] = UpstreamHealth(isReachable: true, models: models.ids?.count)
+            case .failure(let error):
+                // The last known list stays: a model that is loading or busy is still served.
+                if served[name] == nil { served[name] = ServedModels() }
+                health[name] = UpstreamHealth(
+                    isReachable: false, models: served[name]?.ids?.count, problem: error.message)
+                logger.debug("model list not read", metadata: ["upstream": "\(name)", "error": "\(error.message)"])
             }
         }
         if let store {
             for upstream in upstreams where upstream.location == .hosted {
                 let ids = store.models().map(\.id)
-                served[upstream.name] = ServedModels(ids: ids)
+                let windows = (served[upstream.name]?.windows ?? [:]).filter { ids.contains($0.key) }
+                served[upstream.name] = ServedModels(ids: ids, windows: windows)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }
-        readAt = clock.now
-        if served != snapshot.routes.served {
-            snapshot = snapshot.with(routes: snapshot.routes.with(served: served))
-            listener.use(snapshot)
-        }
+        use(served)
     }
 
-    /// An upstream's model ids, from an OpenAI-shaped list.
-    static func list(_ upstream: Upstream, over calls: UpstreamCalls) async -> Result<[String], GatewayError> {
-        do throws(GatewayError) {
-            let reply = try await calls.get(upstream.profile.modelsPath, at: upstream, timeout: patience)
-            guard reply.head.isSuccess else {
-                return .failure(ChatErrors.read(status: reply.head.status, body: reply.body))
-            }
-            guard let json = try? JSON(parsing: reply.body), let entries = json["data"]?.array else {
-                return .failure(
-                    GatewayError(
-                        code: .upstreamBadReply, message: "\(upstream.shown) answers without a model list"))
-            }
-            return .success(entries.compactMap { $0["id"]?.string })
-        } catch {
-            return .failure(error)
+    private func use(_ served: [String: ServedModels]) {
+        guard served != snapshot.routes.served else { return }
+        snapshot = snapshot.with(routes: snapshot.routes.with(served: served))
+        listener.use(snapshot)
+    }
+
+    /// An engine of this machine has been asked what it serves, once it was ready.
+    package func note(_ models: ServedModels, servedBy name: String) {
+        var served = snapshot.routes.served
+        served[name, default: ServedModels()].windows.merge(models.windows) { _, new in new }
+        use(served)
+    }
+
+    /// Reads the lists of upstreams whose models are loaded and unloaded, again and again until it is cancelled: what a model
+    /// holds is of use only as long as it is true.
+    package func keepFresh(every interval: Duration = .seconds(60)) async {
+        while (try? await Task.sleep(for: interval)) != nil {
+            if let readAt, clock.now - readAt < interval / 2 { continue }
+            await read(changingOnly: true)
         }
     }
 }

@@ -14,6 +14,7 @@ package struct Configuration: Sendable, Equatable {
     package var engine = EngineOptions()
     package var queue = QueueSettings()
     package var log = LogSettings()
+    package var network = NetworkSettings()
     /// `--mode`: of every upstream, also of those found on loopback. Nil: each upstream's own.
     package var mode: RelayMode?
     /// Errors as the `inference:` form documents them: a model outside `allowed` is a 400.
@@ -60,6 +61,12 @@ package struct Configuration: Sendable, Equatable {
         package var maxIdleConnections = 10
         /// Nil: the kind's own.
         package var mode: RelayMode?
+        /// Where it differs from its kind.
+        package var capabilities: [CapabilitySetting] = []
+        /// What a translation could only drop is refused.
+        package var isStrict = false
+        /// Chat clients get thinking with its signatures, as `thinking_blocks`.
+        package var showsThinkingBlocks = false
 
         package init(name: String, kind: String? = nil, url: String) {
             self.name = name
@@ -84,6 +91,8 @@ package struct Configuration: Sendable, Equatable {
         /// Empty: all.
         package var allowed: [String] = []
         package var aliases: [Alias] = []
+        /// Where some models differ from their upstream's others.
+        package var capabilities: [ModelFlags] = []
         /// Sent when the client is silent. Nil: left to the model.
         package var temperature: Double?
         package var maxTokens: Int?
@@ -122,6 +131,21 @@ package struct Configuration: Sendable, Equatable {
     package struct QueueSettings: Sendable, Equatable {
         package var length = 64
         package var wait = Duration.seconds(600)
+    }
+
+    /// What every program takes from the environment about the network; no keys of ours.
+    package struct NetworkSettings: Sendable, Equatable {
+        /// `HTTPS_PROXY` and its like.
+        package var proxies = ProxyRules.none
+        /// `SSL_CERT_FILE`: a PEM file of the certificate authorities to trust in place of the system's. Nil: those.
+        package var authorities: String?
+
+        package init() {}
+
+        package init(environment: [String: String]) {
+            proxies = ProxyRules(environment: environment)
+            if let path = environment["SSL_CERT_FILE"], !path.isEmpty { authorities = path }
+        }
     }
 
     package struct LogSettings: Sendable, Equatable {

@@ -1,3 +1,5 @@
+import MartletGateway
+
 /// What no single value shows: whether the settings make sense together.
 enum ConfigurationChecks {
     /// - Returns: warnings, a sentence each.
@@ -7,7 +9,7 @@ enum ConfigurationChecks {
         let auth = configuration.auth
         var warnings: [String] = []
         let isGuarded = auth.required == .on || auth.required == .auto && !auth.tokens.isEmpty
-        if !isGuarded, !isLoopback(configuration.server.host) {
+        if !isGuarded, !Origin.isLoopback(configuration.server.host) {
             guard auth.allowOpen else {
                 let place = effective.places["server.host"]?.name ?? "default"
                 throw ConfigurationError(
@@ -31,20 +33,37 @@ enum ConfigurationChecks {
                         + "its pace")
             }
         }
-        let models = configuration.models
-        if let preferred = models.preferred, !models.allowed.isEmpty,
-            !models.allowed.contains(where: { $0.contains(preferred) || preferred.contains($0) })
-        {
-            warnings.append("models.default \(preferred) is not in models.allowed")
-        }
+        try checkDefault(effective)
+        try checkAliases(effective)
         return warnings
     }
 
-    /// Whether only this machine reaches an address.
-    static func isLoopback(_ host: String) -> Bool {
-        let host = host.lowercased()
-        if host == "localhost" || host == "::1" || host.hasSuffix(".localhost") { return true }
-        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
-        return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+    /// A default that is not allowed would be a way round `models.allowed`.
+    private static func checkDefault(_ effective: EffectiveSettings) throws(ConfigurationError) {
+        let models = effective.configuration.models
+        guard let preferred = models.preferred, preferred != "local-model", !models.allowed.isEmpty else { return }
+        let names = [preferred] + (models.aliases.first { $0.pattern == preferred }?.targets ?? [])
+        // Parts of ids are enough in both, so that either may hold the other.
+        guard !names.contains(where: { name in models.allowed.contains { $0.contains(name) || name.contains($0) } })
+        else { return }
+        let place = effective.places["models.default"] ?? Place("default")
+        let isInference = effective.configuration.usesInferenceErrors
+        let (key, list) =
+            isInference
+            ? ("inference.default_model", "inference.allowed_models") : ("models.default", "models.allowed")
+        throw place.error("\(key) \(preferred) is not in \(list): add it there, or choose one of the allowed models")
+    }
+
+    /// An alias leads to models, never to an alias.
+    private static func checkAliases(_ effective: EffectiveSettings) throws(ConfigurationError) {
+        let aliases = effective.configuration.models.aliases
+        for alias in aliases {
+            for target in alias.targets where aliases.contains(where: { $0.pattern == target }) {
+                let place = effective.places["models.aliases"] ?? Place("default")
+                throw place.error(
+                    "models.aliases.\(alias.pattern) leads to \(target == alias.pattern ? "itself" : "the alias \(target)"): "
+                        + "an alias leads to models; one of that name is written UPSTREAM/\(target)")
+            }
+        }
     }
 }

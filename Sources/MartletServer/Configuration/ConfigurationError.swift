@@ -2,8 +2,13 @@
 /// known one is nearest. Never holds a secret.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     package let message: String
+    /// Whether a word of the command line is at fault, so that the command was used wrongly.
+    package let isUsage: Bool
 
-    package init(_ message: String) { self.message = message }
+    package init(_ message: String, isUsage: Bool = false) {
+        self.message = message
+        self.isUsage = isUsage
+    }
 
     package var description: String { message }
 }

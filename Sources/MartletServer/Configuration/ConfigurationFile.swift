@@ -29,6 +29,8 @@ struct ConfigurationFile {
     private func read(_ pair: Pair, path key: String, into layer: inout SettingLayer) throws(ConfigurationError) {
         if let known = ConfigurationKeys.general(key) {
             layer.settings[key] = try setting(pair, key: key, shape: known.shape)
+        } else if key == ConfigurationKeys.modelFlags {
+            for model in try mapping(pair.value, key: key) { try readModelFlags(model, into: &layer) }
         } else if key == "upstreams" {
             for upstream in try mapping(pair.value, key: key) { try readUpstream(upstream, into: &layer) }
         } else if ConfigurationKeys.general.contains(where: { $0.name.hasPrefix(key + ".") }) {
@@ -65,6 +67,30 @@ struct ConfigurationFile {
         } else {
             throw unknown(start + suffix, at: pair.line, among: ConfigurationKeys.upstream.map { start + $0.name })
         }
+    }
+
+    private func readModelFlags(_ pair: Pair, into layer: inout SettingLayer) throws(ConfigurationError) {
+        let start = "\(ConfigurationKeys.modelFlags).\(pair.name)"
+        guard ModelName.isPlain(pair.name) else {
+            throw Place(file: path, line: pair.line).error(
+                "\(ConfigurationKeys.modelFlags) must be a mapping of models or patterns to mappings of flags")
+        }
+        var settings: [CapabilitySetting] = []
+        for inner in try mapping(pair.value, key: start) {
+            let place = Place(file: path, line: inner.line)
+            guard let flag = CapabilityFlag.named(inner.name) else {
+                if CapabilityFlag.notBuilt.contains(inner.name) {
+                    throw place.error("\(start).\(inner.name) is not built yet")
+                }
+                let near = UnknownKey.nearest(inner.name, among: CapabilityFlag.all.map(\.name))
+                throw place.error("unknown flag \(start).\(inner.name); the nearest known flag is \(near)")
+            }
+            let written = try setting(inner, key: "\(start).\(inner.name)", shape: flag.isList ? .list : .single)
+            if let setting = try written.reading({ try $0.capability(flag) }) { settings.append(setting) }
+        }
+        layer.modelFlags.append(
+            WrittenModelFlags(
+                flags: ModelFlags(pattern: pair.name, settings: settings), place: Place(file: path, line: pair.line)))
     }
 
     private func readInference(_ pairs: [Pair], into layer: inout SettingLayer) throws(ConfigurationError) {

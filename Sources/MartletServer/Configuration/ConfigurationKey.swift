@@ -1,3 +1,5 @@
+import MartletGateway
+
 /// What may stand as a key's value in a file.
 enum ValueShape: Sendable { case single, list, pairs }
 
@@ -27,11 +29,12 @@ struct ConfigurationKey<Target>: Sendable {
 /// Every key, in the order of the documentation.
 enum ConfigurationKeys {
     /// Keys of the documentation whose feature does not exist yet; they are refused by name. `*` stands for any name.
-    static let notBuilt = [
-        "upstreams.*.capabilities", "models.capabilities", "engine.memory", "engine.ttl", "limits", "store",
-        "model_list",
-        "mcp",
-    ]
+    static let notBuilt =
+        ["engine.memory", "engine.ttl", "limits", "store", "model_list", "mcp"]
+        + CapabilityFlag.notBuilt.map { "upstreams.*.capabilities.\($0)" }
+
+    /// The key of `ModelFlags`, a mapping from models to mappings of flags, which stands in files only.
+    static let modelFlags = "models.capabilities"
 
     /// The part of a variable's name that stands for a key or for an upstream's name.
     static func variable(_ name: String) -> String {
@@ -45,7 +48,7 @@ enum ConfigurationKeys {
     }
 
     /// Full paths, for looking up what an unknown key may have meant.
-    static let allNames = general.map(\.name) + upstream.map { "upstreams.NAME.\($0.name)" }
+    static let allNames = general.map(\.name) + [modelFlags] + upstream.map { "upstreams.NAME.\($0.name)" }
 
     static let general: [ConfigurationKey<Configuration>] = server + auth + models + engine + queue + log
 

@@ -2,7 +2,9 @@ import MartletGateway
 
 extension ConfigurationKeys {
     /// The keys of one upstream.
-    static let upstream: [ConfigurationKey<Configuration.UpstreamSettings>] = [
+    static let upstream = own + capabilities
+
+    private static let own: [ConfigurationKey<Configuration.UpstreamSettings>] = [
         .init("kind", set: { $0.kind = try $1.kind() }, show: { $0.kind ?? "probed" }),
         .init("url", set: { $0.url = try $1.url() }, show: { $0.url }),
         .init("api_key", set: { $0.apiKey = try $1.secret() }, show: { SettingText.show($0.apiKey) }),
@@ -35,7 +37,24 @@ extension ConfigurationKeys {
                 }
             },
             show: { $0.mode?.rawValue ?? "the kind's" }),
+        .init("strict", set: { $0.isStrict = try $1.flag() }, show: { "\($0.isStrict)" }),
+        .init(
+            "thinking_blocks", set: { $0.showsThinkingBlocks = try $1.flag() }, show: { "\($0.showsThinkingBlocks)" }),
     ]
+
+    /// `capabilities.` and a flag.
+    private static let capabilities: [ConfigurationKey<Configuration.UpstreamSettings>] = CapabilityFlag.all.map {
+        flag in
+        .init(
+            "capabilities.\(flag.name)", flag.isList ? .list : .single,
+            set: { upstream, written in
+                upstream.capabilities.removeAll { $0.flag == flag.name }
+                if let setting = try written.capability(flag) { upstream.capabilities.append(setting) }
+            },
+            show: { upstream in
+                upstream.capabilities.first { $0.flag == flag.name }?.shown ?? "the kind's"
+            })
+    }
 
     /// Kinds of the documentation, also those that are not built yet.
     private static let documentedKinds = [

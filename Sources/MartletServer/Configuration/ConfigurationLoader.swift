@@ -34,8 +34,10 @@ package enum ConfigurationLoader {
             file: layer.upstreams, flagged: flagged.upstreams, variables: variables, environment: environment,
             warnings: &warnings)
         for stack in stacks { try effective.add(stack) }
+        effective.add(layer.modelFlags)
         effective.applyMode(flags.mode)
         effective.configuration.auth.allowOpen = flags.allowOpen || effective.configuration.auth.required == .off
+        effective.configuration.network = .init(environment: environment)
         effective.expandHome(environment["HOME"])
         warnings += try ConfigurationChecks.check(effective)
         return LoadedConfiguration(

@@ -23,6 +23,10 @@ struct EffectiveSettings {
     }
 
     mutating func add(_ stack: UpstreamStack) throws(ConfigurationError) {
+        guard stack.name != UpstreamFactory.local else {
+            throw stack.place.error(
+                "\"\(stack.name)\" is the name of the engine on this machine; choose another for this upstream")
+        }
         var upstream = Configuration.UpstreamSettings(name: stack.name, url: "")
         for layer in stack.layers {
             for key in ConfigurationKeys.upstream {
@@ -36,6 +40,13 @@ struct EffectiveSettings {
         }
         configuration.upstreams.append(upstream)
         configuration.discovers = false
+    }
+
+    mutating func add(_ flags: [WrittenModelFlags]) {
+        configuration.models.capabilities = flags.map(\.flags)
+        for written in flags {
+            places["\(ConfigurationKeys.modelFlags).\(written.flags.pattern.pattern)"] = written.place
+        }
     }
 
     /// `--mode` counts for every upstream, also for those found later.
@@ -69,9 +80,19 @@ struct EffectiveSettings {
         let head = general.prefix { !$0.0.hasPrefix("models.") }
         for (key, value) in head { add(key, value) }
         for upstream in configuration.upstreams {
-            for key in ConfigurationKeys.upstream { add("upstreams.\(upstream.name).\(key.name)", key.show(upstream)) }
+            for key in ConfigurationKeys.upstream {
+                let path = "upstreams.\(upstream.name).\(key.name)"
+                // There are many, and nearly all of them the kind's.
+                if key.name.hasPrefix("capabilities."), places[path] == nil { continue }
+                add(path, key.show(upstream))
+            }
         }
         for (key, value) in general.dropFirst(head.count) { add(key, value) }
+        for flags in configuration.models.capabilities {
+            add(
+                "\(ConfigurationKeys.modelFlags).\(flags.pattern.pattern)",
+                flags.settings.map { "\($0.flag): \($0.shown)" }.joined(separator: "; "))
+        }
         return result
     }
 }

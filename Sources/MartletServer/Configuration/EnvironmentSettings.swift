@@ -10,7 +10,7 @@ struct EnvironmentSettings {
 
     private static let upstreamPrefix = "MARTLET_UPSTREAMS_"
     /// Variables that other parts of the program read.
-    private static let others: Set<String> = ["MARTLET_HOME", "MARTLET_HOST", "MARTLET_LOG"]
+    private static let others: Set<String> = ["MARTLET_API_KEY", "MARTLET_HOME", "MARTLET_HOST", "MARTLET_LOG"]
 
     /// - Throws: for a variable under a known section that stands for no key, or for one that is not built yet.
     init(_ environment: [String: String]) throws(ConfigurationError) {
@@ -86,7 +86,12 @@ struct EnvironmentSettings {
             let name = rest.dropLast(key.variable.utf8.count + 1).lowercased()
             if WrittenUpstream.isName(name) { return (name, key) }
         }
-        if rest.contains("_CAPABILITIES") { throw place.error("upstreams.*.capabilities is not built yet") }
+        for key in ConfigurationKeys.notBuilt where key.hasPrefix("upstreams.*.") {
+            guard rest.hasSuffix(ConfigurationKeys.variable(String(key.dropFirst("upstreams.*".count)))) else {
+                continue
+            }
+            throw place.error("\(key) is not built yet")
+        }
         let known = names.isEmpty ? ["NAME"] : names.map(ConfigurationKeys.variable)
         throw UnknownVariable.error(
             place.name, among: known.flatMap { name in keys.map { "\(Self.upstreamPrefix)\(name)_\($0.variable)" } })

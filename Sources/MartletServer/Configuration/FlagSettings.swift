@@ -48,7 +48,7 @@ struct FlagSettings {
                 throw Place("--upstream").error("the name \(given) is given twice")
             }
             var upstream = WrittenUpstream(name: given ?? freeName(for: kind), place: Place("--upstream"))
-            upstream.set("url", url, at: Place("--upstream"))
+            upstream.set("url", Self.withScheme(url), at: Place("--upstream"))
             if let kind { upstream.set("kind", kind, at: Place("--kind")) }
             upstreams.append(upstream)
         }
@@ -59,6 +59,14 @@ struct FlagSettings {
         guard let equals = text.firstIndex(of: "=") else { return (nil, text) }
         let name = String(text[..<equals])
         return WrittenUpstream.isName(name) ? (name, String(text[text.index(after: equals)...])) : (nil, text)
+    }
+
+    /// `localhost:1234` can only mean `http://localhost:1234`.
+    private static func withScheme(_ text: String) -> String {
+        guard !text.contains("://"), let colon = text.firstIndex(of: ":"),
+            text[text.index(after: colon)...].first?.isNumber == true
+        else { return text }
+        return "http://" + text
     }
 
     /// `studio` for LM Studio, else the kind, else `upstream`; the second of a name is `studio-2`.

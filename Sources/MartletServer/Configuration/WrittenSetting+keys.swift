@@ -11,6 +11,16 @@ extension WrittenSetting {
         return text
     }
 
+    /// What a flag of a capability is set to; nil where that is left to the kind.
+    func capability(_ flag: CapabilityFlag) throws(ValueProblem) -> CapabilitySetting? {
+        if isNone { return nil }
+        let words = flag.isList ? try list() : [try text()]
+        guard let setting = CapabilitySetting(flag.name, words) else {
+            throw ValueProblem(mustBe: flag.takes, got: words.joined(separator: ", "))
+        }
+        return setting
+    }
+
     func allowedHosts() throws(ValueProblem) -> [String] {
         let hosts = try list()
         for host in hosts {

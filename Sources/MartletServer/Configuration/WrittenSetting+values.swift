@@ -54,6 +54,14 @@ extension WrittenSetting {
         return word
     }
 
+    func flag() throws(ValueProblem) -> Bool {
+        switch try text() {
+        case "true": return true
+        case "false": return false
+        case let other: throw ValueProblem(mustBe: "true or false", got: other)
+        }
+    }
+
     /// `500ms`, `10s`, `30m`, `1h`, `2d`, from 0 to 365 days.
     func duration() throws(ValueProblem) -> Duration {
         let text = try text()
@@ -135,11 +143,11 @@ extension WrittenSetting {
         return folder.hasSuffix("/") ? folder + text : "\(folder)/\(text)"
     }
 
-    /// A model's name, or none; `local-model` stands for the default and so names none.
+    /// A model's name, or none.
     func model() throws(ValueProblem) -> String? {
         if isNone { return nil }
         let text = try text()
         guard ModelName.isPlain(text) else { throw ValueProblem(mustBe: "a model's name", got: nil) }
-        return text == "local-model" ? nil : text
+        return text
     }
 }

@@ -1,3 +1,5 @@
+import MartletGateway
+
 /// Where a setting was written.
 struct Place: Sendable {
     /// In front of an error: `martlet.yaml:12`, `MARTLET_SERVER_PORT`, `--port`.
@@ -15,7 +17,9 @@ struct Place: Sendable {
         origin = "file \(name)"
     }
 
-    func error(_ text: String) -> ConfigurationError { ConfigurationError("\(name): \(text)") }
+    func error(_ text: String) -> ConfigurationError {
+        ConfigurationError("\(name): \(text)", isUsage: name.hasPrefix("--"))
+    }
 }
 
 /// A value in the words of its source, before it is known to be one.
@@ -53,8 +57,16 @@ struct SettingLayer: Sendable {
     var settings: [String: WrittenSetting] = [:]
     /// In the order of the source.
     var upstreams: [WrittenUpstream] = []
+    /// What some models can do otherwise, in the order of the source.
+    var modelFlags: [WrittenModelFlags] = []
     /// The keys of a file with a top-level `inference:`, still in that form's words; nil in our own form.
     var inference: [String: WrittenSetting]?
+}
+
+/// What a source says that the models of a name or pattern can do.
+struct WrittenModelFlags: Sendable {
+    var flags: ModelFlags
+    var place: Place
 }
 
 /// One upstream as a source wrote it; keys without `upstreams.NAME.`.

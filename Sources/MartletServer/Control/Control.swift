@@ -22,6 +22,10 @@ package struct Control: ControlRoutes {
 
     package func refreshCatalog() async { await catalog.value?.refresh(ifOlderThan: .seconds(1)) }
 
+    package func weigh(_ plan: Plan) async -> Decision {
+        await PromptCheck(tokens: tokens, catalog: catalog).weigh(plan)
+    }
+
     package func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply {
         switch request.endpoint {
         case .models:
@@ -50,29 +54,37 @@ package struct Control: ControlRoutes {
 
     /// One list that reads as OpenAI's and as Anthropic's (specs 1.6).
     private func list() async -> JSON {
-        let ids = await catalog.value?.routes.listed ?? []
+        let routes = await catalog.value?.routes
+        let ids = routes?.listed ?? []
         return [
-            "object": "list", "data": .array(ids.map(entry)), "models": [], "has_more": false,
+            "object": "list", "data": .array(ids.map { entry($0, routes?.window(of: $0)) }), "models": [],
+            "has_more": false,
             "first_id": ids.first.map(JSON.string) ?? .null, "last_id": ids.last.map(JSON.string) ?? .null,
         ]
     }
 
-    private func entry(_ id: String) -> JSON {
-        [
+    /// The window goes by the names that clients read: LM Studio's and routers', vLLM's, Anthropic's.
+    private func entry(_ id: String, _ window: ContextWindow?) -> JSON {
+        var entry: JSON = [
             "id": .string(id), "object": "model", "type": "model", "created": .int(startedAt),
             "created_at": .string(Timestamp.text(startedAt)), "owned_by": "martlet", "display_name": .string(id),
         ]
+        if let tokens = window?.tokens {
+            for name in ["context_length", "max_model_len", "max_input_tokens"] { entry[name] = .int(tokens) }
+        }
+        if let maximum = window?.maximum { entry["max_context_length"] = .int(maximum) }
+        return entry
     }
 
     private func model(_ id: String, _ request: InboundRequest) async -> ControlReply {
         let routes = await catalog.value?.routes
-        if routes?.listed.contains(id) == true { return ok(entry(id)) }
+        if routes?.listed.contains(id) == true { return ok(entry(id, routes?.window(of: id))) }
         do throws(GatewayError) {
             _ = try routes?.resolve(id)
         } catch {
             return self.error(error, request)
         }
-        return ok(entry(id))
+        return ok(entry(id, routes?.window(of: id)))
     }
 
     // MARK: Health

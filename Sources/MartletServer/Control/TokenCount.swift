@@ -23,10 +23,11 @@ struct TokenCount: Sendable {
         guard let candidate = try snapshot.routes.resolve(model).first else {
             return TokenEstimate.of(canonical)
         }
-        return await exact(document, at: candidate) ?? TokenEstimate.of(canonical)
+        return await exact(document, from: .anthropic, at: candidate) ?? TokenEstimate.of(canonical)
     }
 
-    private func exact(_ document: JSONDocument, at candidate: Candidate) async -> Int? {
+    /// As the upstream itself counts; nil where it does not, or not at once.
+    func exact(_ document: JSONDocument, from client: DialectID, at candidate: Candidate) async -> Int? {
         let upstream = candidate.upstream
         guard let calls = calls.value else { return nil }
         var origin: Origin?
@@ -34,7 +35,7 @@ struct TokenCount: Sendable {
             origin = await loaded(candidate.model)
             if origin == nil { return nil }
         }
-        guard let (path, body) = question(document, candidate),
+        guard let (path, body) = question(document, client, candidate),
             let reply = try? await calls.post(
                 path, body, at: upstream, origin: origin, timeout: TokenCount.patience),
             reply.head.isSuccess, let answer = try? JSON(parsing: reply.body)
@@ -43,19 +44,23 @@ struct TokenCount: Sendable {
     }
 
     /// What the upstream is asked; nil when it cannot be.
-    private func question(_ document: JSONDocument, _ candidate: Candidate) -> (String, ByteBuffer)? {
+    private func question(
+        _ document: JSONDocument, _ client: DialectID, _ candidate: Candidate
+    ) -> (String, ByteBuffer)? {
         let profile = candidate.upstream.profile
         switch profile.counting {
         case .estimate: return nil
         case .chatInputTokens:
-            let target = WriteTarget(model: candidate.model, capabilities: profile.capabilities, streams: false)
+            let path = "/v1/chat/completions/input_tokens"
+            guard client != .chat else { return (path, document.bytes) }
+            let target = WriteTarget(model: candidate.model, capabilities: candidate.capabilities, streams: false)
             guard
-                let translated = try? Dialects.translateRequest(
-                    document, from: .anthropic, to: .chat, for: target),
+                let translated = try? Dialects.translateRequest(document, from: client, to: .chat, for: target),
                 translated.answer == nil
             else { return nil }
-            return ("/v1/chat/completions/input_tokens", translated.body)
+            return (path, translated.body)
         case .messagesCountTokens:
+            guard client == .anthropic else { return nil }
             var name = ByteBuffer()
             name.writeJSONString(candidate.model)
             var edit = JSONEdit()

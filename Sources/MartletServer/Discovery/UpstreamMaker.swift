@@ -45,7 +45,8 @@ package struct UpstreamMaker: Sendable {
             mock = try await mocks.start(MockSettings(settings.url) ?? MockSettings())
         }
         return try UpstreamFactory.make(
-            settings, kind: kind, mock: mock, isInferenceForm: configuration.usesInferenceErrors)
+            settings, kind: kind, mock: mock, network: configuration.network,
+            isInferenceForm: configuration.usesInferenceErrors)
     }
 
     /// Each upstream's kind: the configured one, else what answers there.
@@ -64,7 +65,7 @@ package struct UpstreamMaker: Sendable {
         if let kind = settings.kind { return kind }
         if settings.url.hasPrefix("mock:") { return UpstreamProfile.mock.kind }
         guard let calls else { return UpstreamProfile.openAICompatible.kind }
-        return await KindProbe.kind(of: settings, over: calls)
+        return await KindProbe.kind(of: settings, network: configuration.network, over: calls)
     }
 }
 

@@ -32,6 +32,7 @@ extension Doctor {
             let (models, finding) = await examine(upstream, calls)
             served[upstream.name] = models
             findings.append(finding)
+            if finding.level != .broken { findings += await examineResidents(upstream, calls) }
         }
         let local = store.models().map(\.id)
         if !configuration.usesInferenceErrors, !local.isEmpty {
@@ -51,27 +52,48 @@ extension Doctor {
         let about = "upstream \(upstream.name)"
         let clock = ContinuousClock()
         let start = clock.now
-        let result = await Catalog.list(upstream, over: calls)
+        let result: Result<ServedModels, GatewayError>
+        do throws(GatewayError) {
+            result = .success(try await ModelLists(upstream, over: calls, patience: Catalog.patience).read())
+        } catch {
+            result = .failure(error)
+        }
         let milliseconds = (clock.now - start) / .milliseconds(1)
         var facts: JSONObject = [
             "name": .string(upstream.name), "kind": .string(upstream.profile.kind), "place": .string(upstream.shown),
         ]
         switch result {
-        case .success(let ids):
+        case .success(let models):
+            let ids = models.ids ?? []
             facts["latency_ms"] = .int(Int(milliseconds.rounded()))
             facts["models"] = .array(ids.map(JSON.string))
             let names = ids.prefix(4).joined(separator: ", ") + (ids.count > 4 ? ", …" : "")
             let count = ids.count == 1 ? "1 model" : "\(ids.count) models"
+            let through = upstream.proxyUse.proxy.map { " through the proxy \($0.shown) (\($0.setting))" } ?? ""
             let text =
-                "\(upstream.shown), \(count)\(ids.isEmpty ? "" : " (\(names))") in \(Int(milliseconds.rounded(.up))) ms"
+                "\(upstream.shown)\(through), \(count)\(ids.isEmpty ? "" : " (\(names))") in "
+                + "\(Int(milliseconds.rounded(.up))) ms"
             return (
-                ServedModels(ids: ids),
+                models,
                 ids.isEmpty
                     ? Finding(about, .hint, text, advice: "Load or download a model there", facts: facts)
                     : Finding(about, .fine, text, facts: facts)
             )
         case .failure(let error):
-            return (ServedModels(), Finding(about, .broken, error.message, facts: facts))
+            let advice = advice(error, upstream)
+            return (ServedModels(), Finding(about, .broken, error.message, advice: advice, facts: facts))
+        }
+    }
+
+    /// What to do about an upstream whose model list could not be read, where the error does not say it itself.
+    private func advice(_ error: GatewayError, _ upstream: Upstream) -> String? {
+        switch error.code {
+        case .upstreamUnreachable: nil
+        case .upstreamTimeout: "It may be busy loading a model; if this stays so, check the URL's port"
+        case .upstreamCredentials:
+            "Give its key: upstreams.\(upstream.name).api_key in martlet.yaml, or "
+                + "MARTLET_UPSTREAMS_\(ConfigurationKeys.variable(upstream.name))_API_KEY"
+        default: "Something else than a model server seems to answer there: check the URL's port and path"
         }
     }
 
@@ -119,12 +141,15 @@ extension Doctor {
         var findings: [Finding] = []
         do throws(GatewayError) {
             let places = try routes.resolve(nil)
-            findings.append(
-                Finding(
-                    "default model", .fine,
-                    "requests without a model go to \(places.map(\.shown).joined(separator: ", "))"))
+            if let silent = places.first(where: { routes.served[$0.upstream.name]?.ids == nil })?.upstream.name {
+                findings.append(Finding("default model", .hint, "not known while upstream \(silent) does not answer"))
+            } else {
+                let shown = places.map(\.shown).joined(separator: ", ")
+                findings.append(Finding("default model", .fine, "requests without a model go to \(shown)"))
+            }
         } catch {
-            let isWrong = configuration.models.preferred != nil && error.code == .modelNotFound
+            let isNamed = ![nil, "local-model"].contains(configuration.models.preferred)
+            let isWrong = isNamed && error.code == .modelNotFound
             findings.append(Finding("default model", isWrong ? .broken : .hint, error.message))
         }
         for alias in configuration.models.aliases {

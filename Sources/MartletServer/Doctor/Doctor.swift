@@ -5,7 +5,6 @@ import MartletGateway
 import MartletTransport
 import NIOCore
 import NIOPosix
-import NIOSSL
 
 /// Looks at everything that `serve` would use and says what works, what does not, and what to do. Changes nothing.
 package struct Doctor: Sendable {
@@ -47,12 +46,10 @@ package struct Doctor: Sendable {
         let services = Services(
             control: NoRoutes(), models: EngineHost(supervisor: nil),
             records: RecordWriter(logger: Logger(label: "martlet") { _ in SwiftLogNoOpLogHandler() }), gates: [:])
-        let usesTLS = configuration.upstreams.contains { $0.url.hasPrefix("https") }
         let snapshot = Snapshot(
             routes: RouteTable(upstreams: []), hosts: HostGuard(bound: "127.0.0.1", machine: nil), instance: "doctor")
         let listener = try await Listener(
-            group: group, services: services, snapshot: snapshot,
-            tls: usesTLS ? try NIOSSLContext(configuration: .makeClientConfiguration()) : nil,
+            group: group, services: services, snapshot: snapshot, tls: try UpstreamTLS.context(configuration),
             seed: { UInt64.random(in: .min ... .max) })
         guard let calls = listener.calls else { return [] }
         let mocks = MockHost(group: group, home: home)
@@ -97,9 +94,9 @@ package struct Doctor: Sendable {
         let host = configuration.server.host
         let tokens = configuration.auth.tokens.count
         let asks = KeyDigest.table(configuration.auth).isRequired
-        let who = ConfigurationChecks.isLoopback(host) ? "programs on this machine" : "whoever reaches \(host)"
+        let who = Origin.isLoopback(host) ? "programs on this machine" : "whoever reaches \(host)"
         guard asks else {
-            let level = ConfigurationChecks.isLoopback(host) ? Finding.Level.fine : .hint
+            let level = Origin.isLoopback(host) ? Finding.Level.fine : .hint
             return Finding("access", level, "\(who), without a token")
         }
         guard tokens > 0 else {
@@ -117,5 +114,6 @@ private struct NoRoutes: ControlRoutes {
         ControlReply(status: 503, body: ByteBuffer())
     }
 
+    func weigh(_ plan: Plan) async -> Decision { .complete(plan) }
     func refreshCatalog() async {}
 }

@@ -14,12 +14,33 @@ final class FrontHandler: ChannelDuplexHandler {
     enum State {
         case idle
         /// A body is coming in.
-        case collecting(RequestFacts, Endpoint, DialectID, id: String)
+        case collecting(Collecting)
         /// The request is with the performer.
         case replying
         /// An answer has been given before the body was in; the rest is read and dropped, up to a bound.
         case discarding
         case closed
+    }
+
+    /// A request whose body is coming in. A class: what is looked at for each part is not copied for it.
+    final class Collecting {
+        let facts: RequestFacts
+        let endpoint: Endpoint
+        let dialect: DialectID
+        let id: String
+
+        init(_ facts: RequestFacts, _ endpoint: Endpoint, _ dialect: DialectID, id: String) {
+            self.facts = facts
+            self.endpoint = endpoint
+            self.dialect = dialect
+            self.id = id
+        }
+
+        func complete(with body: ByteBuffer) -> InboundRequest {
+            InboundRequest(
+                id: id, method: facts.method, path: String(facts.path), endpoint: endpoint, dialect: dialect,
+                forwarded: facts.forwarded, query: String(facts.query), body: body)
+        }
     }
 
     let loopContext: LoopContext
@@ -32,6 +53,7 @@ final class FrontHandler: ChannelDuplexHandler {
     private var pipelined: CircularBuffer<HTTPServerRequestPart> = []
     private var owesRead = false
     private var isTaking = false
+    private var decodesBodies = false
     /// What is wrong with the bytes behind the requests that have been read; said when they have been answered.
     private var broken: GatewayError?
     /// When the current request's head was in.
@@ -50,7 +72,12 @@ final class FrontHandler: ChannelDuplexHandler {
     /// Index among its loop's fronts.
     var place = 0
 
-    init(_ loopContext: LoopContext) { self.loopContext = loopContext }
+    private let line: RequestLineKeeper
+
+    init(_ loopContext: LoopContext, line: RequestLineKeeper) {
+        self.loopContext = loopContext
+        self.line = line
+    }
 
     // MARK: Life
 
@@ -105,8 +132,25 @@ final class FrontHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         let part = unwrapInboundIn(data)
+        line.understood()
         if case .closed = state { return }
+        if !decodesBodies, case .head(let head) = part, RequestFacts.isEncoded(head) {
+            return decodeBodies(from: data, context: context)
+        }
         if pipelined.isEmpty, mayTake { take(part) } else { pipelined.append(part) }
+    }
+
+    /// Puts a decompressor before this handler, for this request and all that follow; few clients ever need one.
+    private func decodeBodies(from data: NIOAny, context: ChannelHandlerContext) {
+        decodesBodies = true
+        let decompressor = NIOHTTPRequestDecompressor(limit: .size(loopContext.snapshot.maxBody))
+        do {
+            let pipeline = context.pipeline.syncOperations
+            try pipeline.addHandler(decompressor, position: .before(self))
+            decompressor.channelRead(context: try pipeline.context(handler: decompressor), data: data)
+        } catch {
+            context.close(promise: nil)
+        }
     }
 
     /// Whether the next part's turn has come. A client that does not read its replies gets no further ones.
@@ -135,7 +179,7 @@ final class FrontHandler: ChannelDuplexHandler {
     private func refuse(_ error: GatewayError) {
         guard !hasReplied else { return context?.close(promise: nil) ?? () }
         keepsAlive = false
-        let dialect: DialectID = if case .collecting(_, _, let dialect, _) = state { dialect } else { .chat }
+        let dialect = if case .collecting(let request) = state { request.dialect } else { line.dialect }
         state = .closed
         send(error, dialect: dialect, requestID: loopContext.ids.request())
         closeWhenWritten()
@@ -143,34 +187,41 @@ final class FrontHandler: ChannelDuplexHandler {
 
     private func take(_ part: HTTPServerRequestPart) {
         waitingSince = .now()
-        switch (state, part) {
-        case (.idle, .head(let head)): begin(head)
-        case (.collecting(let facts, _, let dialect, let id), .body(var bytes)):
-            guard body.readableBytes + bytes.readableBytes <= loopContext.snapshot.maxBody else {
-                return refuse(FrontRefusal.tooLarge(loopContext.snapshot.maxBody), facts, dialect, id: id)
+        switch part {
+        case .head(let head): if case .idle = state { begin(head) }
+        case .body(let bytes):
+            switch state {
+            case .collecting(let request): collect(bytes, of: request)
+            case .discarding:
+                discarded += bytes.readableBytes
+                if discarded > FrontLimits.discarded { context?.close(promise: nil) }
+            case .idle, .replying, .closed: break
             }
-            if body.readableBytes == 0, facts.length.map({ $0 <= bytes.readableBytes }) ?? false {
-                body = bytes
-            } else {
-                if body.readableBytes == 0, let length = facts.length {
-                    // A length is a promise: memory is taken when the bytes come.
-                    body.reserveCapacity(min(length, FrontLimits.reserved))
-                }
-                body.writeBuffer(&bytes)
+        case .end:
+            switch state {
+            case .collecting(let request):
+                state = .replying
+                performer?.begin(request.complete(with: body))
+                body = ByteBuffer()
+            case .discarding: nextRequest()
+            case .idle, .replying, .closed: break
             }
-        case (.collecting(let facts, let endpoint, let dialect, let id), .end):
-            let request = InboundRequest(
-                id: id, method: facts.method, path: String(facts.path), endpoint: endpoint, dialect: dialect,
-                forwarded: facts.forwarded, query: String(facts.query), body: body)
-            body = ByteBuffer()
-            state = .replying
-            performer?.begin(request)
-        case (.discarding, .body(let bytes)):
-            discarded += bytes.readableBytes
-            if discarded > FrontLimits.discarded { context?.close(promise: nil) }
-        case (.discarding, .end): nextRequest()
-        default: break
         }
+    }
+
+    private func collect(_ bytes: ByteBuffer, of request: Collecting) {
+        guard body.readableBytes + bytes.readableBytes <= loopContext.snapshot.maxBody else {
+            return refuse(
+                FrontRefusal.tooLarge(loopContext.snapshot.maxBody), request.facts, request.dialect, id: request.id)
+        }
+        guard body.readableBytes == 0, let length = request.facts.length else {
+            body.writeImmutableBuffer(bytes)
+            return
+        }
+        guard length > bytes.readableBytes else { return body = bytes }
+        // A length is a promise: memory is taken when the bytes come.
+        body.reserveCapacity(min(length, FrontLimits.reserved))
+        body.writeImmutableBuffer(bytes)
     }
 
     private func begin(_ head: HTTPRequestHead) {
@@ -187,7 +238,7 @@ final class FrontHandler: ChannelDuplexHandler {
         isStreaming = false
         corsOrigin = nil
         if let refusal = FrontRefusal.check(
-            facts, match, isKnown: isKnown(facts, dialect), namesUs: namesUs(facts), in: loopContext)
+            facts, match, dialect, isKnown: isKnown(facts, dialect), namesUs: namesUs(facts), in: loopContext)
         {
             if facts.expectsContinue { keepsAlive = false }
             return refuse(refusal, facts, dialect, id: id)
@@ -203,7 +254,7 @@ final class FrontHandler: ChannelDuplexHandler {
                 wrapOutboundOut(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
         body.clear()
-        state = .collecting(facts, match.endpoint, dialect, id: id)
+        state = .collecting(Collecting(facts, match.endpoint, dialect, id: id))
     }
 
     /// Whether the request carries a valid token. `x-api-key` wins on Anthropic's routes, as it does there.

@@ -10,7 +10,8 @@ enum FrontRefusal {
     ///   - isKnown: the request carries a valid token.
     ///   - namesUs: its `Host` is one of our names.
     static func check(
-        _ facts: RequestFacts, _ match: Endpoints.Match, isKnown: Bool, namesUs: Bool, in context: LoopContext
+        _ facts: RequestFacts, _ match: Endpoints.Match, _ dialect: DialectID, isKnown: Bool, namesUs: Bool,
+        in context: LoopContext
     ) -> GatewayError? {
         let snapshot = context.snapshot
         guard facts.hostCount == 1, let host = facts.host, isKnown || namesUs else {
@@ -27,7 +28,7 @@ enum FrontRefusal {
                     "pages from \(origin.prefix(100)) may not call this server; server.allowed_origins adds origins")
         }
         if snapshot.keys.isRequired, !isKnown, !isPublic(match.endpoint), facts.method != "OPTIONS" {
-            return unauthorized(facts)
+            return unauthorized(facts, dialect)
         }
         if context.isClosing {
             return GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5))
@@ -61,8 +62,9 @@ enum FrontRefusal {
         }
     }
 
-    private static func unauthorized(_ facts: RequestFacts) -> GatewayError {
-        let looked = facts.apiKey != nil ? "x-api-key" : facts.bearer != nil ? "Authorization" : nil
+    private static func unauthorized(_ facts: RequestFacts, _ dialect: DialectID) -> GatewayError {
+        var looked = facts.bearer != nil ? "Authorization" : nil
+        if facts.apiKey != nil, looked == nil || dialect == .anthropic { looked = "x-api-key" }
         return GatewayError(
             code: .unauthorized,
             message: looked.map { "the token in \($0) is not valid" }
@@ -100,13 +102,14 @@ extension HTTPParserError {
     /// The parser's own word for it.
     fileprivate var debugName: String {
         switch self {
-        case .unexpectedContentLength: "conflicting content-length and transfer-encoding"
+        case .unexpectedContentLength: "two content-lengths, or one beside a transfer-encoding"
         case .invalidContentLength: "invalid content-length"
         case .invalidHeaderToken: "invalid header"
         case .invalidMethod: "invalid method"
         case .invalidVersion: "invalid version"
         case .invalidURL: "invalid target"
         case .invalidChunkSize: "invalid chunk size"
+        case .unknown: "malformed, or its length is told in two ways"
         default: "malformed"
         }
     }

@@ -1,7 +1,6 @@
 package import MartletGateway
 package import NIOCore
 import NIOHTTP1
-import NIOHTTPCompression
 package import NIOPosix
 package import NIOSSL
 
@@ -54,10 +53,10 @@ package final class Listener: Sendable {
                         throw ChannelError.inappropriateOperationForState
                     }
                     let pipeline = channel.pipeline.syncOperations
+                    let line = RequestLineKeeper()
+                    try pipeline.addHandler(line)
                     try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder()))
-                    try pipeline.addHandler(
-                        NIOHTTPRequestDecompressor(limit: .size(context.value.snapshot.maxBody)))
-                    try pipeline.addHandler(FrontHandler(context.value))
+                    try pipeline.addHandler(FrontHandler(context.value, line: line))
                 }
             }
             .bind(host: host, port: port).get()

@@ -9,6 +9,10 @@ struct ReplyHead {
 
     init(status: Int, into buffer: ByteBuffer) {
         bytes = buffer
+        guard status != 200 else {
+            bytes.writeStaticString("HTTP/1.1 200 OK\r\n")
+            return
+        }
         bytes.writeStaticString("HTTP/1.1 ")
         bytes.writeString(String(status))
         bytes.writeStaticString(" ")
@@ -17,19 +21,24 @@ struct ReplyHead {
     }
 
     mutating func add(_ name: StaticString, _ value: String) {
-        bytes.writeStaticString(name)
-        bytes.writeStaticString(": ")
-        bytes.writeString(value)
-        bytes.writeStaticString("\r\n")
+        bytes.write(room: name.utf8CodeUnitCount + value.utf8.count + 4) { line in
+            line.add(name)
+            line.add(": ")
+            line.add(value)
+            line.add("\r\n")
+        }
     }
 
     mutating func add(_ name: StaticString, _ first: String, _ between: StaticString, _ second: String) {
-        bytes.writeStaticString(name)
-        bytes.writeStaticString(": ")
-        bytes.writeString(first)
-        bytes.writeStaticString(between)
-        bytes.writeString(second)
-        bytes.writeStaticString("\r\n")
+        let length = name.utf8CodeUnitCount + first.utf8.count + between.utf8CodeUnitCount + second.utf8.count
+        bytes.write(room: length + 4) { line in
+            line.add(name)
+            line.add(": ")
+            line.add(first)
+            line.add(between)
+            line.add(second)
+            line.add("\r\n")
+        }
     }
 
     mutating func add(line: String) { bytes.writeString(line) }

@@ -40,6 +40,12 @@ struct RequestFacts {
         for (name, value) in head.headers { note(name, value) }
     }
 
+    /// Whether the body comes under some coding.
+    static func isEncoded(_ head: HTTPRequestHead) -> Bool {
+        for (name, _) in head.headers where name.utf8.count == 16 && name.isField("content-encoding") { return true }
+        return false
+    }
+
     private mutating func note(_ name: String, _ value: String) {
         switch name.utf8.count {
         case 4 where name.isField("host"):

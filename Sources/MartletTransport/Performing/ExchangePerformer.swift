@@ -4,11 +4,11 @@ import NIOCore
 
 /// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used again
 /// for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
-final class ExchangePerformer: UpstreamUser {
-    private let context: LoopContext
-    private unowned let front: FrontHandler
-    private var exchange = Exchange()
-    private var request: InboundRequest?
+final class ExchangePerformer {
+    let context: LoopContext
+    unowned let front: FrontHandler
+    var exchange = Exchange()
+    var request: InboundRequest?
     /// Tells a task's answer to an earlier exchange from one to this.
     private var epoch: UInt64 = 0
 
@@ -16,22 +16,24 @@ final class ExchangePerformer: UpstreamUser {
     private var waiting: [Exchange.Event] = []
     private var isPerforming = false
 
-    private var plan: Plan?
-    private var candidate: Candidate?
+    var plan: Plan?
+    var candidate: Candidate?
     /// The request as the current candidate gets it.
-    private var prepared: UpstreamRequest?
-    private var wholeSummary: ReplySummary?
+    var prepared: UpstreamRequest?
+    var wholeSummary: ReplySummary?
     /// The upstream's last head that was no success.
-    private var refusal: UpstreamHead?
-    private var upstream: UpstreamHandler?
+    var refusal: UpstreamHead?
+    var upstream: UpstreamHandler?
     private var task: Task<Void, Never>?
-    private var slot: HeldSlot?
+    var slot: HeldSlot?
 
-    private var pipe: ReplyPipe?
+    var pipe: ReplyPipe?
+    /// The name of the model in the reply has been looked at.
+    var knowsModel = false
     /// What the pipe has written and the client has not got.
-    private var out = ByteBuffer()
-    private var collected = ByteBuffer()
-    private var wholePieces: [ByteBuffer] = []
+    var out = ByteBuffer()
+    var collected = ByteBuffer()
+    var wholePieces: [ByteBuffer] = []
     private var wantsFlush = false
     private var wantsEnd = false
 
@@ -51,15 +53,35 @@ final class ExchangePerformer: UpstreamUser {
         receive(.requestComplete(request))
     }
 
-    func upstream(_ event: Exchange.Event) { receive(event) }
+    func upstream(read: ResponseFraming.Parsed, reusable: Bool) {
+        guard !isPerforming else {
+            if let head = read.head { waiting.append(.head(head)) }
+            if let body = read.body { waiting.append(.bytes(body)) }
+            if read.isEnd { waiting.append(.end(cleanly: true, reusable: reusable)) }
+            return
+        }
+        guard request != nil else { return }
+        let now = NIODeadline.now()
+        isPerforming = true
+        if let head = read.head { step(.head(head), at: now) }
+        if let body = read.body { step(.bytes(body), at: now) }
+        if read.isEnd { step(.end(cleanly: true, reusable: reusable), at: now) }
+        endTurn()
+    }
 
     func receive(_ event: Exchange.Event) {
         guard !isPerforming else { return waiting.append(event) }
         guard request != nil else { return }
         isPerforming = true
-        let now = NIODeadline.now()
+        step(event, at: .now())
+        endTurn()
+    }
+
+    /// One event, and those that come up while its actions are carried out.
+    private func step(_ event: Exchange.Event, at now: NIODeadline) {
         exchange.receive(event, at: now, into: &actions)
         perform()
+        guard !waiting.isEmpty else { return }
         var next = 0
         while next < waiting.count {
             exchange.receive(waiting[next], at: now, into: &actions)
@@ -67,6 +89,9 @@ final class ExchangePerformer: UpstreamUser {
             perform()
         }
         waiting.removeAll(keepingCapacity: true)
+    }
+
+    private func endTurn() {
         isPerforming = false
         emit()
         if request == nil { front.exchangeEnded() }
@@ -85,27 +110,20 @@ final class ExchangePerformer: UpstreamUser {
         switch action {
         case .pass(let bytes):
             if pipe == nil { makePipe() }
-            let finding = pipe?.pass(bytes, into: &out) ?? .nothing
-            waiting.append(.passed(finding))
+            waiting.append(.passed(passed(bytes)))
         case .flush: wantsFlush = true
         case .endReply: wantsEnd = true
         case .decide(let request, let mayRefresh):
             waiting.append(.decided(Decider.decide(request, in: context.snapshot, mayRefresh: mayRefresh)))
         case .refreshCatalog:
             let control = context.services.control
-            later {
-                await control.refreshCatalog()
-            } then: { _ in
-                .catalogRefreshed
-            }
-        case .answer(let request):
+            later({ await control.refreshCatalog() }, then: { .catalogRefreshed })
+        case .weigh(let plan):
             let control = context.services.control
-            let snapshot = context.snapshot
-            later {
-                await control.answer(request, in: snapshot)
-            } then: {
-                .answered($0)
-            }
+            later({ await control.weigh(plan) }, then: { .decided($0) })
+        case .answer(let request):
+            let (control, snapshot) = (context.services.control, context.snapshot)
+            later({ await control.answer(request, in: snapshot) }, then: { .answered($0) })
         case .acquire(let candidate): acquire(candidate)
         case .stopWaiting:
             task?.cancel()
@@ -159,7 +177,7 @@ final class ExchangePerformer: UpstreamUser {
     // MARK: Leaving the loop
 
     /// Runs `work` as a task and brings its answer back as an event of this exchange, if it still runs then.
-    private func later<Answer: Sendable>(
+    func later<Answer: Sendable>(
         _ work: @escaping @Sendable () async -> Answer, then: @escaping @Sendable (Answer) -> Exchange.Event
     ) {
         let epoch = self.epoch
@@ -181,8 +199,11 @@ final class ExchangePerformer: UpstreamUser {
         self.candidate = candidate
         guard let plan = exchange.plan else { return }
         self.plan = plan
+        if exchange.rung == nil, !context.rungs.isEmpty {
+            exchange.rung = context.rungs.rung(for: plan.schemaKey(at: candidate), at: .now())
+        }
         do throws(GatewayError) {
-            let request = try plan.request(for: candidate)
+            let request = try plan.request(for: candidate, rung: exchange.rung)
             prepared = request
             if let answer = request.answer { return waiting.append(.answered(local(answer, request))) }
         } catch {
@@ -270,121 +291,13 @@ final class ExchangePerformer: UpstreamUser {
         upstream?.send(RequestHead.pieces(plan, candidate, prepared))
     }
 
-    // MARK: The reply
-
-    private func makePipe() {
-        guard let prepared, let target = target() else { return }
-        pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
-    }
-
-    /// How the client wants its reply.
-    private func target() -> ReplyTarget? {
-        guard let plan, let candidate else { return nil }
-        let ids = context.ids
-        _ = context.ids.request()  // moves on, so that two exchanges never mint the same ids
-        return ReplyTarget(
-            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
-            mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
-            requestID: plan.requestID)
-    }
-
-    /// A reply that needs no upstream.
-    private func local(_ answer: LocalAnswer, _ request: UpstreamRequest) -> ControlReply {
-        guard let plan, let candidate, let target = target() else {
-            return ControlReply(status: 500, body: ByteBuffer())
-        }
-        var ids = target.ids
-        let events = answer.events(
-            id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
-        let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
-        return ControlReply(
-            status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
-            body: body,
-            headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
-    }
-
-    private func finishWhole(_ head: UpstreamHead) -> Finding {
-        guard let prepared, let target = target() else {
-            return .failed(GatewayError(code: .internalError, message: "no plan"))
-        }
-        guard head.isSuccess else {
-            refusal = head
-            wholePieces = [collected]
-            return .failed(
-                Dialects.readError(
-                    status: head.status, body: collected,
-                    retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
-        }
-        do throws(GatewayError) {
-            let whole = try Dialects.translateWhole(
-                collected, from: prepared.dialect, to: target, context: prepared.context)
-            wholePieces = whole.pieces
-            wholeSummary = whole.summary
-            return .complete
-        } catch {
-            return .failed(error)
-        }
-    }
-
-    private func commitStream(_ head: UpstreamHead?) {
-        guard let request, let candidate else { return }
-        if pipe == nil { makePipe() }
-        var reply = front.head(status: 200)
-        reply.add(
-            fixed:
-                "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
-        )
-        describe(&reply, request, candidate, head)
-        front.beginStream(reply)
-    }
-
-    private func commitWhole(_ head: UpstreamHead) {
-        guard let request, let candidate else { return }
-        var reply = front.head(status: head.status)
-        let relaysType = candidate.upstream.mode == .exact && head.content != .json && prepared?.isTranslated != true
-        if !relaysType { reply.add(fixed: "content-type: application/json\r\n") }
-        describe(&reply, request, candidate, head, contentType: relaysType)
-        let seconds = exchange.elapsed(at: .now())
-        reply.add("server-timing", "total;dur=\(seconds.nanoseconds / 1_000_000)")
-        front.send(reply, body: wholePieces)
-    }
-
-    private func describe(
-        _ reply: inout ReplyHead, _ request: InboundRequest, _ candidate: Candidate, _ head: UpstreamHead?,
-        contentType: Bool = false
-    ) {
-        reply.add("x-request-id", request.id)
-        if request.dialect == .anthropic { reply.add("request-id", request.id) }
-        if ModelName.isPlain(candidate.model) {
-            reply.add("x-martlet-model", candidate.upstream.name, "/", candidate.model)
-        }
-        let isTranslated = prepared?.isTranslated == true
-        if let dropped = prepared?.dropped, !dropped.isEmpty {
-            reply.add("x-translation-dropped", dropped.joined(separator: ", "))
-        }
-        if let head {
-            reply.add(head, exact: candidate.upstream.mode == .exact && !isTranslated, contentType: contentType)
-        }
-    }
-
-    private func refuse(_ error: GatewayError) {
-        guard let request else { return }
-        front.send(error, dialect: request.dialect, requestID: request.id, upstream: refusal)
-    }
-
-    private func resetReply() {
-        pipe = nil
-        FrontHandler.prepare(&out)
-        collected.clear()
-        wholePieces = []
-        refusal = nil
-        upstream = nil
-    }
-
     // MARK: The end
 
     private func finish(_ record: ExchangeRecord) {
         guard let request else { return }
+        if let rung = record.rung, case .complete = record.outcome, let plan, let candidate {
+            context.rungs.keep(rung, for: plan.schemaKey(at: candidate), at: .now())
+        }
         context.services.records.keep(record, of: request, usage: pipe?.tally.usage ?? wholeSummary?.usage)
         self.request = nil
         plan = nil

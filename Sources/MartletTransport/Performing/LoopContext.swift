@@ -28,6 +28,8 @@ package final class LoopContext {
     package var snapshot: Snapshot
     package let pool: UpstreamPool
     var ids: IDSource
+    /// Schemas that upstreams have refused.
+    var rungs = RungMemory()
     private var fronts: [FrontHandler] = []
     private var isTicking = false
     /// Whether the server is shutting down: no further request is begun.

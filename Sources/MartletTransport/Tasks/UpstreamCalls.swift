@@ -142,6 +142,12 @@ private final class Call: UpstreamUser {
         }
     }
 
+    func upstream(read: ResponseFraming.Parsed, reusable: Bool) {
+        if let head = read.head { upstream(.head(head)) }
+        if let body = read.body { upstream(.bytes(body)) }
+        if read.isEnd { upstream(.end(cleanly: true, reusable: reusable)) }
+    }
+
     private func fail(_ error: GatewayError) {
         guard !isDone else { return }
         finish(reusable: false)

@@ -80,7 +80,8 @@ private actor SlotQueue {
         guard waiters.count < length else {
             throw GatewayError(
                 code: .queueFull,
-                message: "\(upstream.shown) is busy and \(length) requests wait already; queue.length raises the limit",
+                message:
+                    "\(upstream.shown) is busy and \(length == 1 ? "1 request waits" : "\(length) requests wait") already; queue.length raises the limit",
                 retryAfter: .seconds(5))
         }
         let ticket = nextTicket

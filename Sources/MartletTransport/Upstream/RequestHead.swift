@@ -11,38 +11,42 @@ enum RequestHead {
         let upstream = candidate.upstream
         let body = request.body
         let length = body.reduce(0) { $0 + $1.readableBytes }
-        var head = ByteBufferAllocator().buffer(capacity: 512 + (length <= copied ? length : 0))
-        head.writeStaticString("POST ")
-        head.writeString(upstream.prefix)
-        head.writeStaticString(request.path)
-        if !plan.query.isEmpty, !request.isTranslated {
-            head.writeStaticString("?")
-            head.writeString(plan.query)
+        let travelling = request.isTranslated ? [] : plan.forwarded
+        let isCopied = length <= copied
+        var room = upstream.prefix.utf8.count + plan.query.utf8.count + upstream.headLines.revealed.utf8.count
+        room += plan.requestID.utf8.count + 256
+        for (name, value) in travelling { room += name.utf8.count + value.utf8.count + 4 }
+        let allocated = room + (isCopied ? length : 0)
+        var head = ByteBufferAllocator().buffer(capacity: allocated)
+        head.write(room: allocated) { head in
+            head.add("POST ")
+            head.add(upstream.prefix)
+            head.add(request.path)
+            if !plan.query.isEmpty, !request.isTranslated {
+                head.add("?")
+                head.add(plan.query)
+            }
+            head.add(" HTTP/1.1\r\n")
+            head.add(upstream.headLines.revealed)
+            head.add(plan.streams ? "accept: text/event-stream\r\n" : "accept: application/json\r\n")
+            var hasVersion = request.dialect != .anthropic
+            for (name, value) in travelling {
+                hasVersion = hasVersion || name.isField("anthropic-version")
+                head.add(name)
+                head.add(": ")
+                head.add(value)
+                head.add("\r\n")
+            }
+            if !hasVersion { head.add("anthropic-version: 2023-06-01\r\n") }
+            head.add("x-request-id: ")
+            head.add(plan.requestID)
+            head.add("\r\ncontent-length: ")
+            head.add(String(length))
+            head.add("\r\n\r\n")
+            if isCopied {
+                for piece in body { head.add(piece) }
+            }
         }
-        head.writeStaticString(" HTTP/1.1\r\n")
-        head.writeString(upstream.headLines.revealed)
-        head.writeStaticString("accept: ")
-        if plan.streams {
-            head.writeStaticString("text/event-stream\r\n")
-        } else {
-            head.writeStaticString("application/json\r\n")
-        }
-        var hasVersion = false
-        for (name, value) in plan.forwarded where !request.isTranslated {
-            hasVersion = hasVersion || name.isField("anthropic-version")
-            head.writeString(name)
-            head.writeStaticString(": ")
-            head.writeString(value)
-            head.writeStaticString("\r\n")
-        }
-        if request.dialect == .anthropic, !hasVersion { head.writeStaticString("anthropic-version: 2023-06-01\r\n") }
-        head.writeStaticString("x-request-id: ")
-        head.writeString(plan.requestID)
-        head.writeStaticString("\r\ncontent-length: ")
-        head.writeString(String(length))
-        head.writeStaticString("\r\n\r\n")
-        guard length <= copied else { return [head] + body }
-        for piece in body { head.writeImmutableBuffer(piece) }
-        return [head]
+        return isCopied ? [head] : [head] + body
     }
 }

@@ -204,34 +204,56 @@ package struct ResponseFraming {
 
     /// Bytes up to and with the blank line; nil when it has not come yet.
     private static func headLength(_ input: ByteBuffer) throws(FramingError) -> Int? {
-        let view = input.readableBytesView
-        guard view.starts(with: "HTTP/1.".utf8.prefix(view.count)) else {
+        let bytes = input.readableBytesUInt8Span
+        let version: StaticString = "HTTP/1."
+        for at in 0..<min(bytes.count, version.utf8CodeUnitCount) where bytes[at] != version.utf8Start[at] {
             throw FramingError(reason: "its status line is not HTTP/1.1")
         }
-        var start = view.startIndex
-        while let end = view[start...].firstIndex(of: 0x0A) {
-            let next = end + 1
-            guard view[end - 1] == 0x0D else { throw FramingError(reason: "a line of its head does not end in CRLF") }
-            if next + 1 < view.endIndex, view[next] == 0x0D, view[next + 1] == 0x0A {
-                return next + 2 - view.startIndex
+        var start = 0
+        var at = 0
+        while at < bytes.count {
+            guard bytes[at] == 0x0A else {
+                at += 1
+                continue
             }
-            start = next
+            guard at > start, bytes[at - 1] == 0x0D else {
+                throw FramingError(reason: "a line of its head does not end in CRLF")
+            }
+            if at - start == 1 { return at + 1 }
+            at += 1
+            start = at
         }
         return nil
     }
 
-    /// `HTTP/1.x NNN reason`: the status and the minor version.
+    /// `HTTP/1.x NNN reason`: the status and the minor version. Moves to the line behind it.
     private static func statusLine(_ text: inout ByteBuffer) throws(FramingError) -> (Int, Int) {
-        guard let end = text.readableBytesView.firstIndex(of: 0x0A),
-            let line = text.readString(length: end + 1 - text.readerIndex)
-        else { throw FramingError(reason: "it has no status line") }
-        let bytes = Array(line.utf8)
-        guard bytes.count >= 13, line.hasPrefix("HTTP/1."), bytes[7] == 0x30 || bytes[7] == 0x31, bytes[8] == 0x20,
-            let status = Int(line.dropFirst(9).prefix(3)), (100...599).contains(status),
-            bytes[12] == 0x20 || bytes.count == 14,
-            !bytes.dropFirst(9).dropLast(2).contains(where: { $0 < 0x20 || $0 == 0x7F })
-        else { throw FramingError(reason: "its status line is not HTTP/1.1") }
-        return (status, Int(bytes[7]) - 0x30)
+        guard let (status, minor, length) = parsedStatusLine(text.readableBytesUInt8Span) else {
+            throw FramingError(reason: "its status line is not HTTP/1.1")
+        }
+        text.moveReaderIndex(forwardBy: length)
+        return (status, minor)
+    }
+
+    /// - Returns: with the line's length, its line feed included; nil when it is none.
+    private static func parsedStatusLine(_ bytes: Span<UInt8>) -> (status: Int, minor: Int, length: Int)? {
+        // The caller has seen `HTTP/1.` and a line that ends in CRLF.
+        guard bytes.count >= 14, bytes[7] == 0x30 || bytes[7] == 0x31, bytes[8] == 0x20 else { return nil }
+        var status = 0
+        for at in 9..<12 {
+            guard (0x30...0x39).contains(bytes[at]) else { return nil }
+            status = status * 10 + Int(bytes[at] - 0x30)
+        }
+        guard (100...599).contains(status), bytes[12] == 0x20 || bytes[12] == 0x0D && bytes[13] == 0x0A else {
+            return nil
+        }
+        var at = 12
+        while at < bytes.count, bytes[at] != 0x0A {
+            let isLegal = bytes[at] >= 0x20 && bytes[at] != 0x7F
+            guard isLegal || bytes[at] == 0x0D && at + 1 < bytes.count && bytes[at + 1] == 0x0A else { return nil }
+            at += 1
+        }
+        return at < bytes.count ? (status, Int(bytes[7] - 0x30), at + 1) : nil
     }
 }
 

@@ -6,6 +6,8 @@ import NIOTLS
 /// Whoever waits for an upstream's reply, on the connection's loop.
 protocol UpstreamUser: AnyObject {
     func upstream(_ event: Exchange.Event)
+    /// What one read held.
+    func upstream(read: ResponseFraming.Parsed, reusable: Bool)
 }
 
 /// One connection to an upstream: frames what it reads and reports it to the exchange it serves. Lives on one event loop.
@@ -48,6 +50,13 @@ final class UpstreamHandler: ChannelDuplexHandler {
         if isReady { return then(nil) }
         if !isActive { return then(failure ?? ChannelError.eof) }
         onReady = then
+    }
+
+    /// Ends a connection that has not become ready.
+    func giveUp(_ reason: any Error) {
+        guard !isReady else { return }
+        failure = failure ?? reason
+        context?.close(promise: nil)
     }
 
     // MARK: Orders
@@ -100,12 +109,8 @@ final class UpstreamHandler: ChannelDuplexHandler {
         guard let user, !hasEnded else { return close() }
         do throws(FramingError) {
             let parsed = try framing.take(unwrapInboundIn(data))
-            if let head = parsed.head { user.upstream(.head(head)) }
-            if let body = parsed.body { user.upstream(.bytes(body)) }
-            if parsed.isEnd {
-                hasEnded = true
-                user.upstream(.end(cleanly: true, reusable: framing.isReusable))
-            }
+            if parsed.isEnd { hasEnded = true }
+            user.upstream(read: parsed, reusable: framing.isReusable)
         } catch {
             self.user = nil
             pool?.forget(self)

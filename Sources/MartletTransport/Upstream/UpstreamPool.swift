@@ -25,7 +25,6 @@ package final class UpstreamPool {
     package var openCount: Int { open.count }
 
     /// A kept connection at once, or a new one later; `then` runs on the loop, possibly before this returns.
-    /// - Parameter connectTimeout: nil waits as long as the system does.
     func connect(
         to origin: Origin, upstream: Upstream, then: @escaping (Result<UpstreamHandler, GatewayError>) -> Void
     ) {
@@ -33,15 +32,25 @@ package final class UpstreamPool {
         while let kept = idle[origin]?.popLast() {
             if kept.isActive { return then(.success(kept)) }
         }
+        let proxyUse = origin.usesTLS ? upstream.proxyUse : .none
+        if case .impossible(let problem) = proxyUse {
+            return then(.failure(ConnectFailure.error(problem, upstream: upstream)))
+        }
+        let proxy = proxyUse.proxy
         let shown = upstream.shown
+        // The exchange's own deadline comes first and says which setting raises it; this one ends the attempt itself.
+        let limit = (upstream.deadlines.connect ?? .hours(1)) + .seconds(1)
         let bound = NIOLoopBound((pool: self, then: then), eventLoop: loop)
         let tls = self.tls
         let bootstrap = ClientBootstrap(group: loop)
-            // The exchange's own deadline comes first and says which setting raises it; this one ends the attempt itself.
-            .connectTimeout((upstream.deadlines.connect ?? .hours(1)) + .seconds(1))
+            .connectTimeout(limit)
             .channelOption(.socketOption(.tcp_nodelay), value: 1)
             .channelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
+                    if let proxy {
+                        let handler = TunnelHandler(to: origin, through: proxy)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
                     if origin.usesTLS, let tls, case .tcp(let host, _) = origin.address {
                         let name = host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) } ? nil : host
                         let handler = try NIOSSLClientHandler(context: tls, serverHostname: name)
@@ -51,8 +60,9 @@ package final class UpstreamPool {
                     try channel.pipeline.syncOperations.addHandler(handler)
                 }
             }
+        let address = proxy.map { Origin.Address.tcp(host: $0.host, port: $0.port) } ?? origin.address
         let future =
-            switch origin.address {
+            switch address {
             case .tcp(let host, let port): bootstrap.connect(host: host, port: port)
             case .unix(let path): bootstrap.connect(unixDomainSocketPath: path)
             }
@@ -65,7 +75,11 @@ package final class UpstreamPool {
                     return then(.failure(GatewayError(code: .internalError, message: "the connection was lost")))
                 }
                 pool.open[ObjectIdentifier(handler)] = handler
+                let alarm = pool.loop.assumeIsolated().scheduleTask(in: limit) {
+                    handler.giveUp(ChannelError.connectTimeout(limit))
+                }
                 handler.whenReady { problem in
+                    alarm.cancel()
                     if let problem {
                         then(.failure(ConnectFailure.error(problem, upstream: upstream)))
                     } else {
@@ -112,40 +126,5 @@ package final class UpstreamPool {
 
     func closeAll() {
         for handler in Array(open.values) { handler.close() }
-    }
-}
-
-/// Sentences for connections that did not come about.
-enum ConnectFailure {
-    static func error(_ error: any Error, upstream: Upstream) -> GatewayError {
-        let reason: String
-        if let connection = error as? NIOConnectionError {
-            reason = connection.connectionErrors.first.map { Self.reason($0.error) } ?? "its name was not found"
-        } else {
-            reason = Self.reason(error)
-        }
-        return GatewayError(
-            code: .upstreamUnreachable,
-            message: "cannot connect to \(upstream.shown): \(reason). \(upstream.profile.hint)",
-            detail: String(describing: error))
-    }
-
-    private static func reason(_ error: any Error) -> String {
-        if let io = error as? IOError {
-            switch io.errnoCode {
-            case ECONNREFUSED: return "connection refused"
-            case ENOENT: return "its socket is gone"
-            case EHOSTUNREACH, ENETUNREACH: return "no route to it"
-            case ETIMEDOUT: return "it does not answer"
-            case EMFILE, ENFILE: return "too many open files"
-            default: return "error \(io.errnoCode)"
-            }
-        }
-        if let channel = error as? ChannelError, case .connectTimeout(let after) = channel {
-            return "no connection within \(after.shown)"
-        }
-        if error is NIOSSLError || error is BoringSSLError { return "its TLS certificate or handshake failed" }
-        if error is SocketAddressError { return "its name was not found" }
-        return "the connection failed"
     }
 }

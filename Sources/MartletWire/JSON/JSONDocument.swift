@@ -114,6 +114,31 @@ package struct JSONDocument: Sendable {
         return first
     }
 
+    /// Where in `members` each of these names stands, in one pass; nil for those that do not.
+    ///
+    /// - Throws: `duplicateKey` when one stands twice, in whatever spelling.
+    package func places(of names: [StaticString]) throws(JSONError) -> [Int?] {
+        var places = [Int?](repeating: nil, count: names.count)
+        let second = bytes.withUnsafeReadableBytes { text -> (member: Int, name: Int)? in
+            for (index, member) in members.enumerated() {
+                for (place, name) in names.enumerated() {
+                    guard member.keyIsEscaped || member.key.count == name.utf8CodeUnitCount else { continue }
+                    let wanted = UnsafeRawBufferPointer(start: name.utf8Start, count: name.utf8CodeUnitCount)
+                    guard JSONText.isKey(text, member.key, escaped: member.keyIsEscaped, wanted) else { continue }
+                    guard places[place] == nil else { return (index, place) }
+                    places[place] = index
+                    break
+                }
+            }
+            return nil
+        }
+        if let second {
+            throw JSONError(
+                .duplicateKey, at: members[second.member].key.lowerBound, name: String(describing: names[second.name]))
+        }
+        return places
+    }
+
     /// The bytes of a range, sharing the text's storage. What reaches beyond the text is cut off.
     package func slice(_ range: Range<Int>) -> ByteBuffer { bytes.part(range) }
 

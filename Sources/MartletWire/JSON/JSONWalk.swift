@@ -108,7 +108,8 @@ package struct JSONWalk {
 
     /// Whether that is the key's name. Unescapes it only when it holds an escape.
     package func key(_ key: JSONKey, is name: StaticString) -> Bool {
-        name.withUTF8Buffer {
+        guard key.isEscaped || key.range.count == name.utf8CodeUnitCount else { return false }
+        return name.withUTF8Buffer {
             JSONText.isKey(text, key.range, escaped: key.isEscaped, UnsafeRawBufferPointer($0))
         }
     }

@@ -17,10 +17,18 @@ package struct DataURL: Sendable, Hashable {
     /// Takes a string's content; the payload is a slice of it, unless the text has escapes (`\/`).
     package init?(_ text: EscapedText) {
         guard text.bytes.readableBytes <= WireLimits.dataURL else { return nil }
+        self.init(unescaped: Self.unescaped(text))
+    }
+
+    /// Whether a string's content is base64 in groups of four, at least one.
+    package static func isBase64(_ text: EscapedText) -> Bool { isBase64(unescaped(text)) }
+
+    /// A slice of the text, unless it has escapes.
+    private static func unescaped(_ text: EscapedText) -> ByteBuffer {
         let isEscaped = text.bytes.withUnsafeReadableBytes { bytes in
             cscan_has_escape(bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), bytes.count) != 0
         }
-        self.init(unescaped: isEscaped ? ByteBuffer(string: text.unescaped()) : text.bytes)
+        return isEscaped ? ByteBuffer(string: text.unescaped()) : text.bytes
     }
 
     package init?(_ text: String) {

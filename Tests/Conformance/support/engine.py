@@ -7,7 +7,6 @@ import pathlib
 import shlex
 import shutil
 import socket
-import time
 
 from .server import REPOSITORY
 
@@ -29,12 +28,29 @@ def give_model(server, weights=WEIGHTS, name=MODEL):
     shutil.copy(weights, folder / f"{name}.gguf")
 
 
+def words_of(pid):
+    """A process's command line; empty when it has just ended."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
 def command(server):
     """The command line of the engine process that a server runs."""
     for pid in server.processes():
-        words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        words = words_of(pid)
         if "--model" in words and not words[0].endswith("sh"):
             return pid, words
+    return None
+
+
+def loading(server):
+    """The process that is to become the engine, while `write_wrapper` makes it wait."""
+    for pid in server.processes():
+        words = words_of(pid)
+        if "--model" in words and words[0].endswith("sh") and words[1].endswith("llama-server"):
+            return pid
     return None
 
 
@@ -45,7 +61,7 @@ def write_wrapper(folder, launcher, load_seconds=0):
     program = folder / "llama-server"
     program.write_text(
         "#!/bin/sh\n"
-        f'case " $* " in *" --model "*) sleep {load_seconds};; *) exec {shlex.join(launcher)} "$@";; esac\n'
+        f'case " $* " in *" --model "*) sleep {load_seconds} >/dev/null 2>&1;; *) exec {shlex.join(launcher)} "$@";; esac\n'
         f'exec {shlex.join(launcher)} "$@" --threads 1 --poll 0 --batch-size 256 --ubatch-size 256\n')
     program.chmod(0o755)
 
@@ -70,26 +86,5 @@ def busy_slots(server):
         return None
     try:
         return sum(slot["is_processing"] for slot in get(sockets[0], "/slots"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # it is not there, or says that it is loading
         return None
-
-
-def until_at_rest(server, within):
-    """Waits until the engine computes nothing and all its slots are free; when it came to rest, on the monotonic clock.
-
-    The processor time is watched and not the slots: each look at these wakes whoever waits for the engine's next result, and a
-    request in prefill then does not get to look whether its client is still there.
-    """
-    pid, _ = command(server)
-
-    def used():
-        fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        return int(fields[11]) + int(fields[12])
-
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        began, before = time.monotonic(), used()
-        time.sleep(0.15)
-        if used() == before and busy_slots(server) == 0:
-            return began
-    raise AssertionError(f"the engine was still at work after {within} s")

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import select
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -47,6 +48,7 @@ class Exchange:
         self.upstream, self.connection, self.request = upstream, connection, request
         self.sent = 0  # bytes that the kernel has taken
         self.gone_at = None  # when the gateway was seen to have closed
+        self.is_closed = False  # by the script: what arrives from then on is not read
 
     def send(self, data):
         """Sends bytes as they are. Raises `Gone` when the gateway has closed."""
@@ -123,7 +125,8 @@ class Exchange:
         return self.gone_at is not None
 
     def close(self):
-        """Ends the connection in the regular way."""
+        """Ends the connection in the regular way. A request that came before the end did is lost, as with a real server."""
+        self.is_closed = True
         try:
             self.connection.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -138,8 +141,8 @@ class Exchange:
 class Upstream:
     """The listening side. `requests` are the POSTs in order of arrival, `probes` everything else."""
 
-    def __init__(self, script, models=(chat.MODEL,), send_buffer=None, port=0):
-        self.script, self.models = script, list(models)
+    def __init__(self, script, models=(chat.MODEL,), send_buffer=None, port=0, tls=None):
+        self.script, self.models, self._tls = script, list(models), tls  # tls: an ssl.SSLContext
         self.requests, self.probes, self.exchanges = [], [], []
         self.mistakes = []  # of scripts: raised again when the test ends
         self.connections = 0
@@ -199,8 +202,10 @@ class Upstream:
             threading.Thread(target=self._serve, args=(connection, number), daemon=True).start()
 
     def _serve(self, connection, number):
-        buffer = bytearray()
+        buffer, plain = bytearray(), connection
         try:
+            if self._tls:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             while request := self._read(connection, buffer):
                 request.connection = number
                 exchange = Exchange(self, connection, request)
@@ -214,13 +219,15 @@ class Upstream:
                     self.exchanges.append(exchange)
                 script = self.script[min(turn, len(self.script) - 1)] if isinstance(self.script, list) else self.script
                 script(exchange)
-        except (Gone, ConnectionError):
+                if exchange.is_closed:
+                    return
+        except (Gone, ConnectionError, ssl.SSLError):
             pass
         except Exception as mistake:  # noqa: BLE001, whatever a script does wrong must fail its test
             self.mistakes.append(mistake)
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open.discard(plain)
             connection.close()
 
     @staticmethod

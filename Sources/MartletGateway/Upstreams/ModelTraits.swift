@@ -1,0 +1,39 @@
+package import MartletDialects
+
+/// What is known of one model at one upstream, beside its name. Immutable and shared: a class so that a candidate carries it at
+/// the cost of one count.
+package final class ModelTraits: Sendable {
+    package let window: ContextWindow
+    /// Where they differ from the upstream's.
+    package let capabilities: Capabilities?
+
+    package init(window: ContextWindow, capabilities: Capabilities? = nil) {
+        self.window = window
+        self.capabilities = capabilities
+    }
+
+    /// Of all models that are listed, where there is anything to know; by upstream and model.
+    static func all(
+        _ upstreams: [Upstream], _ served: [String: ServedModels], _ flags: [ModelFlags]
+    ) -> [String: [String: ModelTraits]] {
+        var all: [String: [String: ModelTraits]] = [:]
+        for upstream in upstreams {
+            guard let models = served[upstream.name], !flags.isEmpty || !models.windows.isEmpty else { continue }
+            for model in models.ids ?? Array(models.windows.keys) {
+                all[upstream.name, default: [:]][model] = of(model, at: upstream, models.windows[model], flags)
+            }
+        }
+        return all
+    }
+
+    /// - Parameter flags: the most specific last.
+    static func of(
+        _ model: String, at upstream: Upstream, _ window: ContextWindow?, _ flags: [ModelFlags]
+    ) -> ModelTraits? {
+        let settings = flags.filter { $0.matches(model, at: upstream.name) }.flatMap(\.settings)
+        guard window != nil || !settings.isEmpty else { return nil }
+        return ModelTraits(
+            window: window ?? ContextWindow(),
+            capabilities: settings.isEmpty ? nil : upstream.profile.capabilities.with(settings))
+    }
+}

@@ -1,0 +1,156 @@
+package import MartletDialects
+package import MartletGateway
+package import MartletTransport
+import MartletWire
+package import NIOCore
+
+/// Reads which models an upstream has and how much they hold, in the way its profile describes.
+package struct ModelLists: Sendable {
+    /// Questions about single models in one reading, and how many of them are under way at a time: a box may hold hundreds.
+    private static let mostQuestions = 64
+    private static let atATime = 8
+
+    private let upstream: Upstream
+    private let calls: UpstreamCalls
+    /// Where to ask; nil: the upstream's own address.
+    private let origin: Origin?
+    private let deadline: NIODeadline
+
+    /// - Parameter patience: for everything together; what is not known by then is left open.
+    package init(_ upstream: Upstream, at origin: Origin? = nil, over calls: UpstreamCalls, patience: TimeAmount) {
+        self.upstream = upstream
+        self.calls = calls
+        self.origin = origin
+        deadline = .now() + patience
+    }
+
+    private var listing: ModelListing { upstream.profile.listing }
+
+    /// - Parameter known: windows of an earlier reading; the maximum of a model does not change.
+    /// - Throws: when the list itself cannot be read. A window that cannot be read is no error.
+    package func read(known: [String: ContextWindow] = [:]) async throws(GatewayError) -> ServedModels {
+        async let told = aside()
+        let entries = try await entries()
+        var models = ServedModels(ids: entries.map(\.id))
+        for (id, entry) in entries {
+            let window = ContextWindow(
+                loaded: ModelLists.tokens(listing.loaded, in: entry),
+                maximum: ModelLists.tokens(listing.maximum, in: entry))
+            if window.isKnown { models.windows[id] = window }
+        }
+        for (id, window) in await told where models.ids?.contains(id) == true {
+            models.windows[id] = (models.windows[id] ?? ContextWindow()).filled(from: window)
+        }
+        for (id, window) in known where models.ids?.contains(id) == true && models.windows[id]?.maximum == nil {
+            guard let maximum = window.maximum else { continue }
+            models.windows[id, default: ContextWindow()].maximum = maximum
+        }
+        await askFurther(&models)
+        return models
+    }
+
+    private func entries() async throws(GatewayError) -> [(id: String, entry: JSON)] {
+        let reply = try await calls.get(listing.path, at: upstream, origin: origin, timeout: left)
+        guard reply.head.isSuccess else {
+            var error = ChatErrors.read(status: reply.head.status, body: upstream.withoutKey(reply.body))
+            error.message =
+                "\(upstream.shown) answers \(listing.path) with HTTP \(reply.head.status): \(error.message)"
+            throw error
+        }
+        guard let json = try? JSON(parsing: reply.body), let entries = json["data"]?.array else {
+            throw GatewayError(code: .upstreamBadReply, message: "\(upstream.shown) answers without a model list")
+        }
+        return entries.compactMap { entry in entry["id"]?.string.map { ($0, entry) } }
+    }
+
+    /// What single replies tell about many models; asked beside the list, because it needs nothing of it.
+    private func aside() async -> [String: ContextWindow] {
+        var windows: [String: ContextWindow] = [:]
+        for question in listing.questions {
+            guard case .many(let member, let id) = question.subject, let json = await answer(question.path),
+                let entries = json[member]?.array
+            else { continue }
+            for entry in entries {
+                guard let id = entry[id]?.string else { continue }
+                windows[id] = ModelLists.window(question, entry).filled(from: windows[id])
+            }
+        }
+        return windows
+    }
+
+    /// Asks about models whose window nothing has told so far.
+    private func askFurther(_ models: inout ServedModels) async {
+        let ids = models.ids ?? []
+        for question in listing.questions {
+            switch question.subject {
+            case .many: break
+            case .single:
+                guard ids.count == 1, models.windows[ids[0]]?.loaded == nil, let json = await answer(question.path)
+                else { continue }
+                let window = ModelLists.window(question, json).filled(from: models.windows[ids[0]])
+                if window.isKnown { models.windows[ids[0]] = window }
+            case .each(let name):
+                let open = ids.filter { models.windows[$0]?.isKnown != true }.prefix(ModelLists.mostQuestions)
+                for (id, window) in await ask(question, name, about: Array(open)) { models.windows[id] = window }
+            }
+        }
+    }
+
+    private func ask(
+        _ question: ModelListing.Question, _ name: String, about ids: [String]
+    ) async -> [(String, ContextWindow)] {
+        await withTaskGroup(of: (String, ContextWindow).self) { group in
+            var waiting = ids[...]
+            func add() {
+                guard let id = waiting.popFirst() else { return }
+                group.addTask {
+                    let json = await answer(question.path, JSON.object(JSONObject([(name, .string(id))])).buffer)
+                    return (id, json.map { ModelLists.window(question, $0) } ?? ContextWindow())
+                }
+            }
+            for _ in 0..<ModelLists.atATime { add() }
+            var found: [(String, ContextWindow)] = []
+            for await answer in group {
+                if answer.1.isKnown { found.append(answer) }
+                add()
+            }
+            return found
+        }
+    }
+
+    /// Time that is left, at least a moment, so that a call made too late fails by itself.
+    private var left: TimeAmount { max(deadline - .now(), .milliseconds(1)) }
+
+    private func answer(_ path: String, _ body: ByteBuffer? = nil) async -> JSON? {
+        let reply =
+            if let body {
+                try? await calls.post(path, body, at: upstream, origin: origin, timeout: left)
+            } else {
+                try? await calls.get(path, at: upstream, origin: origin, timeout: left)
+            }
+        guard let reply, reply.head.isSuccess else { return nil }
+        return try? JSON(parsing: reply.body)
+    }
+
+    private static func window(_ question: ModelListing.Question, _ json: JSON) -> ContextWindow {
+        ContextWindow(loaded: tokens(question.loaded, in: json), maximum: tokens(question.maximum, in: json))
+    }
+
+    /// The first of the members that is a number of tokens.
+    static func tokens(_ paths: [ModelListing.Path], in json: JSON) -> Int? {
+        for path in paths {
+            var place: JSON? = json
+            for step in path {
+                if step.hasPrefix("*") {
+                    let name = place?.object?.keys.first { $0.hasSuffix(step.dropFirst()) }
+                    place = name.flatMap { place?[$0] }
+                } else {
+                    place = place?[step]
+                }
+            }
+            // Zero stands for "the model's own" where it stands at all; nothing holds as much as the upper bound.
+            if let tokens = place?.int, (1...(1 << 40)).contains(tokens) { return tokens }
+        }
+        return nil
+    }
+}

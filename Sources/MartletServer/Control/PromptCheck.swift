@@ -1,0 +1,35 @@
+import MartletDialects
+import MartletGateway
+
+/// Finds out whether a prompt is longer than the window it has to fit into, before it waits in a queue and is read for minutes
+/// (specs 0.4). Only what is certain is refused: a count by the upstream, or a bound no vocabulary can beat.
+struct PromptCheck: Sendable {
+    let tokens: TokenCount
+    let catalog: CatalogBox
+
+    /// Refuses what fits into the window of no candidate.
+    func weigh(_ plan: Plan) async -> Decision {
+        // What is wrong with a request is said where it is translated.
+        guard let request = try? Dialects.readRequest(plan.document, from: plan.dialect) else { return .complete(plan) }
+        var refusal: GatewayError?
+        for candidate in plan.candidates {
+            guard let error = await overflow(request, plan, at: candidate) else { return .complete(plan) }
+            refusal = refusal ?? error
+        }
+        return refusal.map(Decision.refuse) ?? .complete(plan)
+    }
+
+    private func overflow(_ request: CanonicalRequest, _ plan: Plan, at candidate: Candidate) async -> GatewayError? {
+        let estimate = TokenEstimate.of(request)
+        guard let window = candidate.window?.tokens, estimate > window, candidate.upstream.mode != .exact else {
+            return nil
+        }
+        let exact = await tokens.exact(plan.document, from: plan.dialect, at: candidate)
+        let atLeast = exact ?? TokenEstimate.atLeast(request)
+        guard atLeast > window else { return nil }
+        // The model may have been loaded with another window since the lists were read.
+        await catalog.value?.refresh(ifOlderThan: .seconds(1))
+        guard let fresh = await catalog.value?.routes.window(at: candidate)?.tokens, atLeast > fresh else { return nil }
+        return .contextOverflow(prompt: exact ?? estimate, maximum: fresh)
+    }
+}

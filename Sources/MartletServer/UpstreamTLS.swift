@@ -1,0 +1,20 @@
+import NIOSSL
+
+/// TLS to upstreams: who vouches for them.
+enum UpstreamTLS {
+    /// Nil when no upstream uses TLS: reading the system's authorities takes milliseconds and megabytes.
+    /// - Throws: `AppError` when the file of authorities cannot be used.
+    static func context(_ configuration: Configuration) throws(AppError) -> NIOSSLContext? {
+        guard configuration.upstreams.contains(where: { $0.url.lowercased().hasPrefix("https:") }) else { return nil }
+        var settings = TLSConfiguration.makeClientConfiguration()
+        if let path = configuration.network.authorities { settings.trustRoots = .file(path) }
+        do {
+            return try NIOSSLContext(configuration: settings)
+        } catch {
+            guard let path = configuration.network.authorities else {
+                throw AppError("TLS cannot be used here: the system's certificate authorities cannot be read")
+            }
+            throw AppError("SSL_CERT_FILE names \(path), which is no PEM file of certificates that can be read")
+        }
+    }
+}

@@ -1,0 +1,134 @@
+import MartletDialects
+import MartletGateway
+import NIOCore
+
+/// From an upstream's bytes to the client's.
+extension ExchangePerformer {
+    func makePipe() {
+        guard let prepared, let target = target() else { return }
+        pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
+    }
+
+    /// How the client wants its reply.
+    private func target() -> ReplyTarget? {
+        guard let plan, let candidate else { return nil }
+        let ids = context.ids
+        context.ids.moveOn()  // so that two exchanges never mint the same ids
+        return ReplyTarget(
+            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
+            mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
+            requestID: plan.requestID, showsThinkingBlocks: candidate.upstream.showsThinkingBlocks)
+    }
+
+    /// A reply that needs no upstream.
+    func local(_ answer: LocalAnswer, _ request: UpstreamRequest) -> ControlReply {
+        guard let plan, let candidate, let target = target() else {
+            return ControlReply(status: 500, body: ByteBuffer())
+        }
+        var ids = target.ids
+        let events = answer.events(
+            id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
+        let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
+        return ControlReply(
+            status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
+            body: body,
+            headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
+    }
+
+    func finishWhole(_ head: UpstreamHead) -> Finding {
+        guard let prepared, let target = target() else {
+            return .failed(GatewayError(code: .internalError, message: "no plan"))
+        }
+        guard head.isSuccess else {
+            refusal = head
+            if let upstream = candidate?.upstream { collected = upstream.withoutKey(collected) }
+            wholePieces = [collected]
+            return .failed(
+                Dialects.readError(
+                    status: head.status, body: collected,
+                    retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
+        }
+        do throws(GatewayError) {
+            let whole = try Dialects.translateWhole(
+                collected, from: prepared.dialect, to: target, context: prepared.context)
+            wholePieces = whole.pieces
+            wholeSummary = whole.summary
+            return substitution(whole.summary.model).map { .failed($0) } ?? .complete
+        } catch {
+            return .failed(error)
+        }
+    }
+
+    /// A read of a stream into the pipe. Whether the right model answers is looked at once, before anything of it leaves.
+    func passed(_ bytes: ByteBuffer) -> Finding {
+        let finding = pipe?.pass(bytes, into: &out) ?? .nothing
+        guard !knowsModel, let pipe else { return finding }
+        switch finding {
+        case .nothing, .failed: return finding
+        case .usable, .complete:
+            knowsModel = true
+            return substitution(pipe.tally.model).map { .failed($0) } ?? finding
+        }
+    }
+
+    private func substitution(_ reported: String) -> GatewayError? {
+        guard let candidate, candidate.upstream.profile.mayAnswerWithAnother else { return nil }
+        return Substitution.check(
+            candidate, reported: reported, served: context.snapshot.routes.served[candidate.upstream.name])
+    }
+
+    func commitStream(_ head: UpstreamHead?) {
+        guard let request, let candidate else { return }
+        if pipe == nil { makePipe() }
+        var reply = front.head(status: 200)
+        reply.add(
+            fixed:
+                "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        )
+        describe(&reply, request, candidate, head)
+        front.beginStream(reply)
+    }
+
+    func commitWhole(_ head: UpstreamHead) {
+        guard let request, let candidate else { return }
+        var reply = front.head(status: head.status)
+        let relaysType = candidate.upstream.mode == .exact && head.content != .json && prepared?.isTranslated != true
+        if !relaysType { reply.add(fixed: "content-type: application/json\r\n") }
+        describe(&reply, request, candidate, head, contentType: relaysType)
+        reply.add("server-timing", "total;dur=\(exchange.elapsed(at: .now()).nanoseconds / 1_000_000)")
+        front.send(reply, body: wholePieces)
+    }
+
+    private func describe(
+        _ reply: inout ReplyHead, _ request: InboundRequest, _ candidate: Candidate, _ head: UpstreamHead?,
+        contentType: Bool = false
+    ) {
+        reply.add("x-request-id", request.id)
+        if request.dialect == .anthropic { reply.add("request-id", request.id) }
+        if ModelName.isPlain(candidate.model) {
+            reply.add("x-martlet-model", candidate.upstream.name, "/", candidate.model)
+        }
+        let isTranslated = prepared?.isTranslated == true
+        if let dropped = prepared?.dropped, !dropped.isEmpty {
+            reply.add("x-translation-dropped", dropped.joined(separator: ", "))
+        }
+        if let head {
+            reply.add(head, exact: candidate.upstream.mode == .exact && !isTranslated, contentType: contentType)
+        }
+    }
+
+    func refuse(_ error: GatewayError) {
+        guard let request else { return }
+        front.send(error, dialect: request.dialect, requestID: request.id, upstream: refusal)
+    }
+
+    func resetReply() {
+        pipe = nil
+        knowsModel = false
+        FrontHandler.prepare(&out)
+        collected.clear()
+        wholePieces = []
+        refusal = nil
+        upstream = nil
+    }
+}

@@ -1,0 +1,71 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+import MartletEngine
+import Testing
+
+@Suite("What an engine's log shows to others")
+struct EngineLogTests {
+    @Test(
+        "Paths shrink to their last component",
+        arguments: [
+            ("cannot open '/home/me/models/x.gguf' (No such file)", "cannot open 'x.gguf' (No such file)"),
+            ("cannot open '/home/my user/x y.gguf': no", "cannot open 'x y.gguf': no"),
+            ("File \"/usr/lib/python3.11/a.py\", line 3", "File \"a.py\", line 3"),
+            ("/opt/llama/server: error while loading", "server: error while loading"),
+            ("path=/a/b/c.so;next", "path=c.so;next"), ("open(/a/b/)", "open(b)"),
+            ("~/models/x.gguf is gone", "x.gguf is gone"),
+            ("at (/srv/a.cpp:12)", "at (a.cpp:12)"), ("both /a/b and /c/d", "both b and d"),
+        ])
+    func folders(line: String, shown: String) {
+        #expect(EngineLog.withoutFolders(line) == shown)
+    }
+
+    @Test(
+        "What is no path stays as it is",
+        arguments: [
+            "12.5 tokens/s, 3/4 done", "CPU/GPU", "http://127.0.0.1:8080/health", "a / b", "plain words", "",
+            "read I/O error", "and/or",
+        ])
+    func others(line: String) {
+        #expect(EngineLog.withoutFolders(line) == line)
+    }
+
+    @Test("Time stamp and level are left out, other lines are not touched")
+    func bare() {
+        #expect(EngineLog.bare("0.00.003.346 E gguf_init: cannot read") == "gguf_init: cannot read")
+        #expect(EngineLog.bare("3 blind mice") == "3 blind mice")
+        #expect(EngineLog.bare("") == "")
+    }
+
+    private let scratch = Scratch()
+
+    @Test("An engine that had requests tells its last words without what llama.cpp may quote of them")
+    func quotes() async throws {
+        let plan = Fixture.plan(scratch, fake: "quotes,exit-on-request")
+        let engine = Watched(plan)
+        try await eventually("ready") { engine.isReady }
+        #expect(SocketClient.request(plan.socketPath, "/boom") == nil)
+        let error = try #require(await engine.error())
+        #expect(error.message.contains("the fake engine gives up"))
+        #expect(!"\(error.message) \(error.logTail)".contains("secret words"))
+        #expect(error.logTail.contains { $0.contains("GGML_ASSERT") && $0.contains("(ggml.c:12)") }, "\(error.logTail)")
+    }
+
+    @Test("An engine that is killed is not said to have complained")
+    func killed() async throws {
+        let engine = Watched(Fixture.plan(scratch))
+        try await eventually("ready") { engine.isReady }
+        kill(try #require(engine.process), SIGKILL)
+        let error = try #require(await engine.error())
+        #expect(error.code == .exited)
+        #expect(
+            error.message == "the engine of tiny ended by itself (signal 9). The system kills programs like that when "
+                + "memory runs out. The next request starts it anew.")
+        #expect(!error.logTail.isEmpty)
+    }
+}

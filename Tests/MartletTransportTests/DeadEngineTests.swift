@@ -1,0 +1,45 @@
+import MartletDialects
+import MartletGateway
+import MartletTransport
+import NIOCore
+import Testing
+
+@Suite("Connections to an engine that break")
+struct DeadEngineTests {
+    @Test("A dead engine says why: as a status before the commit, in the stream after it", arguments: [true, false])
+    func deadEngine(streams: Bool) async throws {
+        let path = "/tmp/martlet-test-\(UInt32.random(in: 0 ... .max)).sock"
+        try await GatewayUnderTest.run(
+            { _ in Upstream(name: "u", profile: .engine, location: .hosted, retries: 3) },
+            script: { _, connection in
+                guard streams else { return connection.close() }
+                connection.beginStream()
+                connection.chunk(Text.role + Text.delta("part"))
+                connection.close()
+            }, path: path
+        ) { gateway, upstream in
+            gateway.models.die(GatewayError(code: .engineFailed, message: "it ran out of memory"))
+            let client = try await gateway.connect()
+            client.send(Text.post(streams ? Text.streamBody : Text.body))
+            try await client.wait(for: "it ran out of memory")
+            #expect(client.text.hasPrefix(streams ? "HTTP/1.1 200" : "HTTP/1.1 502"))
+            #expect(client.text.contains("engine_failed"))
+            #expect(!client.text.contains("[DONE]"))
+            #expect(upstream.requests.count == 1, "what killed it is not sent again")
+            try await until("the model is given back") { gateway.models.inUse == 0 }
+        }
+    }
+
+    @Test("An engine that lives on is an upstream that closed early")
+    func livingEngine() async throws {
+        let path = "/tmp/martlet-test-\(UInt32.random(in: 0 ... .max)).sock"
+        try await GatewayUnderTest.run(
+            { _ in Upstream(name: "u", profile: .engine, location: .hosted, retries: 0) },
+            script: { _, connection in connection.close() }, path: path
+        ) { gateway, _ in
+            let client = try await gateway.connect()
+            client.send(Text.post(Text.body))
+            try await client.wait(for: "the local engine closed the connection without an answer")
+        }
+    }
+}
