@@ -32,12 +32,12 @@ extension CallGrammar {
                 }
             }
             guard text[at] == UInt8(ascii: "{") || text[at] == UInt8(ascii: "[") else {
-                return broken(family, .malformed, end: end(of: mark))
+                return broken(family, .malformed)
             }
             switch objects(family, stop: mark, &desk) {
             case .success(let read): calls += read
             case .failure(.open): return .more
-            case .failure(.miss(let reason)): return broken(family, reason, end: end(of: mark))
+            case .failure(.miss(let reason)): return broken(family, reason)
             }
         }
     }
@@ -108,9 +108,6 @@ extension CallGrammar {
         return call.mapError { .miss($0) }
     }
 
-    /// Behind the first end mark, where there is one.
-    private func end(of mark: [UInt8]) -> Int? { Self.find(mark, in: text, from: start).map { $0 + mark.count } }
-
     // MARK: - Mistral
 
     /// `[{…},…]`, `{…}`, `name[ARGS]{…}`, `name[CALL_ID]id[ARGS]{…}` or `name{…}`.
@@ -125,7 +122,7 @@ extension CallGrammar {
             }
         }
         guard let nameEnd = text[at...].firstIndex(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "{") }) else {
-            return desk.tools.begins(text[at...]) ? .more : broken(.mistral, .unknownName)
+            return mayBeName(text[at...], &desk) ? .more : broken(.mistral, .unknownName)
         }
         let name = trimmed(at..<nameEnd)
         guard desk.tools.find(name) != nil else { return broken(.mistral, .unknownName) }
@@ -169,12 +166,12 @@ extension CallGrammar {
             }
             guard text[at] == UInt8(ascii: "{") else {
                 if calls.isEmpty { return builtIn(&desk) }
-                return isWhole ? broken(.llama, .textFollows, end: text.count) : .calls(calls, end: end)
+                return isWhole ? broken(.llama, .textFollows, end: start + 1) : .calls(calls, end: end)
             }
             switch objects(.llama, demandsArguments: isWhole, &desk) {
             case .success(let read): calls += read
             case .failure(.open): return .more
-            case .failure(.miss(let reason)): return broken(.llama, reason, end: isWhole ? text.count : nil)
+            case .failure(.miss(let reason)): return broken(.llama, reason, end: isWhole ? start + 1 : nil)
             }
             end = at
         }
@@ -199,18 +196,18 @@ extension CallGrammar {
             switch pythonCall(.pythonic, &desk) {
             case .success(let call): calls.append(call)
             case .failure(.open): return .more
-            case .failure(.miss(let reason)): return broken(.pythonic, reason, end: text.count)
+            case .failure(.miss(let reason)): return broken(.pythonic, reason, end: start + 1)
             }
             skipSpace()
             guard !isAtEnd else { return .more }
             at += 1
             if text[at - 1] == UInt8(ascii: "]") { break }
-            guard text[at - 1] == UInt8(ascii: ",") else { return broken(.pythonic, .malformed, end: text.count) }
+            guard text[at - 1] == UInt8(ascii: ",") else { return broken(.pythonic, .malformed, end: start + 1) }
         }
         skipSpace()
         let taken = take(any: ["<|eom_id|>", "<|eot_id|>", "<|eot|>"])
         if taken == .yes { skipSpace() }
-        if !isAtEnd, !(taken == .partial && !isEnd) { return broken(.pythonic, .textFollows, end: text.count) }
+        if !isAtEnd, !(taken == .partial && !isEnd) { return broken(.pythonic, .textFollows, end: start + 1) }
         return isEnd ? .calls(calls, end: at) : .more
     }
 
@@ -220,7 +217,7 @@ extension CallGrammar {
         skipSpace()
         guard let open = text[at...].firstIndex(of: UInt8(ascii: "(")) else {
             let word = text[at...]
-            if desk.tools.begins(word) { return .failure(.open) }
+            if mayBeName(word, &desk) { return .failure(.open) }
             let dot = word.lastIndex(of: UInt8(ascii: ".")) ?? word.endIndex
             let isBegun = ".call".utf8.starts(with: word[dot...]) && desk.tools.find(string(at..<dot)) != nil
             return .failure(isBegun ? .open : .miss(.unknownName))

@@ -24,7 +24,7 @@ extension CallGrammar {
         case .no: return broken(.qwenXML, .malformed)
         }
         guard let nameEnd = text[at...].firstIndex(of: UInt8(ascii: ">")) else {
-            return desk.tools.begins(text[at...]) ? .more : broken(.qwenXML, .unknownName)
+            return mayBeName(text[at...], &desk) ? .more : broken(.qwenXML, .unknownName)
         }
         let name = trimmed(at..<nameEnd)
         guard desk.tools.find(name) != nil else { return broken(.qwenXML, .unknownName) }
@@ -85,9 +85,7 @@ extension CallGrammar {
     /// `name` and `<arg_key>…</arg_key><arg_value>…</arg_value>` up to `</tool_call>`.
     private mutating func pairs(_ desk: inout CallDesk) -> Reading {
         guard let nameEnd = text[at...].firstIndex(where: { $0 == UInt8(ascii: "<") || $0 == 0x0A }) else {
-            var name = text[at...]
-            while let last = name.last, NearJSON.isSpace(last) { name.removeLast() }
-            return desk.tools.begins(name) ? .more : broken(.glm, .unknownName)
+            return mayBeName(text[at...], &desk) ? .more : broken(.glm, .unknownName)
         }
         let name = trimmed(at..<nameEnd)
         guard desk.tools.find(name) != nil else { return broken(.glm, .unknownName) }

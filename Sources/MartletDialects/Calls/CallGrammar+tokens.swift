@@ -14,7 +14,9 @@ extension CallGrammar {
         case .no: return broken(.deepSeek, .malformed, end: at)
         }
         let separators = ["<｜tool▁sep｜>", "<｜tool_sep｜>"]
-        guard let mark = text[at...].firstIndex(of: UInt8(ascii: "<")) else { return header() ?? .more }
+        let found: Int?
+        do throws(CallMiss) { found = try token() } catch { return broken(.deepSeek, error, end: at) }
+        guard let mark = found else { return .more }
         var name = trimmed(at..<mark)
         at = mark
         switch take(any: separators) {
@@ -42,11 +44,6 @@ extension CallGrammar {
         }
         let ends = ["<｜tool▁call▁end｜>", "<｜tool_call_end｜>"]
         return closed(arguments(name, family: .deepSeek, stop: "<｜tool", &desk), .deepSeek, fence: true, ends)
-    }
-
-    /// A header without its end: too long, or still coming.
-    private func header() -> Reading? {
-        text.count - at > CallLimits.head / 2 ? broken(.deepSeek, .malformed, end: at) : nil
     }
 
     /// The call, when its end mark follows or the reply is over.
@@ -81,9 +78,9 @@ extension CallGrammar {
         case .partial: return .more
         case .no: return broken(.kimi, .malformed, end: at)
         }
-        guard let mark = text[at...].firstIndex(of: UInt8(ascii: "<")) else {
-            return text.count - at > CallLimits.head / 2 ? broken(.kimi, .malformed, end: at) : .more
-        }
+        let found: Int?
+        do throws(CallMiss) { found = try token() } catch { return broken(.kimi, error, end: at) }
+        guard let mark = found else { return .more }
         let id = trimmed(at..<mark)
         at = mark
         switch take("<|tool_call_argument_begin|>") {
@@ -108,6 +105,7 @@ extension CallGrammar {
         let tokens = ["<|end|>", "<|start|>assistant", "<|channel|>", "<|constrain|>"]
         var words: [Substring] = []
         header: while true {
+            guard at - start <= CallLimits.head / 2 else { return broken(.harmony, .malformed) }
             skipSpace()
             switch take(any: tokens) {
             case .yes: continue
@@ -123,9 +121,10 @@ extension CallGrammar {
                 case .no: return broken(.harmony, .malformed)
                 }
             }
-            let wordEnd = text[at...].firstIndex { $0 == UInt8(ascii: "<") || NearJSON.isSpace($0) }
+            let limit = min(text.count, start + CallLimits.head / 2)
+            let wordEnd = text[min(at, limit)..<limit].firstIndex { $0 == UInt8(ascii: "<") || NearJSON.isSpace($0) }
             guard let wordEnd else {
-                return text.count - start > CallLimits.head / 2 ? broken(.harmony, .malformed) : .more
+                return limit < text.count ? broken(.harmony, .malformed) : .more
             }
             words.append(string(at..<wordEnd)[...])
             at = wordEnd

@@ -117,6 +117,21 @@ struct CallGrammar {
         return string(range)
     }
 
+    /// Whether an offered name begins so, or is this but for white space behind it.
+    func mayBeName(_ text: ArraySlice<UInt8>, _ desk: inout CallDesk) -> Bool {
+        var name = text
+        while let last = name.last, NearJSON.isSpace(last) { name.removeLast() }
+        return desk.tools.begins(name)
+    }
+
+    /// Where the next token begins; nil when it has not come. Nothing before one is that long: then it is no header.
+    func token() throws(CallMiss) -> Int? {
+        let limit = at + CallLimits.head / 2
+        if let mark = text[at..<min(limit, text.count)].firstIndex(of: UInt8(ascii: "<")) { return mark }
+        guard text.count < limit else { throw .malformed }
+        return nil
+    }
+
     /// Broken: only the marker is let go, and what follows is looked at anew; or up to `end`.
     func broken(_ family: CallFamily, _ reason: CallMiss, end: Int? = nil) -> Reading {
         .broken(family, reason, end: min(end ?? start, text.count))

@@ -15,43 +15,44 @@ struct CallScanner: Sendable {
         case dropped(Int)
     }
 
-    private enum State: Sendable {
+    enum State: Sendable {
         case looking
         case collecting(Collection)
     }
 
-    private struct Collection: Sendable {
+    struct Collection: Sendable {
         var opening: CallMarker.Opening
         /// Length of the marker.
         var length: Int
         /// Where it stands in what is held.
         var start: Int
         var attempts = 0
+        var hasBeenRead = false
         var end = CallEnd()
     }
 
     /// A call in thinking, and where it stands in what is held.
-    private struct Thought: Sendable {
+    struct Thought: Sendable {
         var call: ParsedCall?
         var range: Range<Int>
     }
 
     /// Bytes that were neither given out nor dropped.
-    private(set) var held: [UInt8] = []
+    var held: [UInt8] = []
     /// Of these, looked at.
-    private var at = 0
-    private var state = State.looking
-    private var line = LineState()
+    var at = 0
+    var state = State.looking
+    var line = LineState()
     /// Nothing visible has come.
-    private(set) var isBlank = true
-    private var isBehindCall = false
+    var isBlank = true
+    var isBehindCall = false
     /// A form without a marker may begin here.
     private let isFirst: Bool
     let base: Kind
     /// In a message of Harmony's.
-    private var message: Kind?
-    private var isThinking: Bool
-    private var thoughts: [Thought] = []
+    var message: Kind?
+    var isThinking: Bool
+    var thoughts: [Thought] = []
 
     /// - Parameters:
     ///   - kind: of the block.
@@ -70,9 +71,9 @@ struct CallScanner: Sendable {
 
     /// Whether a delta, still escaped, is text and nothing else. Then it counts as taken, as often as it is asked.
     mutating func skim(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard held.isEmpty, !isBlank, !isBehindCall, message == nil, !isThinking || base == .reasoning else {
-            return false
-        }
+        guard held.isEmpty, !isBlank, !isBehindCall, message == nil else { return false }
+        // The tag that ends thinking counts in code too, which is skimmed with less care.
+        guard !isThinking || base == .reasoning || !line.isFenced else { return false }
         return line.skim(text)
     }
 
@@ -122,19 +123,19 @@ struct CallScanner: Sendable {
 
     private var kind: Kind { message ?? base }
 
-    private mutating func give(_ count: Int, into pieces: inout [Piece]) {
+    mutating func give(_ count: Int, into pieces: inout [Piece]) {
         guard count > 0 else { return }
         pieces.append(.text(kind, count))
         remove(count)
     }
 
-    private mutating func drop(_ count: Int, into pieces: inout [Piece]) {
+    mutating func drop(_ count: Int, into pieces: inout [Piece]) {
         guard count > 0 else { return }
         pieces.append(.dropped(count))
         remove(count)
     }
 
-    private mutating func remove(_ count: Int) {
+    mutating func remove(_ count: Int) {
         held.removeFirst(count)
         at = max(0, at - count)
     }
@@ -180,7 +181,7 @@ extension CallScanner {
     }
 
     /// Something visible that is no marker.
-    private mutating func see(_ desk: inout CallDesk, into pieces: inout [Piece]) {
+    mutating func see(_ desk: inout CallDesk, into pieces: inout [Piece]) {
         forget(&desk)
         if isBehindCall {
             drop(at, into: &pieces)
@@ -190,7 +191,7 @@ extension CallScanner {
     }
 
     /// Calls in thinking were no more than that.
-    private mutating func forget(_ desk: inout CallDesk) {
+    mutating func forget(_ desk: inout CallDesk) {
         for thought in thoughts { if let call = thought.call { desk.tally.miss(call.family, .thought) } }
         thoughts = []
     }
@@ -285,114 +286,5 @@ extension CallScanner {
         drop(at + length, into: &pieces)
         isBehindCall = true
         line.restart()
-    }
-}
-
-// MARK: - Collecting
-
-extension CallScanner {
-    /// - Returns: whether looking goes on.
-    private mutating func collect(
-        _ given: Collection, _ desk: inout CallDesk, isEnd: Bool, isNatural: Bool, into pieces: inout [Piece]
-    ) -> Bool {
-        var collection = given
-        let start = collection.start
-        let size = held.count - start
-        if isEnd, !isNatural { return fail(family(of: collection), .cutOff, end: held.count, &desk, into: &pieces) }
-        if size > CallLimits.call {
-            return fail(family(of: collection), .tooLong, end: held.count, &desk, into: &pieces)
-        }
-        if !isEnd, size > CallLimits.head {
-            let mayEnd = collection.end.mayEnd(collection.opening, held, from: start + collection.length)
-            if mayEnd { collection.attempts += 1 }
-            state = .collecting(collection)
-            guard mayEnd, collection.attempts <= CallLimits.attempts else { return false }
-        }
-        let reading = CallGrammar.read(
-            collection.opening, held, from: start, length: collection.length, isEnd: isEnd, &desk)
-        switch reading {
-        case .more:
-            guard isEnd else { return false }
-            return fail(family(of: collection), .cutOff, end: held.count, &desk, into: &pieces)
-        case .calls(let calls, let end): succeed(calls, start..<end, &desk, into: &pieces)
-        case .message(let kind, let end):
-            guard thoughts.isEmpty else {
-                // A message behind a call: the model went on.
-                at = start
-                see(&desk, into: &pieces)
-                give(start, into: &pieces)
-                state = .collecting(Collection(opening: .channel, length: collection.length, start: 0))
-                return true
-            }
-            drop(end, into: &pieces)
-            at = 0
-            message = kind
-            isBlank = false
-            isBehindCall = false
-            line.restart()
-            state = .looking
-        case .broken(let family, let reason, let end): return fail(family, reason, end: end, &desk, into: &pieces)
-        }
-        return true
-    }
-
-    private mutating func succeed(
-        _ calls: [ParsedCall], _ range: Range<Int>, _ desk: inout CallDesk, into pieces: inout [Piece]
-    ) {
-        state = .looking
-        line.restart()
-        if isThinking {
-            for (place, call) in calls.enumerated() {
-                let behind = range.upperBound..<range.upperBound
-                thoughts.append(Thought(call: call, range: place == 0 ? range : behind))
-            }
-            at = range.upperBound
-            return
-        }
-        // White space that is all there was before a call is part of its form.
-        if isBlank || isBehindCall {
-            drop(range.lowerBound, into: &pieces)
-        } else {
-            give(range.lowerBound, into: &pieces)
-        }
-        for (place, call) in calls.enumerated() {
-            desk.tally.find(call)
-            pieces.append(.call(call, place == 0 ? range.count : 0))
-        }
-        remove(range.count)
-        at = 0
-        isBlank = false
-        isBehindCall = true
-        message = nil
-    }
-
-    /// What looked like a call is text.
-    private mutating func fail(
-        _ family: CallFamily, _ reason: CallMiss, end: Int, _ desk: inout CallDesk, into pieces: inout [Piece]
-    ) -> Bool {
-        guard case .collecting(let collection) = state else { return false }
-        desk.tally.miss(family, reason)
-        state = .looking
-        at = collection.start
-        see(&desk, into: &pieces)
-        // `see` may have dropped white space before the marker.
-        let moved = collection.start - at
-        for byte in held[at..<max(at, end - moved)] { line.step(byte) }
-        at = max(at, end - moved)
-        return true
-    }
-
-    private func family(of collection: Collection) -> CallFamily {
-        switch collection.opening {
-        case .tag: CallEnd.family(inTag: held[(collection.start + collection.length)...])
-        case .function: .qwenXML
-        case .request: .lmStudio
-        case .mistral: .mistral
-        case .python, .bare: .llama
-        case .pythonic: .pythonic
-        case .deepSeek: .deepSeek
-        case .kimi: .kimi
-        case .channel, .messageEnd, .thinkBegin, .thinkEnd, .remnant: .harmony
-        }
     }
 }

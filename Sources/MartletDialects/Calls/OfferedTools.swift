@@ -66,6 +66,10 @@ package struct OfferedTools: Sendable, Hashable {
     /// Whether the text is how an offered name begins, or all of one.
     mutating func begins(_ text: some Collection<UInt8>) -> Bool {
         read()
+        let prefix = "functions.".utf8
+        if prefix.starts(with: text) || text.starts(with: prefix) && begins(Array(text.dropFirst(prefix.count))) {
+            return true
+        }
         return offers.contains { offer in
             offer.name.utf8.starts(with: text) || offer.alias?.utf8.starts(with: text) == true
         }

@@ -2,12 +2,14 @@
 /// What is no such beginning is known to be none with its first byte that differs.
 enum WholeProbe {
     static func match(_ text: ArraySlice<UInt8>, _ tools: inout OfferedTools) -> CallMarker.Match {
-        guard text.count <= CallLimits.head else { return .none }
-        return switch text.first {
-        case UInt8(ascii: "{"): object(text, &tools)
-        case UInt8(ascii: "["): list(text, &tools)
-        default: .none
-        }
+        let head = text.prefix(CallLimits.head)
+        let match: CallMarker.Match =
+            switch text.first {
+            case UInt8(ascii: "{"): object(head, &tools)
+            case UInt8(ascii: "["): list(head, &tools)
+            default: .none
+            }
+        return match == .partial && head.count < text.count ? .none : match
     }
 
     private static func list(_ text: ArraySlice<UInt8>, _ tools: inout OfferedTools) -> CallMarker.Match {

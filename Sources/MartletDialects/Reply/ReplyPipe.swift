@@ -155,7 +155,7 @@ package struct ReplyPipe: Sendable {
                 if writer != nil || edit?.refusesUnreadable == true { tally.fail(GatewayError(unreadable: error)) }
             }
         }
-        if watch != nil, tally.failure == nil { return passWatched(frame, &run, into: &out) }
+        if watch != nil, tally.failure == nil { return passWatched(frame, nil, &run, into: &out) }
         filterEvents()
         for event in events { tally.note(event) }
         guard tally.failure == nil else {
@@ -189,12 +189,20 @@ package struct ReplyPipe: Sendable {
         if !goesOn(frame, delta) {
             events.removeAll(keepingCapacity: true)
             events.append(.delta(delta.block, delta.text(of: frame)))
-            return watch == nil ? writeFiltered(into: &out) : passWatched(frame, &run, into: &out)
+            return watch == nil ? writeFiltered(into: &out) : passWatched(frame, delta, &run, into: &out)
         }
         tally.noteDelta(bytes: delta.range.count)
         if writer != nil {
             writer?.write(frame, delta, into: &out)
-        } else if run.isEmpty, edit?.edit(frame, delta, into: &out) == true {
+        } else {
+            relay(frame, delta, &run, into: &out)
+        }
+    }
+
+    private mutating func relay(
+        _ frame: SSEFrame, _ delta: KnownDelta, _ run: inout RelayRun, into out: inout ByteBuffer
+    ) {
+        if run.isEmpty, edit?.edit(frame, delta, into: &out) == true {
             return
         } else if !run.isEmpty, edit?.edit(frame, delta, into: &aside) == true {
             takeAside(&run, into: &out)
@@ -286,7 +294,9 @@ extension ReplyPipe {
 // MARK: - Calls in relayed text
 
 extension ReplyPipe {
-    private mutating func passWatched(_ frame: SSEFrame, _ run: inout RelayRun, into out: inout ByteBuffer) {
+    private mutating func passWatched(
+        _ frame: SSEFrame, _ delta: KnownDelta?, _ run: inout RelayRun, into out: inout ByteBuffer
+    ) {
         filtered.removeAll(keepingCapacity: true)
         let before = tally
         let verdict = watch?.take(frame, events, into: &filtered)
@@ -306,7 +316,11 @@ extension ReplyPipe {
                 run.flush(into: &out)
                 releaseWatched(into: &out)
             }
-            relay(frame, events, &run, into: &out)
+            if let delta {
+                relay(frame, delta, &run, into: &out)
+            } else {
+                relay(frame, events, &run, into: &out)
+            }
         }
     }
 
