@@ -174,6 +174,9 @@ extension CallGrammar {
             case .failure(.miss(let reason)): return broken(.llama, reason, end: isWhole ? start + 1 : nil)
             }
             end = at
+            guard calls.count <= CallLimits.calls else {
+                return broken(.llama, .tooMany, end: isWhole ? start + 1 : nil)
+            }
         }
     }
 
