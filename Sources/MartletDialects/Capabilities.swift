@@ -102,6 +102,10 @@ package struct Capabilities: Sendable, Hashable {
     package var parallelToolCalls = true
     /// It makes one call at a time unless told otherwise.
     package var parallelIsOffByDefault = false
+    /// It may leave calls as text in the content, so they are looked for there.
+    package var textCalls = true
+    /// Arguments of its calls may be no JSON, or of other types than the schema wants: each call waits for its end.
+    package var garblesArguments = false
     package var callIDs = CallIDRule()
     /// Longest tool name, in bytes.
     package var toolNameLength = 64
@@ -136,6 +140,7 @@ package struct Capabilities: Sendable, Hashable {
         flags.topK = true
         flags.strictTools = true
         flags.prefill = true
+        flags.textCalls = false
         flags.callIDs = CallIDRule(length: 1...256)
         flags.toolNameLength = 128
         flags.usage = .always

@@ -4,11 +4,17 @@ package import NIOCore
 /// The dialects and the ways between them, so that nobody else has to tell one from another.
 package enum Dialects {
     /// The pipe for a stream. Within one dialect frames are relayed, edited at most; between two they are translated.
-    /// - Parameter context: of the request this replies to; of it, a relay looks at `hidesProgress` only.
+    /// - Parameter context: of the request this replies to. Of it, a relay looks at `hidesProgress`, and one that repairs at
+    ///   the calls to look for.
     package static func pipe(
         from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
-        guard upstream != target.dialect else {
+        if let watch = watch(upstream, target, context) {
+            return ReplyPipe(
+                reader: reader(of: upstream), edit: edit(target, context), watch: watch, dialect: target.dialect,
+                requestID: target.requestID)
+        }
+        guard upstream != target.dialect || mends(upstream, target, context) else {
             return ReplyPipe(
                 reader: reader(of: upstream, relaysAll: target.mode == .exact), edit: edit(target, context),
                 dialect: target.dialect, requestID: target.requestID)
@@ -16,6 +22,19 @@ package enum Dialects {
         return ReplyPipe(
             reader: reader(of: upstream), filter: ReplyFilter(context), writer: writer(target, context),
             dialect: target.dialect, requestID: target.requestID)
+    }
+
+    /// For a relay in whose text calls are looked for.
+    private static func watch(_ upstream: DialectID, _ target: ReplyTarget, _ context: ReplyContext) -> CallWatch? {
+        guard upstream == .chat, target.dialect == .chat, target.mode == .repair, !context.mendsArguments,
+            context.findsCalls, let tools = context.tools, !tools.isEmpty
+        else { return nil }
+        return CallWatch(tools, target, context)
+    }
+
+    /// Within one dialect too: arguments wait for their end, which no frame is cut for.
+    private static func mends(_ upstream: DialectID, _ target: ReplyTarget, _ context: ReplyContext) -> Bool {
+        upstream == .chat && target.mode == .repair && context.mendsArguments && context.tools?.isEmpty == false
     }
 
     /// A whole reply of an upstream, for the client. An upstream that streamed all the same is understood too.
@@ -27,21 +46,25 @@ package enum Dialects {
         if upstream == target.dialect, !body.holdsStream {
             switch upstream {
             case .chat:
-                let reply = try ChatReply.read(body)
+                let found = target.mode == .repair ? ChatReply.takingCalls(out: body, context) : nil
+                var reply = try ChatReply.read(found?.body ?? body)
+                reply.summary.callTally = found?.tally ?? CallTally()
                 let pieces = reply.edit(mode: target.mode, model: target.model, created: target.created, ids: &ids)
                 return WholeReply(pieces: pieces, summary: reply.summary)
             case .anthropic:
-                let summary = try fold(body, from: .anthropic, ReplyContext()).summary
+                let summary = try fold(body, from: .anthropic, ReplyContext()).reply.summary
                 return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: summary)
             case .responses:
-                let summary = try fold(body, from: .responses, ReplyContext()).summary
+                let summary = try fold(body, from: .responses, ReplyContext()).reply.summary
                 let whole = body.holdsStream ? ResponsesReply.whole(of: body) ?? body : body
                 return WholeReply(pieces: ResponsesReply.edit(whole, target, ids: &ids), summary: summary)
             }
         }
-        let reply = try fold(body, from: upstream, context)
+        let (reply, calls) = try fold(body, from: upstream, context)
         if target.dialect == .anthropic, let fault = reply.brokenCall(context) { throw fault }
-        return WholeReply(pieces: [write(reply, to: target, context)], summary: reply.summary)
+        var summary = reply.summary
+        summary.callTally = calls
+        return WholeReply(pieces: [write(reply, to: target, context)], summary: summary)
     }
 
     /// A reply the gateway makes up itself.
@@ -100,7 +123,7 @@ package enum Dialects {
 
     private static func fold(
         _ body: ByteBuffer, from dialect: DialectID, _ context: ReplyContext
-    ) throws(GatewayError) -> Reply {
+    ) throws(GatewayError) -> (reply: Reply, calls: CallTally) {
         let events: [ReplyEvent]
         if body.holdsStream {
             events = try streamed(body, reader(of: dialect))
@@ -116,7 +139,7 @@ package enum Dialects {
         var shown: [ReplyEvent] = []
         filter?.take(events, into: &shown)
         for event in filter == nil ? events : shown { fold.take(event) }
-        return fold.reply
+        return (fold.reply, filter?.callTally ?? CallTally())
     }
 
     /// The events of a stream that has been collected as a whole.

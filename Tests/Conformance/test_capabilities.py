@@ -232,3 +232,24 @@ def test_thinking_blocks_for_chat_clients(martlet, upstream, shown):
     assert message["reasoning_content"] == "hm"
     assert message.get("thinking_blocks") == (
         [{"type": "thinking", "thinking": "hm", "signature": "sig"}] if shown else None)
+
+
+FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {
+    "type": "object", "properties": {"n": {"type": "integer"}}}}}
+LEFT = '<tool_call>{"name":"f","arguments":{"n":1}}</tool_call>'
+
+
+@pytest.mark.parametrize("streams", [False, True])
+@pytest.mark.parametrize("wanted", [True, False])
+def test_calls_left_in_the_text_are_looked_for_where_the_flag_says_so(martlet, upstream, wanted, streams):
+    def reply(exchange):
+        if exchange.request.json.get("stream"):
+            return exchange.stream(chat.text_stream("I look.\n", LEFT[:20], LEFT[20:]))
+        exchange.json(chat.completion("I look.\n" + LEFT))
+
+    source = upstream(reply)
+    server = martlet(config=config(source, capabilities={"text_calls": wanted})).wait_for_model(chat.MODEL)
+    request = {"model": chat.MODEL, "messages": chat.MESSAGES, "tools": [FUNCTION], "stream": streams}
+    text = server.ask("POST", "/v1/chat/completions", chat.dumps(request)).body.decode()
+    assert ('"tool_calls"' in text and "<tool_call>" not in text) == wanted, text
+    assert ('"finish_reason":"tool_calls"' in text) == wanted, text

@@ -40,6 +40,25 @@ struct DeciderTests {
         #expect(body.components("\"temperature\"") == 1 && body.components("\"max_tokens\"") == 1, "\(body)")
     }
 
+    func context(_ more: String, _ mode: RelayMode = .repair, _ profile: UpstreamProfile = .vllm) throws -> ReplyContext
+    {
+        let text = "{\"model\":\"m\",\(Make.messages)\(more)}"
+        let decision = Decider.decide(Make.request(text), in: Make.snapshot(routes(mode, profile)), mayRefresh: false)
+        guard case .complete(let plan) = decision else { return ReplyContext(findsCalls: false) }
+        return try plan.request(for: plan.candidates[0]).context
+    }
+
+    @Test("A relayed reply may call the tools its request offered, where the upstream leaves calls in the text")
+    func offeredTools() throws {
+        let tools = ",\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}]"
+        #expect(try context(tools).tools != nil && context(tools).findsCalls && !context(tools).wantsJSON)
+        #expect(try context("").tools == nil)
+        #expect(try context(tools + ",\"tool_choice\":\"none\"").tools == nil)
+        #expect(try context(tools, .exact).tools == nil)
+        #expect(try context(tools, .repair, .openAI).tools == nil)
+        #expect(try context(tools + ",\"response_format\":{\"type\":\"json_object\"}").wantsJSON)
+    }
+
     static let tail = ",\"seed\":18446744073709551615, \"x\" : 0.70,\"u\":\"\\/\",\(Make.messages)}"
 
     @Test(

@@ -85,6 +85,11 @@ struct AnthropicRequestWriter {
         context.includesUsage = request.settings.includesUsage
         context.hidesReasoning = context.hidesReasoning || request.settings.hidesReasoning
         context.wantsJSON = request.settings.format != nil
+        if flags.textCalls || flags.garblesArguments {
+            context.tools = OfferedTools(tools, context.toolNames, choice: request.settings.toolChoice)
+            context.findsCalls = flags.textCalls
+            context.mendsArguments = flags.garblesArguments
+        }
         for case .toolCall(let call) in request.items { context.callIDs.insert(call.id) }
     }
 

@@ -31,6 +31,7 @@ package struct ChatFrameEdit: FrameEdit {
     private let learns: Bool
 
     package var refusesUnreadable: Bool { repair != nil }
+    package var head: StreamHead { repair?.head ?? StreamHead() }
 
     /// - Parameters:
     ///   - model: as the client spelled it.

@@ -3,7 +3,7 @@ package import NIOCore
 
 /// A whole (unstreamed) Chat Completions reply.
 package struct ChatReply: Sendable {
-    package let summary: ReplySummary
+    package internal(set) var summary: ReplySummary
     let body: ByteBuffer
     /// Where the body names the model, quotes included.
     private let modelPlace: Range<Int>?

@@ -92,6 +92,11 @@ struct ChatRequestWriter {
         context.reasoningOut = flags.reasoningOut
         context.startsInsideThinking = flags.promptOpenedThink
         context.wantsJSON = request.settings.format != nil
+        if flags.textCalls || flags.garblesArguments {
+            context.tools = OfferedTools(tools, context.toolNames, choice: request.settings.toolChoice)
+            context.findsCalls = flags.textCalls
+            context.mendsArguments = flags.garblesArguments
+        }
         for case .toolCall(let call) in request.items { context.callIDs.insert(call.id) }
     }
 

@@ -23,6 +23,8 @@ struct ChatStreamRepair: Sendable {
         self.created = ByteBuffer(string: "\(created)")
     }
 
+    var head: StreamHead { StreamHead(id: id, created: created) }
+
     /// - Returns: the chunks that take this one's place, perhaps none; nil when it stays as it is.
     mutating func edit(_ data: ByteBuffer) -> [ByteBuffer]? {
         do throws(JSONError) {

@@ -43,13 +43,24 @@ package struct ChatStreamWriter: StreamWriter {
     private var last: BlockID?
     private var deltas = DeltaFrame()
 
-    package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
+    /// - Parameters:
+    ///   - stream: of one that something else has begun.
+    ///   - bytes: of text that went before.
+    package init(
+        _ target: ReplyTarget, context: ReplyContext = ReplyContext(), continuing stream: StreamHead = StreamHead(),
+        bytes: Int = 0
+    ) {
         self.target = target
         self.context = context
+        self.bytes = bytes
         ids = target.ids
         callIDs = CallIDs(context)
-        head.writeString("data: {\"id\":\"\(ids.chatCompletion())\",\"object\":\"chat.completion.chunk\"")
-        head.writeString(",\"created\":\(target.created),\"model\":")
+        let id = ids.chatCompletion()
+        head.writeString("data: {\"id\":")
+        head.writeImmutableBuffer(stream.id ?? .rawString(id))
+        head.writeString(",\"object\":\"chat.completion.chunk\",\"created\":")
+        head.writeImmutableBuffer(stream.created ?? ByteBuffer(string: "\(target.created)"))
+        head.writeString(",\"model\":")
         head.writeJSONString(target.model)
         head.writeString(",\"choices\":[")
     }

@@ -4,40 +4,81 @@ import NIOCore
 /// Changes events between reader and writer: one concern each, in a fixed order.
 protocol ReplyStage: Sendable {
     mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent])
+    /// Whether a delta, still escaped, goes on as it is. Then it counts as taken, however often it is asked; else nothing
+    /// has changed, and `take` follows.
+    mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool
+}
+
+extension ReplyStage {
+    mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool { false }
 }
 
 /// What a reply's events go through before they are written, as its request asked for it: thinking in tags is taken out,
-/// a repeated beginning cut off, text ended at a stop string, blocks nobody asked for left out.
+/// a repeated beginning cut off, calls left in the text are made calls, text ended at a stop string, blocks nobody asked
+/// for left out.
 package struct ReplyFilter: Sendable {
-    private var stages: [any ReplyStage] = []
+    private var before: [any ReplyStage] = []
+    private var calls: TextCalls?
+    private var mender: ArgumentMender?
+    private var behind: [any ReplyStage] = []
     private var aside: [ReplyEvent] = []
 
     /// Nil when there is nothing to do.
     package init?(_ context: ReplyContext) {
         if context.reasoningOut == .thinkTags {
-            stages.append(ThinkSplitter(startsInside: context.startsInsideThinking))
+            before.append(ThinkSplitter(startsInside: context.startsInsideThinking))
         }
-        if let prefill = context.prefill, !prefill.isEmpty { stages.append(PrefillCut(prefill)) }
-        if !context.stops.isEmpty { stages.append(StopMatcher(context.stops)) }
-        if context.wantsJSON { stages.append(JSONRescue()) }
+        if let prefill = context.prefill, !prefill.isEmpty { before.append(PrefillCut(prefill)) }
+        if let tools = context.tools, !tools.isEmpty {
+            if context.findsCalls { calls = TextCalls(tools, readsWhole: !context.wantsJSON) }
+            if context.mendsArguments { mender = ArgumentMender(tools) }
+        }
+        if !context.stops.isEmpty { behind.append(StopMatcher(context.stops)) }
+        if context.wantsJSON { behind.append(JSONRescue()) }
         if context.hidesReasoning || context.keepsFirstCallOnly {
-            stages.append(
+            behind.append(
                 BlockSieve(hidesReasoning: context.hidesReasoning, keepsFirstCallOnly: context.keepsFirstCallOnly))
         }
-        if stages.isEmpty { return nil }
+        if before.isEmpty, calls == nil, mender == nil, behind.isEmpty { return nil }
+    }
+
+    /// One that goes on with calls where another has begun.
+    init(_ calls: TextCalls) { self.calls = calls }
+
+    /// What became of calls in the text, and of arguments that were mended.
+    package var callTally: CallTally {
+        guard let mender, !mender.tally.isEmpty else { return calls?.tally ?? CallTally() }
+        return mender.tally.joined(calls?.tally ?? CallTally())
     }
 
     /// Appends what becomes of the events. An `ended` among them may be the filter's own: then the upstream is of no
     /// more use.
     package mutating func take(_ given: [ReplyEvent], into events: inout [ReplyEvent]) {
         var current = given
-        for place in stages.indices {
-            aside.removeAll(keepingCapacity: true)
-            for event in current { stages[place].take(event, into: &aside) }
-            swap(&current, &aside)
-        }
+        for place in before.indices { Self.run(&before[place], &current, &aside) }
+        if calls != nil { Self.run(&calls, &current, &aside) }
+        if mender != nil { Self.run(&mender, &current, &aside) }
+        for place in behind.indices { Self.run(&behind[place], &current, &aside) }
         events += current
     }
+
+    /// Whether a delta, still escaped, goes on as it is. Then it counts as taken; else `take` has to follow.
+    mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool {
+        guard before.isEmpty, behind.isEmpty, mender?.passes(block, text) ?? true else { return false }
+        return calls?.passes(block, text) ?? true
+    }
+
+    private static func run(
+        _ stage: inout some ReplyStage, _ current: inout [ReplyEvent], _ aside: inout [ReplyEvent]
+    ) {
+        aside.removeAll(keepingCapacity: true)
+        for event in current { stage.take(event, into: &aside) }
+        swap(&current, &aside)
+    }
+}
+
+extension Optional: ReplyStage where Wrapped: ReplyStage {
+    mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) { self?.take(event, into: &events) }
 }
 
 /// Leaves out whole blocks.

@@ -10,6 +10,8 @@ package struct ReplyPipe: Sendable {
     private var filter: ReplyFilter?
     private var writer: (any StreamWriter)?
     private var edit: (any FrameEdit)?
+    /// Of a relay that becomes a translation once it finds a call in the text.
+    private var watch: CallWatch?
     private let dialect: DialectID
     private let requestID: String
     /// Reused: nothing is allocated per event.
@@ -28,6 +30,9 @@ package struct ReplyPipe: Sendable {
     /// A body that is a JSON object where a stream was asked for is collected and then said as a stream.
     private enum WholeReply { case undecided(ByteBuffer), no, collecting(ByteBuffer) }
 
+    /// What became of calls the upstream left in the text.
+    package var callTally: CallTally { filter?.callTally ?? watch?.calls.tally ?? CallTally() }
+
     /// - Parameters:
     ///   - filter: between reader and writer; of no meaning without a writer.
     ///   - writer: nil when the client speaks the upstream's dialect.
@@ -44,6 +49,12 @@ package struct ReplyPipe: Sendable {
         self.edit = edit
         self.dialect = dialect
         self.requestID = requestID
+    }
+
+    /// A relay in whose text calls are looked for.
+    init(reader: any StreamReader, edit: any FrameEdit, watch: CallWatch, dialect: DialectID, requestID: String) {
+        self.init(reader: reader, edit: edit, dialect: dialect, requestID: requestID)
+        self.watch = watch
     }
 
     /// Takes one upstream read and appends what the client gets for it. Once it has answered `failed`, it writes nothing
@@ -90,6 +101,7 @@ package struct ReplyPipe: Sendable {
             return tally.finding
         }
         filterEvents()
+        releaseWatched(into: &out)
         for event in events { tally.note(event) }
         guard tally.failure == nil else { return tally.finding }
         tally.end()
@@ -145,6 +157,7 @@ package struct ReplyPipe: Sendable {
                 if writer != nil || edit?.refusesUnreadable == true { tally.fail(GatewayError(unreadable: error)) }
             }
         }
+        if watch != nil, tally.failure == nil { return passWatched(frame, nil, &run, into: &out) }
         filterEvents()
         for event in events { tally.note(event) }
         guard tally.failure == nil else {
@@ -156,7 +169,15 @@ package struct ReplyPipe: Sendable {
         }
         if writer != nil {
             writeEvents(into: &out)
-        } else if run.isEmpty, edit?.edit(frame, events, into: &out) == true {
+        } else {
+            relay(frame, events, &run, into: &out)
+        }
+    }
+
+    private mutating func relay(
+        _ frame: SSEFrame, _ events: [ReplyEvent], _ run: inout RelayRun, into out: inout ByteBuffer
+    ) {
+        if run.isEmpty, edit?.edit(frame, events, into: &out) == true {
             return
         } else if !run.isEmpty, edit?.edit(frame, events, into: &aside) == true {
             takeAside(&run, into: &out)
@@ -169,20 +190,37 @@ package struct ReplyPipe: Sendable {
     private mutating func pass(
         _ frame: SSEFrame, _ delta: KnownDelta, _ run: inout RelayRun, into out: inout ByteBuffer
     ) {
-        if filter != nil {
+        if !goesOn(frame, delta) {
             events.removeAll(keepingCapacity: true)
             events.append(.delta(delta.block, delta.text(of: frame)))
-            return writeFiltered(into: &out)
+            return watch == nil ? writeFiltered(into: &out) : passWatched(frame, delta, &run, into: &out)
         }
         tally.noteDelta(bytes: delta.range.count)
         if writer != nil {
             writer?.write(frame, delta, into: &out)
-        } else if run.isEmpty, edit?.edit(frame, delta, into: &out) == true {
+        } else {
+            relay(frame, delta, &run, into: &out)
+        }
+    }
+
+    private mutating func relay(
+        _ frame: SSEFrame, _ delta: KnownDelta, _ run: inout RelayRun, into out: inout ByteBuffer
+    ) {
+        if run.isEmpty, edit?.edit(frame, delta, into: &out) == true {
             return
         } else if !run.isEmpty, edit?.edit(frame, delta, into: &aside) == true {
             takeAside(&run, into: &out)
         } else {
             run.add(frame, into: &out)
+        }
+    }
+
+    /// Nothing stands between reader and writer, or edit, that has to look at the delta.
+    private mutating func goesOn(_ frame: SSEFrame, _ delta: KnownDelta) -> Bool {
+        if watch != nil { return watch?.passes(frame, delta) ?? true }
+        guard filter != nil else { return true }
+        return frame.bytes.withUnsafeReadableBytes { bytes in
+            filter?.passes(delta.block, UnsafeRawBufferPointer(rebasing: bytes[delta.range])) ?? true
         }
     }
 
@@ -259,5 +297,47 @@ extension ReplyPipe {
             return
         }
         passFrames(of: stream, into: &out)
+    }
+}
+
+// MARK: - Calls in relayed text
+
+extension ReplyPipe {
+    private mutating func passWatched(
+        _ frame: SSEFrame, _ delta: KnownDelta?, _ run: inout RelayRun, into out: inout ByteBuffer
+    ) {
+        filtered.removeAll(keepingCapacity: true)
+        let before = tally
+        let verdict = watch?.take(frame, events, into: &filtered)
+        for event in filtered { tally.note(event) }
+        guard tally.failure == nil else { return }
+        switch verdict {
+        case .waits: return
+        case .found:
+            run.flush(into: &out)
+            writer = watch?.writer(edit?.head ?? StreamHead(), before, into: &out)
+            if let calls = watch?.calls { filter = ReplyFilter(calls) }
+            watch = nil
+            edit = nil
+            if tally.isEnded { writer?.finish(into: &out) }
+        case .clear, nil:
+            if watch?.isWaiting == true {
+                run.flush(into: &out)
+                releaseWatched(into: &out)
+            }
+            if let delta {
+                relay(frame, delta, &run, into: &out)
+            } else {
+                relay(frame, events, &run, into: &out)
+            }
+        }
+    }
+
+    /// Frames that waited go on as they came.
+    private mutating func releaseWatched(into out: inout ByteBuffer) {
+        for held in watch?.release() ?? [] where edit?.edit(held.frame, held.events, into: &out) != true {
+            out.writeImmutableBuffer(held.frame.bytes)
+            isUnclosed = !held.frame.isClosed
+        }
     }
 }

@@ -7,6 +7,8 @@ package struct ReplySummary: Sendable, Hashable {
     /// One per choice, in their order.
     package var finishes: [FinishReason]
     package var toolCalls: Int
+    /// What became of calls the upstream left in the text.
+    package var callTally = CallTally()
 
     package init(
         id: String = "", model: String = "", usage: Usage = Usage(), finishes: [FinishReason] = [], toolCalls: Int = 0

@@ -43,6 +43,8 @@ package protocol FrameEdit: Sendable {
     mutating func finish(into out: inout ByteBuffer)
     mutating func keepAlive(into out: inout ByteBuffer)
     mutating func fail(_ error: GatewayError, into out: inout ByteBuffer)
+    /// For a writer that goes on with the stream.
+    var head: StreamHead { get }
 }
 
 /// The only event of a frame that differs from an earlier one in nothing but its delta's text.
@@ -86,6 +88,8 @@ package extension StreamWriter {
 }
 
 package extension FrameEdit {
+    var head: StreamHead { StreamHead() }
+
     mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool {
         edit(frame, [.delta(delta.block, delta.text(of: frame))], into: &out)
     }

@@ -31,13 +31,20 @@ package struct ReplyContext: Sendable, Hashable {
     package var echo: ResponsesEcho?
     /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.
     package var hidesProgress: Bool
+    /// What the reply may call; nil when it may call nothing.
+    package var tools: OfferedTools?
+    /// The upstream leaves calls in the text.
+    package var findsCalls: Bool
+    /// The upstream garbles the arguments of its own calls.
+    package var mendsArguments: Bool
 
     package init(
         toolNames: ToolNameMap = ToolNameMap(), stops: [String] = [], clientStops: [String] = [],
         prefill: EscapedText? = nil, hidesReasoning: Bool = false, keepsFirstCallOnly: Bool = false,
         reasoningOut: Capabilities.ReasoningField = .field("reasoning_content"), startsInsideThinking: Bool = false,
         callIDs: Set<String> = [], inputEstimate: Int = 0, contextWindow: Int? = nil, includesUsage: Bool = false,
-        wantsJSON: Bool = false, hidesProgress: Bool = false, echo: ResponsesEcho? = nil
+        wantsJSON: Bool = false, hidesProgress: Bool = false, tools: OfferedTools? = nil, findsCalls: Bool = true,
+        mendsArguments: Bool = false, echo: ResponsesEcho? = nil
     ) {
         self.toolNames = toolNames
         self.stops = stops
@@ -54,6 +61,9 @@ package struct ReplyContext: Sendable, Hashable {
         self.wantsJSON = wantsJSON
         self.echo = echo
         self.hidesProgress = hidesProgress
+        self.tools = tools
+        self.findsCalls = findsCalls
+        self.mendsArguments = mendsArguments
     }
 }
 

@@ -67,7 +67,7 @@ package final class Plan: Sendable {
             do throws(JSONError) {
                 return UpstreamRequest(
                     dialect: upstream, body: try relayedBody(for: candidate, rung), dropped: simplified,
-                    context: ReplyContext(hidesProgress: try asksForProgress(candidate)))
+                    context: try relayContext(candidate))
             } catch {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
             }
@@ -89,6 +89,20 @@ package final class Plan: Sendable {
         return UpstreamRequest(
             dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
             context: translated.context, answer: translated.answer, isTranslated: true)
+    }
+
+    /// What the repair of a relayed reply has to know of its request.
+    private func relayContext(_ candidate: Candidate) throws(JSONError) -> ReplyContext {
+        let flags = candidate.capabilities
+        var context = ReplyContext(hidesProgress: try asksForProgress(candidate))
+        guard dialect == .chat, candidate.upstream.mode == .repair, flags.textCalls || flags.garblesArguments else {
+            return context
+        }
+        context.tools = try ChatRequest.offeredTools(document)
+        context.findsCalls = flags.textCalls
+        context.mendsArguments = flags.garblesArguments
+        if let format = try document.member("response_format") { context.wantsJSON = format.kind == .object }
+        return context
     }
 
     private func header(_ name: String) -> String? {

@@ -62,6 +62,8 @@ package struct CapabilityFlag: Sendable {
             }),
         bool("forced_call_with_thinking") { $0.forcedCallWithThinking = $1 },
         bool("strict_tools") { $0.strictTools = $1 },
+        bool("text_calls") { $0.textCalls = $1 },
+        bool("garbled_arguments") { $0.garblesArguments = $1 },
         CapabilityFlag(
             "tool_call_id",
             "a number of letters and digits such as 9, or one of the forms [a-zA-Z0-9]{9} and [a-zA-Z0-9_-]{1,64}",

@@ -101,6 +101,7 @@ extension Capabilities {
         flags.n = true
         flags.logprobs = true
         flags.strictTools = true
+        flags.textCalls = false
         return flags
     }
 }

@@ -1,0 +1,87 @@
+import MartletWire
+import NIOCore
+
+extension ChatReply {
+    /// A whole reply with the calls of its text, and mended arguments, where calls belong; every other member stays as it
+    /// is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
+    static func takingCalls(out body: ByteBuffer, _ context: ReplyContext) -> (body: ByteBuffer, tally: CallTally)? {
+        guard let tools = context.tools, !tools.isEmpty, context.findsCalls || context.mendsArguments,
+            let events = try? events(body)
+        else { return nil }
+        var wanted = ReplyContext(tools: tools)
+        wanted.findsCalls = context.findsCalls
+        wanted.mendsArguments = context.mendsArguments
+        wanted.wantsJSON = context.wantsJSON
+        wanted.reasoningOut = .none
+        guard var filter = ReplyFilter(wanted) else { return nil }
+        var fold = ReplyFold()
+        var shown: [ReplyEvent] = []
+        filter.take(events, into: &shown)
+        for event in shown { fold.take(event) }
+        let tally = filter.callTally
+        guard !tally.isEmpty else { return nil }
+        guard tally.calls > 0 || tally.repaired > 0 || tally.coerced > 0 else { return (body, tally) }
+        return (rewritten(body, fold.reply) ?? body, tally)
+    }
+
+    private static func rewritten(_ body: ByteBuffer, _ reply: Reply) -> ByteBuffer? {
+        guard var top = try? RawObject(body), let choices = try? top["choices"]?.rawElements(), choices.count == 1,
+            var choice = try? RawObject(choices[0]), let text = choice["message"], var message = try? RawObject(text)
+        else { return nil }
+        let native = (try? message["tool_calls"]?.rawElements()) ?? []
+        message.set("content", string(of: reply, .text))
+        let reasoning = string(of: reply, .reasoning)
+        for name in ["reasoning_content", "reasoning"] where message[name]?.rawKind == .string {
+            message.set(name, reasoning)
+        }
+        if message["reasoning_content"] == nil, message["reasoning"] == nil, reasoning.readableBytes > 4 {
+            message.set("reasoning_content", reasoning)
+        }
+        message.set("tool_calls", .rawArray(calls(of: reply, native)))
+        choice.set("message", message.text)
+        if reply.finish == .toolCalls { choice.set("finish_reason", .rawString("tool_calls")) }
+        top.set("choices", .rawArray([choice.text]))
+        return top.text
+    }
+
+    private static func string(of reply: Reply, _ kind: BlockKind) -> ByteBuffer {
+        var text = EscapedText()
+        for block in reply.blocks where block.kind == kind { text.append(block.text) }
+        guard !text.isEmpty else { return ByteBuffer(string: "null") }
+        var value = ByteBuffer()
+        value.writeEscaped(text)
+        return value
+    }
+
+    /// Calls of the upstream's own keep the members they have.
+    private static func calls(of reply: Reply, _ native: [ByteBuffer]) -> [ByteBuffer] {
+        var native = native[...]
+        var calls: [ByteBuffer] = []
+        for block in reply.blocks {
+            guard case .toolCall(let head) = block.kind else { continue }
+            var call = RawObject()
+            if let next = native.first, let given = try? RawObject(next), isSame(given, head) {
+                native = native.dropFirst()
+                call = given
+            }
+            var function = call["function"].flatMap { try? RawObject($0) } ?? RawObject()
+            if call["id"] == nil, !head.id.isEmpty { call.set("id", .rawString(head.id)) }
+            if call["custom"] == nil {
+                call.set("type", .rawString("function"))
+                function.set("name", .rawString(head.name))
+                var arguments = ByteBuffer()
+                arguments.writeEscaped(block.text)
+                function.set("arguments", arguments)
+                call.set("function", function.text)
+            }
+            calls.append(call.text)
+        }
+        return calls
+    }
+
+    private static func isSame(_ call: RawObject, _ head: ToolCallHead) -> Bool {
+        let body = call["function"] ?? call["custom"]
+        let name = body.flatMap { try? RawObject($0) }?["name"]?.rawString?.unescaped() ?? ""
+        return name == head.name && (call["id"]?.rawString?.unescaped() ?? "") == head.id
+    }
+}

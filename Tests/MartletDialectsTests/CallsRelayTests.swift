@@ -1,0 +1,187 @@
+import MartletDialects
+import MartletTestSupport
+import MartletWire
+import NIOCore
+import Testing
+
+/// A Chat client on a Chat upstream: frames go on as they come until a call is found in the text.
+@Suite("Calls in relayed text")
+struct CallsRelayTests {
+    static let call = json("<tool_call>{'name':'get_weather','arguments':{'city':'Paris'}}</tool_call>")
+
+    func relayed(
+        _ stream: String, _ context: ReplyContext = Calls.context, usage: ChatFrameEdit.UsagePlacement = .hidden,
+        cut: Int = 0
+    ) -> Relayed {
+        run(
+            Dialects.pipe(from: .chat, to: replyTarget(.chat, usage: usage), context: context), reads(stream, of: cut))
+    }
+
+    /// What a strict client makes of it.
+    func message(_ text: String) -> String {
+        var content = ""
+        var reasoning = ""
+        var calls: [(id: String, name: String, arguments: String)] = []
+        var finish = ""
+        for line in text.split(separator: "\n\n") where line.hasPrefix("data: {") {
+            guard let choice = (try? JSON(parsing: String(line.dropFirst(6))))?["choices"]?[0] else { continue }
+            let delta = choice["delta"]
+            content += delta?["content"]?.string ?? ""
+            reasoning += delta?["reasoning_content"]?.string ?? ""
+            finish += choice["finish_reason"]?.string ?? ""
+            for call in delta?["tool_calls"]?.array ?? [] {
+                let index = call["index"]?.int ?? -1
+                if index == calls.count {
+                    calls.append((call["id"]?.string ?? "", call["function"]?["name"]?.string ?? "", ""))
+                }
+                if calls.indices.contains(index) {
+                    calls[index].arguments += call["function"]?["arguments"]?.string ?? ""
+                }
+            }
+        }
+        let called = calls.map { "\($0.name)\($0.arguments)" + ($0.id.isEmpty ? "!" : "") }
+        return ([reasoning, content] + called + [finish]).joined(separator: "|")
+    }
+
+    @Test("a call found in the text becomes one, in any cut of the text and of the bytes", arguments: [0, 1, 2, 5, 30])
+    func found(pieces: Int) {
+        let stream = Calls.stream("I look.\n\(Self.call)", pieces: pieces, reasoning: "Hm.")
+        let whole = relayed(stream)
+        #expect(message(whole.text) == json("Hm.|I look.\n|get_weather{'city':'Paris'}|tool_calls"))
+        #expect(strictFaults(whole.text) == [])
+        #expect(whole.tally.toolCalls == 1 && whole.tally.finishReason == .toolCalls)
+        for cut in [1, 7, 64, 300] { #expect(relayed(stream, cut: cut) == whole) }
+    }
+
+    @Test("a client keeps the stream's id and creation time, and gets its role once")
+    func keepsHead() {
+        let text = relayed(Calls.stream("I look.\n\(Self.call)", pieces: 4)).text
+        let chunks = text.split(separator: "\n\n").compactMap { try? JSON(parsing: String($0.dropFirst(6))) }
+        #expect(Set(chunks.compactMap { $0["id"]?.string }) == ["c"])
+        #expect(Set(chunks.compactMap { $0["created"]?.int }) == [1])
+        #expect(chunks.filter { $0["choices"]?[0]?["delta"]?["role"] != nil }.count == 1)
+    }
+
+    @Test("without a call every byte is what it is without the search", arguments: 0..<60)
+    func untouched(seed: UInt64) {
+        var random = Seeded(seed)
+        let words = [
+            "a", "<", "<tool", "_call", "[TOOL_", "{\"name\":", "\n", " ", "```\n", "`", "|", "<|", "x\n<t", "[", "é",
+            "\\",
+            "<think>", "</think>", "\n\n",
+        ]
+        var stream = chunk("{'role':'assistant','content':''}")
+        for _ in 0..<30 {
+            let member = Int.random(in: 0..<9, using: &random) == 0 ? "reasoning_content" : "content"
+            stream += Calls.delta(member, words.randomElement(using: &random) ?? "", Bool.random(using: &random))
+        }
+        stream += chunk("{}", finish: "'stop'", more: ",'usage':{'prompt_tokens':1,'completion_tokens':2}") + done
+        let usage: [ChatFrameEdit.UsagePlacement] = [.hidden, .asked, .finalChunk]
+        for usage in usage {
+            let plain = relayed(stream, ReplyContext(), usage: usage)
+            let cut = Int.random(in: 0...90, using: &random)
+            #expect(relayed(stream, usage: usage, cut: cut) == plain, "seed \(seed)")
+        }
+    }
+
+    @Test("frames that may begin a marker wait, and no others")
+    func waits() {
+        var pipe = Dialects.pipe(from: .chat, to: replyTarget(.chat), context: Calls.context)
+        func send(_ text: String) -> String {
+            var out = ByteBuffer()
+            _ = pipe.pass(ByteBuffer(string: Calls.delta("content", text)), into: &out)
+            return out.string
+        }
+        #expect(send("Hi") == Calls.delta("content", "Hi"))
+        #expect(send(" you") == Calls.delta("content", " you"))
+        #expect(send("\n<to") == "")
+        #expect(send("ol") == "")
+        #expect(send("s>") == ["\n<to", "ol", "s>"].map { Calls.delta("content", $0) }.joined())
+    }
+
+    @Test("a broken call is text, and counted")
+    func broken() {
+        let text = json("a\n<tool_call>{'name':'nope'}</tool_call>")
+        var pipe = Dialects.pipe(from: .chat, to: replyTarget(.chat), context: Calls.context)
+        var out = ByteBuffer()
+        for read in reads(Calls.stream(text, pieces: 3), of: 50) { _ = pipe.pass(read, into: &out) }
+        #expect(pipe.finish(into: &out) == .complete)
+        #expect(message(out.string) == "|\(text)|stop")
+        #expect(pipe.callTally.line == "missed=hermes/unknown-name:1")
+    }
+
+    @Test("a native call relayed before keeps its arguments; the one in the text is the next")
+    func behindNative() {
+        let stream =
+            ReplyAnthropicTests.call(0, "c1", "get_weather", json("{'city'"))
+            + ReplyAnthropicTests.more(0, json(":'a'}")) + Calls.delta("content", json("<tool_call>{'name':'get_time'"))
+            + Calls.delta("content", "}</tool_call>") + finishStop + done
+        let text = relayed(stream).text
+        #expect(message(text) == json("||get_weather{'city':'a'}|get_time{}|tool_calls"))
+        #expect(strictFaults(text) == [])
+    }
+
+    @Test(
+        "usage comes where the client wants it", arguments: [ChatFrameEdit.UsagePlacement.asked, .finalChunk, .hidden])
+    func usage(_ placement: ChatFrameEdit.UsagePlacement) {
+        let stream =
+            Calls.delta("content", Self.call) + finishStop
+            + json(head + "'choices':[],'usage':{'prompt_tokens':5,'completion_tokens':7,'total_tokens':12}}\n\n")
+            + done
+        let relayed = relayed(stream, usage: placement)
+        #expect(relayed.tally.usage.input == 5)
+        #expect(relayed.text.contains(json("'prompt_tokens':5,'completion_tokens':7")) == (placement != .hidden))
+        if placement != .finalChunk { #expect(strictFaults(relayed.text) == []) }
+    }
+
+    @Test("an exact relay, and one whose upstream is not known for it, are left alone")
+    func leftAlone() {
+        var context = Calls.context
+        context.findsCalls = false
+        let stream = Calls.stream(Self.call, pieces: 3)
+        #expect(relayed(stream, context) == relayed(stream, ReplyContext()))
+        var target = replyTarget(.chat)
+        target.mode = .exact
+        let exact = run(Dialects.pipe(from: .chat, to: target, context: Calls.context), reads(stream, of: 9))
+        #expect(exact.text == stream)
+    }
+
+    @Test("a whole reply: the call is taken out, what is not known stays")
+    func whole() throws {
+        let body: JSON = [
+            "id": "c", "model": "up", "created": 1, "object": "chat.completion", "timings": ["a": 1],
+            "choices": [
+                [
+                    "index": 0, "finish_reason": "stop", "logprobs": nil,
+                    "message": ["role": "assistant", "content": .string("I look.\n\(Self.call)"), "x": 1],
+                ]
+            ],
+        ]
+        let reply = try Dialects.translateWhole(
+            body.buffer, from: .chat, to: replyTarget(.chat), context: Calls.context)
+        let shown = try JSON(parsing: reply.pieces[0])
+        let message = shown["choices"]?[0]?["message"]
+        #expect(shown["timings"] == ["a": 1] && message?["x"] == 1 && message?["content"] == "I look.\n")
+        #expect(shown["choices"]?[0]?["finish_reason"] == "tool_calls")
+        #expect(message?["tool_calls"]?[0]?["function"]?["arguments"]?.string == json("{'city':'Paris'}"))
+        #expect(message?["tool_calls"]?[0]?["id"]?.string?.hasPrefix("call_") == true)
+        #expect(reply.summary.callTally.line == "hermes=1" && reply.summary.toolCalls == 1)
+        let plain = try Dialects.translateWhole(body.buffer, from: .chat, to: replyTarget(.chat))
+        #expect(plain.summary.callTally.isEmpty && plain.summary.toolCalls == 0)
+    }
+
+    @Test("the tools of a Chat request are read when they are needed; none may be called where the request says so")
+    func offeredTools() throws {
+        let tools = json("[{'type':'function','function':{'name':'get_weather','parameters':{'type':'object'}}}]")
+        func offered(_ more: String) throws -> OfferedTools? {
+            try ChatRequest.offeredTools(
+                JSONDocument(checking: ByteBuffer(string: "{\"messages\":[],\"tools\":\(tools)\(json(more))}")))
+        }
+        var context = ReplyContext(tools: try offered(""))
+        #expect(message(relayed(Calls.stream(Self.call), context).text).contains("get_weather{"))
+        context.tools = try offered(",'tool_choice':'none'")
+        #expect(context.tools == nil)
+        let none = try JSONDocument(checking: ByteBuffer(string: "{\"tools\":[]}"))
+        #expect(try ChatRequest.offeredTools(none) == nil)
+    }
+}
