@@ -1,0 +1,157 @@
+internal import FoundationEssentials
+internal import GRDB
+
+/// A response as it is kept: the object as it was sent, and the items of the conversation up to it.
+package struct StoredResponse: Sendable, Hashable {
+    package var id: String
+    /// JSON text of the Response object.
+    package var object: [UInt8]
+    /// JSON texts of the items that came before this request: the whole chain of `previous_response_id`.
+    package var context: [[UInt8]]
+    /// Of the request's own input.
+    package var input: [[UInt8]]
+    /// Of the reply.
+    package var output: [[UInt8]]
+
+    package init(
+        id: String, object: [UInt8], context: [[UInt8]] = [], input: [[UInt8]] = [], output: [[UInt8]] = []
+    ) {
+        self.id = id
+        self.object = object
+        self.context = context
+        self.input = input
+        self.output = output
+    }
+
+    /// What a request that continues from here begins with.
+    package var chain: [[UInt8]] { context + input + output }
+}
+
+/// Stored responses. Each belongs to the key that made it; to any other it does not exist.
+///
+/// The items of a conversation are stored once, however many of its responses hold them, and go with the last that does: a
+/// response may be deleted without harm to those that continue it.
+package struct ResponseStore: Sendable {
+    /// Whose a response is: the digest of a key; empty where no key is asked for.
+    package typealias Owner = [UInt8]
+
+    private enum Part: Int { case context, input, output }
+
+    private let ledger: Ledger
+    /// Seconds since 1970.
+    private let now: @Sendable () -> Int64
+    /// Seconds; nil keeps for ever.
+    private let retention: Int64?
+
+    package init(_ ledger: Ledger, retention: Duration?, now: @escaping @Sendable () -> Int64) {
+        self.ledger = ledger
+        self.retention = retention?.components.seconds
+        self.now = now
+    }
+
+    /// Keeps a response, in place of an earlier one of its id and owner.
+    /// - Parameter previous: the response it continues: items that are its own are not stored once more.
+    package func put(_ response: StoredResponse, of owner: Owner, previous: String? = nil) async throws(LedgerError) {
+        let expires = retention.map { now() + $0 } ?? .max
+        try await ledger.write { database in
+            try Self.remove(response.id, of: owner, in: database)
+            try database.execute(
+                sql: "INSERT INTO response (id, owner, expires, object) VALUES (?, ?, ?, ?)",
+                arguments: [response.id, Data(owner), expires, Data(response.object)])
+            var known: ArraySlice<Int64> = []
+            if let previous {
+                known = try Int64.fetchAll(
+                    database,
+                    sql: """
+                        SELECT item FROM link JOIN response ON response.id = link.response
+                        WHERE response = ? AND owner = ? ORDER BY place
+                        """, arguments: [previous, Data(owner)])[...]
+            }
+            var place = 0
+            for (part, items) in [(Part.context, response.context), (.input, response.input), (.output, response.output)] {
+                for item in items {
+                    let shared = part == .context ? known.popFirst() : nil
+                    let id = try Self.item(item, shared: shared, in: database)
+                    try database.execute(
+                        sql: "INSERT INTO link (response, place, item, part) VALUES (?, ?, ?, ?)",
+                        arguments: [response.id, place, id, part.rawValue])
+                    place += 1
+                }
+            }
+        }
+    }
+
+    /// The item's row: the shared one if it holds the same text, else a new one.
+    private static func item(_ body: [UInt8], shared: Int64?, in database: Database) throws -> Int64 {
+        if let shared,
+            try Bool.fetchOne(database, sql: "SELECT body = ? FROM item WHERE id = ?", arguments: [Data(body), shared])
+                == true
+        {
+            return shared
+        }
+        try database.execute(sql: "INSERT INTO item (body) VALUES (?)", arguments: [Data(body)])
+        return database.lastInsertedRowID
+    }
+
+    /// Nil when there is none, when it is another's, and when its time is over.
+    package func get(_ id: String, of owner: Owner) async throws(LedgerError) -> StoredResponse? {
+        let now = now()
+        return try await ledger.read { database in
+            let object = try Data.fetchOne(
+                database, sql: "SELECT object FROM response WHERE id = ? AND owner = ? AND expires > ?",
+                arguments: [id, Data(owner), now])
+            guard let object else { return nil }
+            var response = StoredResponse(id: id, object: [UInt8](object))
+            let rows = try Row.fetchCursor(
+                database,
+                sql: "SELECT part, body FROM link JOIN item ON item.id = link.item WHERE response = ? ORDER BY place",
+                arguments: [id])
+            while let row = try rows.next() {
+                let body: Data = row["body"]
+                switch Part(rawValue: row["part"]) {
+                case .context: response.context.append([UInt8](body))
+                case .input: response.input.append([UInt8](body))
+                case .output: response.output.append([UInt8](body))
+                case nil: break
+                }
+            }
+            return response
+        }
+    }
+
+    /// Deletes one response. False when there is none of this owner's.
+    package func delete(_ id: String, of owner: Owner) async throws(LedgerError) -> Bool {
+        try await ledger.write { try Self.remove(id, of: owner, in: $0) }
+    }
+
+    @discardableResult
+    private static func remove(_ id: String, of owner: Owner, in database: Database) throws -> Bool {
+        let items = try Int64.fetchSet(database, sql: "SELECT item FROM link WHERE response = ?", arguments: [id])
+        try database.execute(
+            sql: "DELETE FROM response WHERE id = ? AND owner = ?", arguments: [id, Data(owner)])
+        guard database.changesCount > 0 else { return false }
+        // Items that no other response holds go along.
+        for item in items {
+            try database.execute(
+                sql: "DELETE FROM item WHERE id = ? AND NOT EXISTS (SELECT 1 FROM link WHERE item = ?)",
+                arguments: [item, item])
+        }
+        return true
+    }
+
+    /// Deletes what is older than the retention, at most `limit` at a time.
+    /// - Returns: how many went.
+    package func expire(limit: Int = 500) async throws(LedgerError) -> Int {
+        let now = now()
+        return try await ledger.write { database in
+            let old = try Row.fetchAll(
+                database, sql: "SELECT id, owner FROM response WHERE expires <= ? ORDER BY expires LIMIT ?",
+                arguments: [now, limit])
+            for row in old {
+                let owner: Data = row["owner"]
+                try Self.remove(row["id"], of: [UInt8](owner), in: database)
+            }
+            return old.count
+        }
+    }
+}
