@@ -32,6 +32,7 @@ let package = Package(
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/swiftlang/swift-subprocess", exact: "1.0.2"),
         .package(url: "https://github.com/jpsim/Yams", exact: "6.2.2"),
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
     ],
     targets: [
         .target(name: "CScan"),
@@ -60,9 +61,12 @@ let package = Package(
             ],
             swiftSettings: rules),
         .target(
+            name: "MartletLedger", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], swiftSettings: rules),
+        .target(
             name: "MartletServer",
             dependencies: [
                 "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire", "MartletEngine",
+                "MartletLedger",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -101,6 +105,9 @@ let package = Package(
             dependencies: ["MartletTestSupport", "MartletEngine", .product(name: "Logging", package: "swift-log")],
             swiftSettings: rules),
         .testTarget(
+            name: "MartletLedgerTests",
+            dependencies: ["MartletLedger", .product(name: "GRDB", package: "GRDB.swift")], swiftSettings: rules),
+        .testTarget(
             name: "MartletGatewayTests",
             dependencies: [
                 "MartletTestSupport", "MartletGateway", "MartletDialects", "MartletWire", nio("NIOCore"),
@@ -119,6 +126,7 @@ let package = Package(
             name: "MartletServerTests",
             dependencies: [
                 "MartletServer", "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire",
+                "MartletLedger",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Logging", package: "swift-log"),

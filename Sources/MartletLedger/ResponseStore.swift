@@ -68,7 +68,9 @@ package struct ResponseStore: Sendable {
                         """, arguments: [previous, Data(owner)])[...]
             }
             var place = 0
-            for (part, items) in [(Part.context, response.context), (.input, response.input), (.output, response.output)] {
+            for (part, items) in [
+                (Part.context, response.context), (.input, response.input), (.output, response.output),
+            ] {
                 for item in items {
                     let shared = part == .context ? known.popFirst() : nil
                     let id = try Self.item(item, shared: shared, in: database)

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -184,7 +185,7 @@ struct RequestResponsesStateTests {
 
     @Test("members, parts and items nobody knows are never an error, wherever they stand", arguments: UInt64(1)...20)
     func unknownThings(_ seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         func noise() -> String {
             let values = ["1", "null", #""x""#, "[1,{}]", #"{"a":[null]}"#, "true", #"{"type":"zz"}"#]
             return #""zz_\#(random.next() % 1000)":\#(values[Int(random.next() % UInt64(values.count))])"#
@@ -215,7 +216,7 @@ struct RequestResponsesStateTests {
 
     @Test("any text of well-formed JSON is translated or refused, never worse", arguments: UInt64(1)...20)
     func garbage(_ seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let words = [
             "null", "true", "7", "-1", #""text""#, "{}", "[]", #"[{"role":"user","content":"x"}]"#,
             #"[{"type":"function_call","call_id":"c","name":"f","arguments":"{}"}]"#, #"[{"type":"zz"}]"#,

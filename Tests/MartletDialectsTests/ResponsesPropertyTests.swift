@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -18,13 +19,13 @@ struct ResponsesPropertyTests {
             "a", "Grüße 😀", "\"quoted\" \\ \n\t", "{\"a\": 1}", "\u{1}\u{7f}", "日本語", "x y z", " ",
         ]
 
-        private static func text(_ random: inout SeededGenerator, atLeast least: Int = 0) -> String {
+        private static func text(_ random: inout Seeded, atLeast least: Int = 0) -> String {
             (0..<Int.random(in: least...6, using: &random)).map { _ in
                 texts[Int.random(in: 0..<texts.count, using: &random)]
             }.joined()
         }
 
-        private static func pieces(_ text: String, _ random: inout SeededGenerator) -> [String] {
+        private static func pieces(_ text: String, _ random: inout Seeded) -> [String] {
             var rest = Array(text.unicodeScalars)[...]
             var pieces: [String] = []
             while !rest.isEmpty {
@@ -35,7 +36,7 @@ struct ResponsesPropertyTests {
             return pieces
         }
 
-        init(_ random: inout SeededGenerator) {
+        init(_ random: inout Seeded) {
             var calls: [[(type: String, members: JSONObject)]] = []
             for index in 0..<Int.random(in: 0...5, using: &random) {
                 let kind = Int.random(in: 0...4, using: &random)
@@ -53,7 +54,7 @@ struct ResponsesPropertyTests {
         }
 
         private mutating func flush(
-            _ calls: inout [[(type: String, members: JSONObject)]], _ random: inout SeededGenerator
+            _ calls: inout [[(type: String, members: JSONObject)]], _ random: inout Seeded
         ) {
             // Announced in their order, then in any.
             for place in calls.indices { events.append(calls[place].removeFirst()) }
@@ -69,7 +70,7 @@ struct ResponsesPropertyTests {
             events.append(("response.\(type)", members))
         }
 
-        private mutating func addMessage(_ index: Int, _ random: inout SeededGenerator) {
+        private mutating func addMessage(_ index: Int, _ random: inout Seeded) {
             let id = JSON.string("msg_\(index)")
             let head: JSON = ["id": id, "type": "message", "role": "assistant", "status": "in_progress", "content": []]
             add("output_item.added", ["output_index": .int(index), "item": head])
@@ -99,7 +100,7 @@ struct ResponsesPropertyTests {
             output.append(item)
         }
 
-        private mutating func addReasoning(_ index: Int, _ random: inout SeededGenerator) {
+        private mutating func addReasoning(_ index: Int, _ random: inout Seeded) {
             let id = JSON.string("rs_\(index)")
             let isSummary = Bool.random(using: &random)
             let (list, name) = isSummary ? ("summary", "reasoning_summary_text") : ("content", "reasoning_text")
@@ -129,7 +130,7 @@ struct ResponsesPropertyTests {
 
         /// - Returns: its events, which may stand between those of other calls.
         private mutating func addCall(
-            _ index: Int, _ random: inout SeededGenerator
+            _ index: Int, _ random: inout Seeded
         ) -> [(type: String, members: JSONObject)] {
             let id = JSON.string("fc_\(index)")
             let value: JSON = [Self.texts[index]: .string(Self.text(&random)), "n": [1, true, nil, 1.5]]
@@ -184,7 +185,7 @@ struct ResponsesPropertyTests {
         /// What a server may leave out.
         enum Lack: CaseIterable { case names, numbers, announcements, ends, deltas, finalOutput, done, padding }
 
-        func stream(_ lacks: Set<Lack>, _ random: inout SeededGenerator) -> String {
+        func stream(_ lacks: Set<Lack>, _ random: inout Seeded) -> String {
             var all: [(type: String, members: JSONObject)] = [
                 ("response.created", ["response": response("in_progress", [])])
             ]
@@ -232,7 +233,7 @@ struct ResponsesPropertyTests {
 
     @Test("whatever a server leaves out, and whole", arguments: UInt64(0)..<150)
     func lacking(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let sample = Sample(&random)
         var fold = ReplyFold()
         let body = sample.response(sample.status, sample.output).buffer
@@ -266,7 +267,7 @@ struct ResponsesPropertyTests {
 
     @Test("any cut of the bytes gives the same output", arguments: UInt64(200)..<240)
     func cuts(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let sample = Sample(&random)
         let stream = sample.stream([], &random)
         let size = Int.random(in: 1...40, using: &random)
@@ -280,7 +281,7 @@ struct ResponsesPropertyTests {
 
     @Test("clients of both dialects are given what the reply comes to", arguments: UInt64(300)..<360)
     func translated(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let sample = Sample(&random)
         let stream = sample.stream([], &random)
         let body = sample.response(sample.status, sample.output).buffer
@@ -296,7 +297,7 @@ struct ResponsesPropertyTests {
 
     @Test("a repaired relay means what the stream meant, and is accepted", arguments: UInt64(400)..<460)
     func repaired(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let sample = Sample(&random)
         let lacks = Set([Sample.Lack.names, .numbers, .done, .padding].filter { _ in Bool.random(using: &random) })
         let stream = sample.stream(lacks, &random)
@@ -313,7 +314,7 @@ struct ResponsesPropertyTests {
 
     @Test("noise in place of a stream does no harm", arguments: UInt64(500)..<700)
     func noise(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         var bytes = Array(Sample(&random).stream([], &random).utf8)
         for _ in 0..<Int.random(in: 1...6, using: &random) {
             let place = Int.random(in: 0..<bytes.count, using: &random)
@@ -368,7 +369,7 @@ struct ResponsesPropertyTests {
 
     @Test("any text of well-formed JSON is translated or refused, never worse", arguments: UInt64(1)...20)
     func garbage(_ seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let words = [
             "null", "true", "7", "-1", #""text""#, "{}", "[]", #"[{"type":"text","text":"x"}]"#,
             #"{"type":"tool","name":"f"}"#, #"[{"role":"user","content":"x"}]"#,

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -47,7 +48,7 @@ struct TruncationTests {
 
     @Test("any conversation keeps its last turn and its pairs", arguments: UInt64(0)..<100)
     func random(seed: UInt64) {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         var letters = ""
         var waiting: [Character] = []
         for step in 0..<Int.random(in: 1...20, using: &random) {

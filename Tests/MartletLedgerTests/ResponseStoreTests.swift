@@ -40,7 +40,9 @@ struct ResponseStoreTests {
     }
 
     func count(_ table: String) throws -> Int {
-        try DatabaseQueue(path: folder.database).read { try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1 }
+        try DatabaseQueue(path: folder.database).read {
+            try Int.fetchOne($0, sql: "SELECT count(*) FROM \(table)") ?? -1
+        }
     }
 
     @Test("a response comes back as it was put, also from a database that is opened anew")
