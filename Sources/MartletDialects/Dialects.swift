@@ -43,7 +43,7 @@ package enum Dialects {
         _ body: ByteBuffer, from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
-        if upstream == target.dialect, !body.holdsStream {
+        if upstream == target.dialect, !body.holdsStream || upstream == .responses {
             switch upstream {
             case .chat:
                 let found = target.mode == .repair ? ChatReply.takingCalls(out: body, context) : nil
@@ -108,7 +108,7 @@ package enum Dialects {
         }
     }
 
-    private static func edit(_ target: ReplyTarget, _ context: ReplyContext) -> (any FrameEdit)? {
+    private static func edit(_ target: ReplyTarget, _ context: ReplyContext) -> any FrameEdit {
         switch target.dialect {
         case .chat:
             ChatFrameEdit(

@@ -1,4 +1,5 @@
 package import MartletDialects
+package import NIOCore
 
 /// What the gateway needs from the rest of the program. The wiring hands over real ones, tests ten-line fakes.
 
@@ -20,6 +21,27 @@ package protocol ControlRoutes: Sendable {
     func weigh(_ plan: Plan) async -> Decision
     /// Reads the upstreams' model lists anew, at most every few seconds, within a second.
     func refreshCatalog() async
+}
+
+/// Keeps replies of Responses, and finds them again.
+package protocol ResponseKeeper: Sendable {
+    /// The plan with what it continues from before its own input; a refusal where that is not there, not this client's, or
+    /// nothing can be kept now.
+    func recall(_ plan: Plan) async -> Decision
+    /// - Parameter object: the reply's whole Response.
+    /// - Throws: `storeUnavailable`.
+    func keep(_ object: ByteBuffer, of plan: Plan) async throws(GatewayError)
+}
+
+/// Where nothing is kept.
+package struct NoResponses: ResponseKeeper {
+    package init() {}
+
+    package func recall(_ plan: Plan) async -> Decision {
+        .refuse(GatewayError(code: .storeUnavailable, message: "this server keeps no responses"))
+    }
+
+    package func keep(_ object: ByteBuffer, of plan: Plan) async throws(GatewayError) {}
 }
 
 /// Keeps the record of an exchange. Called on the loop: must not wait.

@@ -11,13 +11,16 @@ package final class Snapshot: Sendable {
     package let defaults: WriteTarget.Defaults
     /// Where usage stands in a stream whose client did not ask for it.
     package let unaskedUsage: ChatFrameEdit.UsagePlacement
+    /// Responses can be kept; else a request that asks for it is answered all the same, and its reply says so.
+    package let keepsResponses: Bool
     /// This process among Martlets, so that one never calls itself (product.md 3, No loops).
     package let instance: String
 
     package init(
         routes: RouteTable, hosts: HostGuard, keys: KeyTable = .open, maxBody: Int = Limits.body,
         defaults: WriteTarget.Defaults = WriteTarget.Defaults(),
-        unaskedUsage: ChatFrameEdit.UsagePlacement = .hidden, instance: String
+        unaskedUsage: ChatFrameEdit.UsagePlacement = .hidden, keepsResponses: Bool = false,
+        instance: String
     ) {
         self.routes = routes
         self.hosts = hosts
@@ -25,12 +28,13 @@ package final class Snapshot: Sendable {
         self.maxBody = maxBody
         self.defaults = defaults
         self.unaskedUsage = unaskedUsage
+        self.keepsResponses = keepsResponses
         self.instance = instance
     }
 
     package func with(routes: RouteTable) -> Snapshot {
         Snapshot(
             routes: routes, hosts: hosts, keys: keys, maxBody: maxBody, defaults: defaults, unaskedUsage: unaskedUsage,
-            instance: instance)
+            keepsResponses: keepsResponses, instance: instance)
     }
 }

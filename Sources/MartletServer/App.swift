@@ -56,6 +56,7 @@ package struct App: Sendable {
         let empty = Snapshot(
             routes: RouteTable(upstreams: []), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
         let callBox = CallBox()
+        let ledger = configuration.store.responses.map { ResponseLedger(home: home, retention: $0, logger: logger) }
         let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
         let services = Services(
             control: Control(
@@ -67,8 +68,9 @@ package struct App: Sendable {
                             $0.model.id == model && $0.state == .ready
                         }
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
-                    })),
-            models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates())
+                    }), responses: ledger),
+            models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates(),
+            responses: ledger ?? NoResponses())
         let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(
             group: group, services: services, snapshot: empty, tls: tls,
@@ -84,7 +86,8 @@ package struct App: Sendable {
             routes: makeRoutes(upstreams), hosts: hosts, keys: KeyDigest.table(configuration.auth),
             maxBody: configuration.server.maxBody,
             defaults: WriteTarget.Defaults(temperature: models.temperature, maxTokens: models.maxTokens),
-            unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, instance: instance)
+            unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, keepsResponses: ledger != nil,
+            instance: instance)
         let catalog = Catalog(
             upstreams: upstreams, store: hasEngine ? store : nil, listener: listener, snapshot: snapshot,
             logger: logger)

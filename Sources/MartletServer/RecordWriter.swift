@@ -24,6 +24,7 @@ package struct RecordWriter: RecordSink {
         if let candidate = record.candidate { metadata["model"] = "\(candidate)" }
         if let firstByte = record.firstByte { metadata["first_byte_ms"] = "\(firstByte.nanoseconds / 1_000_000)" }
         if let rung = record.rung { metadata["schemas"] = "\(rung)" }
+        if !record.calls.isEmpty { metadata["calls"] = "\(record.calls.line)" }
         if let usage {
             if let input = usage.input { metadata["input_tokens"] = "\(input)" }
             if let output = usage.output { metadata["output_tokens"] = "\(output)" }

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletTestSupport
 import MartletWire
 import NIOCore
 import Testing
@@ -10,7 +11,7 @@ struct ReplyResponsesPropertyTests {
 
     @Test("a stream ends with the object a whole reply is", arguments: 0..<80)
     func streamAndWhole(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let properties = ReplyPropertyTests()
         var answer = ReplyPropertyTests.Answer(&random)
         let names = ["a", "patch", "multi_agent_v1__spawn_agent", "local_shell", "apply_patch", "unknown"]
@@ -54,7 +55,7 @@ struct ReplyResponsesPropertyTests {
     }
 
     /// Events as readers give them: text, reasoning and refusal one at a time, calls side by side.
-    static func events(_ random: inout SeededGenerator) -> [ReplyEvent] {
+    static func events(_ random: inout Seeded) -> [ReplyEvent] {
         func text() -> EscapedText {
             let texts = ReplyPropertyTests.texts
             return EscapedText(escaping: texts[Int.random(in: 0..<texts.count, using: &random)])
@@ -105,7 +106,7 @@ struct ReplyResponsesPropertyTests {
 
     @Test("whatever events come, the stream is one a strict client takes", arguments: UInt64(0)..<300)
     func anyEvents(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let events = Self.events(&random)
         let context = Bool.random(using: &random) ? try context() : ReplyContext()
         let reasons: [FinishReason?] = FinishReason.allCases + [nil]
@@ -115,6 +116,12 @@ struct ReplyResponsesPropertyTests {
         for event in events { writer.write(event, into: &out) }
         if let reason { writer.write(.finished(choice: 0, reason, matchedStop: nil), into: &out) }
         let fails = Int.random(in: 0..<4, using: &random) == 0
+        let isTakenBack = fails && Bool.random(using: &random)
+        if isTakenBack {
+            writer.finish(into: &out)
+            writer.takeBackEnd(from: &out)
+            #expect(writer.finalObject == nil, "seed \(seed)")
+        }
         if fails {
             writer.fail(.closedEarly, into: &out)
         } else {
@@ -142,7 +149,7 @@ struct ReplyResponsesPropertyTests {
 
     @Test("the fast path writes what the slow one does", arguments: 0..<20)
     func fastAndSlow(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         let properties = ReplyPropertyTests()
         let answer = ReplyPropertyTests.Answer(&random)
         let stream =
@@ -158,7 +165,7 @@ struct ReplyResponsesPropertyTests {
 
     @Test("noise in the arguments of a custom tool is text in the end, and well-formed", arguments: UInt64(0)..<100)
     func noisyInput(seed: UInt64) throws {
-        var random = SeededGenerator(state: seed)
+        var random = Seeded(seed)
         var bytes = Array(#"{"input":"a\u00e9\ud83d\ude00\\\"\n"}"#.unicodeScalars)
         for _ in 0..<Int.random(in: 0...3, using: &random) {
             let place = Int.random(in: 0..<bytes.count, using: &random)

@@ -98,6 +98,8 @@ struct ExchangeDriver {
         case .decide(_, let mayRefresh): mayRefresh ? "decide" : "decide again"
         case .refreshCatalog: "refresh"
         case .weigh: "weigh"
+        case .recall: "recall"
+        case .keepResponse: "keep response"
         case .answer: "answer"
         case .acquire(let candidate): "acquire \(candidate.shown)"
         case .stopWaiting: "stop waiting"

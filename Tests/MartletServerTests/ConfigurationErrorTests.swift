@@ -24,7 +24,7 @@ struct ConfigurationErrorTests {
             ("server: { port: 1 }\nserver: { port: 2 }", "martlet.yaml:2: the key server stands here twice"),
             // Features to come.
             ("limits: { requests_per_minute: null }", "martlet.yaml:1: limits is not built yet"),
-            ("store:\n  capture: off", "martlet.yaml:1: store is not built yet"),
+            ("store:\n  capture: off", "martlet.yaml:2: store.capture is not built yet"),
             ("engine:\n  memory: 80%", "martlet.yaml:2: engine.memory is not built yet"),
             ("engine: { ttl: 60m }", "martlet.yaml:1: engine.ttl is not built yet"),
             ("model_list: []", "martlet.yaml:1: model_list is not built yet"),

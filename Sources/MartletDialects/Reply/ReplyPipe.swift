@@ -116,6 +116,9 @@ package struct ReplyPipe: Sendable {
     /// The whole reply, where the client's dialect keeps replies and the stream has ended.
     package var finalObject: ByteBuffer? { writer?.finalObject }
 
+    /// Takes back the terminal event, the last thing in `out`, of a reply that could not be kept: `fail` may follow.
+    package mutating func takeBackEnd(from out: inout ByteBuffer) { writer?.takeBackEnd(from: &out) }
+
     package mutating func keepAlive(into out: inout ByteBuffer) {
         closeFrame(into: &out)
         if writer != nil {

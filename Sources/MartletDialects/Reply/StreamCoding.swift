@@ -29,6 +29,8 @@ package protocol StreamWriter: Sendable {
     /// Of a dialect whose replies are kept: the whole reply as a later request for it gets it. Nil until the stream has
     /// ended, well or not.
     var finalObject: ByteBuffer? { get }
+    /// Takes back the terminal event, the last thing that was written: `fail` may follow.
+    mutating func takeBackEnd(from out: inout ByteBuffer)
 }
 
 /// Changes frames of a stream that is relayed in its own dialect.
@@ -80,6 +82,7 @@ package extension StreamReader {
 
 package extension StreamWriter {
     var finalObject: ByteBuffer? { nil }
+    mutating func takeBackEnd(from out: inout ByteBuffer) {}
     var fault: GatewayError? { nil }
 
     mutating func write(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) {

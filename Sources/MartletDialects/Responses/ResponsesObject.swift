@@ -20,6 +20,24 @@ struct ResponsesObject: Sendable {
         var output: [ByteBuffer] = []
         /// JSON text; nil while nothing is known.
         var usage: ByteBuffer?
+
+        init(status: Status, error: GatewayError? = nil) {
+            self.status = status
+            self.error = error
+        }
+
+        /// Of a reply that ended well; a limit counts as well, too.
+        init(_ finish: FinishReason?) {
+            switch finish {
+            case .stop, .toolCalls, .pauseTurn, nil: status = .completed
+            case .length, .contextWindow:
+                status = .incomplete
+                reason = "max_output_tokens"
+            case .contentFilter:
+                status = .incomplete
+                reason = "content_filter"
+            }
+        }
     }
 
     let id: String

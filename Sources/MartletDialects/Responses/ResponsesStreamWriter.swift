@@ -41,6 +41,8 @@ package struct ResponsesStreamWriter: StreamWriter {
     private var usage = Usage()
     private var hasStarted = false
     private var hasEnded = false
+    /// Bytes of the terminal event and what follows it.
+    private var endLength = 0
     package private(set) var finalObject: ByteBuffer?
 
     package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
@@ -98,16 +100,7 @@ package struct ResponsesStreamWriter: StreamWriter {
         start(into: &out)
         settle(all: true, into: &out)
         hasEnded = true
-        var ending = ResponsesObject.Ending(status: .completed)
-        switch finish {
-        case .stop, .toolCalls, .pauseTurn, nil: break
-        case .length, .contextWindow:
-            ending.status = .incomplete
-            ending.reason = "max_output_tokens"
-        case .contentFilter:
-            ending.status = .incomplete
-            ending.reason = "content_filter"
-        }
+        var ending = ResponsesObject.Ending(finish)
         ending.completedAt = clock?() ?? object.created
         ending.output = items.compactMap(\.done)
         ending.usage = ResponsesObject.usage(usage, bytes: generatedBytes, context)
@@ -365,11 +358,22 @@ extension ResponsesStreamWriter {
         object.write(ending, into: &whole)
         finalObject = whole
         guard !isWhole else { return }
+        let before = out.writerIndex
         writeEvent(ending.status.rawValue, into: &out) {
             $0.writeString(",\"response\":")
             $0.writeImmutableBuffer(whole)
         }
         out.writeString("data: [DONE]\n\n")
+        endLength = out.writerIndex - before
+    }
+
+    package mutating func takeBackEnd(from out: inout ByteBuffer) {
+        guard hasEnded, endLength > 0, out.readableBytes >= endLength else { return }
+        out.moveWriterIndex(to: out.writerIndex - endLength)
+        endLength = 0
+        number -= 1
+        hasEnded = false
+        finalObject = nil
     }
 
     private mutating func writePartEvent(

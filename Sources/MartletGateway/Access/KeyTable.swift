@@ -16,9 +16,9 @@ package struct KeyTable: Sendable {
     /// Nobody is asked for a token.
     package static let open = KeyTable(isRequired: false, digests: [], digest: { _ in [] })
 
-    /// Whether a token is one of ours. Every known digest is compared in full, in constant time.
-    package func accepts(_ token: String) -> Bool {
-        guard !digests.isEmpty, token.utf8.count <= 1024 else { return false }
+    /// The digest of a token that is one of ours, else nil. Every known digest is compared in full, in constant time.
+    package func holder(of token: String) -> Digest? {
+        guard !digests.isEmpty, token.utf8.count <= 1024 else { return nil }
         let given = digest(token)
         var found = false
         for known in digests where known.count == given.count {
@@ -26,6 +26,6 @@ package struct KeyTable: Sendable {
             for index in known.indices { difference |= known[index] ^ given[index] }
             found = found || difference == 0
         }
-        return found
+        return found ? given : nil
     }
 }

@@ -63,6 +63,7 @@ extension Exchange {
         case .usable: commit(head, at: now, into: &actions)
         case .complete:
             commit(head, at: now, into: &actions)
+            if isKept { return keep(.stream(hasEnded: false), into: &actions) }
             phase = .draining
             waitingSince = now
             flushIfDue(at: now, into: &actions)
@@ -91,9 +92,46 @@ extension Exchange {
             }
             return fail(error, at: now, into: &actions)
         }
+        if isKept { return keep(.whole(head), into: &actions) }
+        sendWhole(head, at: now, into: &actions)
+    }
+
+    private mutating func sendWhole(_ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]) {
         committed = true
         actions.append(.commitWhole(head))
         end(.complete, at: now, into: &actions)
+    }
+
+    // MARK: Replies that are kept
+
+    private var isKept: Bool { plan?.isKept(from: candidate) == true }
+
+    mutating func keep(_ reply: Kept, into actions: inout [Action]) {
+        phase = .keeping(reply)
+        actions.append(.keepResponse)
+    }
+
+    /// The reply leaves, or in its place, or behind what has left of it, why it could not be kept.
+    mutating func kept(_ error: GatewayError?, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .keeping(let reply) = phase else { return }
+        if let error {
+            if case .stream(hasEnded: false) = reply { actions.append(.closeUpstream) }
+            return fail(error, at: now, into: &actions)
+        }
+        switch reply {
+        case .own(let reply):
+            actions.append(.reply(reply))
+            end(.complete, at: now, into: &actions)
+        case .whole(let head): sendWhole(head, at: now, into: &actions)
+        case .stream(hasEnded: true):
+            actions.append(.flush)
+            actions.append(.endReply)
+            end(.complete, at: now, into: &actions)
+        case .stream(hasEnded: false):
+            phase = .draining
+            waitingSince = now
+            actions.append(.flush)
+        }
     }
 
     private mutating func commit(_ head: UpstreamHead?, at now: NIODeadline, into actions: inout [Action]) {
@@ -124,6 +162,9 @@ extension Exchange {
             actions.append(reusable ? .keepUpstream : .closeUpstream)
             actions.append(.endReply)
             end(.complete, at: now, into: &actions)
+        case .keeping(.stream(hasEnded: false)):
+            actions.append(reusable ? .keepUpstream : .closeUpstream)
+            phase = .keeping(.stream(hasEnded: true))
         case .whole(let head, _):
             actions.append(reusable ? .keepUpstream : .closeUpstream)
             guard cleanly else { return trouble(cause ?? closedEarly, retryAfter: nil, at: now, into: &actions) }
@@ -139,6 +180,7 @@ extension Exchange {
         case .failed(let error): trouble(endCause ?? error, retryAfter: nil, at: now, into: &actions)
         case .nothing, .usable, .complete:
             commit(head, at: now, into: &actions)
+            if isKept { return keep(.stream(hasEnded: true), into: &actions) }
             actions.append(.flush)
             actions.append(.endReply)
             end(.complete, at: now, into: &actions)
@@ -162,7 +204,7 @@ extension Exchange {
         case .whole:
             actions.append(.closeUpstream)
             trouble(error, retryAfter: nil, at: now, into: &actions)
-        case .streaming, .draining:
+        case .streaming, .draining, .keeping:
             upstreamEnded(cleanly: false, reusable: false, cause: error, at: now, into: &actions)
         default: break
         }

@@ -21,8 +21,18 @@ package struct Exchange: Sendable {
         case streaming(UpstreamHead)
         /// The stream has said all; its transport has not ended yet.
         case draining
+        /// The reply is all there; it leaves once it is stored.
+        case keeping(Kept)
         case backingOff(until: NIODeadline)
         case ended
+    }
+
+    /// Which reply is being stored.
+    enum Kept: Sendable {
+        /// - hasEnded: so has the upstream's transport.
+        case stream(hasEnded: Bool)
+        case whole(UpstreamHead)
+        case own(ControlReply)
     }
 
     var phase = Phase.receiving
@@ -94,6 +104,10 @@ package struct Exchange: Sendable {
             }
             actions.append(.reply(reply))
             end(.complete, at: now, into: &actions)
+        case .prepared(let reply):
+            guard case .acquiring = phase, !committed else { return }
+            keep(.own(reply), into: &actions)
+        case .kept(let error): kept(error, at: now, into: &actions)
         case .slotGranted(let origin):
             guard case .acquiring = phase, let upstream = candidate?.upstream else { return }
             holdsSlot = true
@@ -119,6 +133,7 @@ package struct Exchange: Sendable {
             end(.failed(error.code), at: now, into: &actions)
         case .refresh: actions.append(.refreshCatalog)
         case .weigh(let plan): actions.append(.weigh(plan))
+        case .recall(let plan): actions.append(.recall(plan))
         case .control:
             phase = .answering
             actions.append(.answer(request))
@@ -165,7 +180,9 @@ package struct Exchange: Sendable {
             phase = .ended
             return false
         case .deciding, .answering, .acquiring: actions.append(.stopWaiting)
-        case .connecting, .sent, .whole, .streaming, .draining: actions.append(.closeUpstream)
+        case .connecting, .sent, .whole, .streaming, .draining, .keeping(.stream(hasEnded: false)):
+            actions.append(.closeUpstream)
+        case .keeping: break
         case .backingOff: break
         }
         return true
@@ -220,6 +237,11 @@ package struct Exchange: Sendable {
 }
 
 extension Exchange {
+    /// The reply is all there and is being stored: nothing of it may leave.
+    package var isKeeping: Bool {
+        if case .keeping = phase { true } else { false }
+    }
+
     package var isAcquiring: Bool {
         if case .acquiring = phase { true } else { false }
     }

@@ -12,6 +12,8 @@ extension Exchange {
         case decided(Decision)
         case catalogRefreshed
         case answered(ControlReply)
+        /// A reply of our own that is to be stored before it leaves.
+        case prepared(ControlReply)
         case slotGranted(Origin)
         case slotRefused(GatewayError)
         // From the upstream's handler.
@@ -25,6 +27,8 @@ extension Exchange {
         case upstreamFailed(GatewayError, stale: Bool)
         // Answers to `pass` and `finishWhole`, and to `finishPipe`.
         case passed(Finding)
+        /// Answer to `keepResponse`; nil: it is kept.
+        case kept(GatewayError?)
         case finished(Finding)
         /// The server ends: whatever is under way is told so.
         case shutDown
@@ -38,6 +42,10 @@ extension Exchange {
         case refreshCatalog
         /// Counts the prompt; answered by `decided`.
         case weigh(Plan)
+        /// Puts stored items into the request; answered by `decided`.
+        case recall(Plan)
+        /// Stores the whole reply, and holds back what has been written of its end; answered by `kept`.
+        case keepResponse
         case answer(InboundRequest)
         case acquire(Candidate)
         case stopWaiting

@@ -13,10 +13,13 @@ package final class InboundRequest: Sendable {
     package let forwarded: [(name: String, value: String)]
     package let query: String
     package let body: ByteBuffer
+    /// Digest of the token it came with, whose are the responses it makes; empty where no token is asked for.
+    package let owner: KeyTable.Digest
 
     package init(
         id: String, method: String, path: String, endpoint: Endpoint, dialect: DialectID,
-        forwarded: [(name: String, value: String)] = [], query: String = "", body: ByteBuffer = ByteBuffer()
+        forwarded: [(name: String, value: String)] = [], query: String = "", body: ByteBuffer = ByteBuffer(),
+        owner: KeyTable.Digest = []
     ) {
         self.id = id
         self.method = method
@@ -26,6 +29,7 @@ package final class InboundRequest: Sendable {
         self.forwarded = forwarded
         self.query = query
         self.body = body
+        self.owner = owner
     }
 }
 
@@ -70,4 +74,6 @@ package struct ExchangeRecord: Sendable {
     package var committed: Bool
     /// How far the schemas had to be simplified; nil: not at all.
     package var rung: SchemaRung?
+    /// What became of calls the upstream left in its text.
+    package var calls = CallTally()
 }

@@ -25,23 +25,41 @@ package enum Decider {
             let wantsUsage =
                 streams && request.dialect == .chat
                 ? try self.wantsUsage(members.member(2, of: document), in: document) : false
+            let state = try responsesState(document, request, candidates, snapshot)
             let plan = Plan(
-                request: request, clientModel: clientModel, streams: streams,
+                request: request, responses: state, clientModel: clientModel, streams: streams,
                 usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
                 defaults: snapshot.defaults)
-            return mayOverflow(request, at: candidates) ? .weigh(plan) : .complete(plan)
+            if let state, state.isStored || state.previousID != nil { return .recall(plan) }
+            return weighed(plan)
         } catch {
             return .refuse(error)
         }
     }
 
+    /// What follows once the prompt is all there.
+    package static func weighed(_ plan: Plan) -> Decision { mayOverflow(plan) ? .weigh(plan) : .complete(plan) }
+
+    /// What is asked of whoever keeps responses; nil where that is the upstream, which speaks Responses itself.
+    private static func responsesState(
+        _ document: JSONDocument, _ request: InboundRequest, _ candidates: [Candidate], _ snapshot: Snapshot
+    ) throws(GatewayError) -> ResponsesState? {
+        guard request.dialect == .responses,
+            candidates.first?.upstream.profile.dialects.contains(.responses) != true
+        else { return nil }
+        var state = try ResponsesState(document)
+        try state.check(stores: snapshot.keepsResponses, runsInBackground: false)
+        state.isStored = state.isStored && snapshot.keepsResponses
+        return state
+    }
+
     /// Whether a prompt is long enough to be looked at more closely (specs 0.4): by far the most are not, and cost one comparison.
     /// In `exact` mode an upstream says by itself what it cannot take.
-    private static func mayOverflow(_ request: InboundRequest, at candidates: [Candidate]) -> Bool {
-        guard let first = candidates.first, let window = first.window?.tokens, first.upstream.mode != .exact else {
+    private static func mayOverflow(_ plan: Plan) -> Bool {
+        guard let first = plan.candidates.first, let window = first.window?.tokens, first.upstream.mode != .exact else {
             return false
         }
-        return TokenEstimate.of(bytes: request.body.readableBytes) > window
+        return TokenEstimate.of(bytes: plan.document.bytes.readableBytes) > window
     }
 
     /// A body as a checked JSON object.

@@ -5,6 +5,12 @@ package enum Endpoint: Sendable, Hashable {
     /// A completion in the named dialect.
     case completion(DialectID)
     case countTokens
+    /// How long a request of Responses is.
+    case inputTokens
+    /// One stored response; the ids are parts of the path, percent-decoded.
+    case response(String)
+    case inputItems(String)
+    case cancelResponse(String)
     case models
     /// One model; the id is the rest of the path, percent-decoded.
     case model(String)
@@ -30,6 +36,9 @@ package enum Endpoints {
             return Match(endpoint: .completion(.anthropic), methods: ["POST"])
         case "/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens":
             return Match(endpoint: .countTokens, methods: ["POST"])
+        case "/v1/responses", "/responses": return Match(endpoint: .completion(.responses), methods: ["POST"])
+        case "/v1/responses/input_tokens", "/responses/input_tokens":
+            return Match(endpoint: .inputTokens, methods: ["POST"])
         case "/v1/models", "/models", "/anthropic/v1/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
         case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
         case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])
@@ -41,15 +50,33 @@ package enum Endpoints {
                     return Match(endpoint: .model(id), methods: ["GET", "HEAD"])
                 }
             }
-            return Match(endpoint: .unknown, methods: [])
+            return responses(path) ?? Match(endpoint: .unknown, methods: [])
         }
+    }
+
+    /// Paths below `/v1/responses/`.
+    private static func responses(_ path: Substring) -> Match? {
+        for prefix in ["/v1/responses/", "/responses/"] where path.hasPrefix(prefix) {
+            let parts = path.dropFirst(prefix.count).split(
+                separator: "/", maxSplits: 2, omittingEmptySubsequences: false)
+            guard let first = parts.first, let id = percentDecoded(first), !id.isEmpty, parts.count <= 2 else {
+                return nil
+            }
+            guard parts.count == 2 else { return Match(endpoint: .response(id), methods: ["GET", "HEAD", "DELETE"]) }
+            switch parts[1] {
+            case "input_items": return Match(endpoint: .inputItems(id), methods: ["GET", "HEAD"])
+            case "cancel": return Match(endpoint: .cancelResponse(id), methods: ["POST"])
+            default: return nil
+            }
+        }
+        return nil
     }
 
     /// The dialect whose error shape an answer on this path has (specs 0.1).
     package static func dialect(of endpoint: Endpoint, path: Substring, hasAnthropicVersion: Bool) -> DialectID {
         if case .completion(let dialect) = endpoint { return dialect }
         if hasAnthropicVersion || path.hasPrefix("/v1/messages") || path.hasPrefix("/anthropic") { return .anthropic }
-        return .chat
+        return path.hasPrefix("/v1/responses") || path.hasPrefix("/responses") ? .responses : .chat
     }
 
     /// Nil on a broken escape, NUL, or text that is not UTF-8.

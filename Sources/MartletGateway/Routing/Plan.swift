@@ -11,6 +11,8 @@ package enum Decision: Sendable {
     case control
     /// The prompt may be longer than the window: to be counted before it waits for anything.
     case weigh(Plan)
+    /// What it continues from is to be put before it, and there must be room for its reply.
+    case recall(Plan)
     case complete(Plan)
 }
 
@@ -28,10 +30,17 @@ package final class Plan: Sendable {
     package let forwarded: [(name: String, value: String)]
     package let query: String
     package let document: JSONDocument
+    /// Whose the reply is, where it is kept.
+    package let owner: KeyTable.Digest
+    /// Of a client of Responses: what is kept here. Nil where nothing is, or an upstream does that.
+    package let responses: ResponsesState?
+    /// Set once what it continues from stands in the document.
+    package let recalled: RecalledItems?
     private let defaults: WriteTarget.Defaults
 
     init(
-        request: InboundRequest, clientModel: String?, streams: Bool, usage: ChatFrameEdit.UsagePlacement,
+        request: InboundRequest, responses: ResponsesState?, clientModel: String?, streams: Bool,
+        usage: ChatFrameEdit.UsagePlacement,
         candidates: [Candidate], document: JSONDocument, defaults: WriteTarget.Defaults
     ) {
         requestID = request.id
@@ -44,6 +53,37 @@ package final class Plan: Sendable {
         query = request.query
         self.document = document
         self.defaults = defaults
+        self.responses = responses
+        owner = request.owner
+        recalled = nil
+    }
+
+    private init(_ plan: Plan, document: JSONDocument, recalled: RecalledItems) {
+        requestID = plan.requestID
+        dialect = plan.dialect
+        clientModel = plan.clientModel
+        streams = plan.streams
+        usage = plan.usage
+        candidates = plan.candidates
+        forwarded = plan.forwarded
+        query = plan.query
+        self.document = document
+        defaults = plan.defaults
+        responses = plan.responses
+        owner = plan.owner
+        self.recalled = recalled
+    }
+
+    /// The same with stored items before its own.
+    /// - Parameter document: the request with all of them in its input.
+    package func continued(_ document: JSONDocument, _ recalled: RecalledItems) -> Plan {
+        Plan(self, document: document, recalled: recalled)
+    }
+
+    /// Whether the reply of this candidate is kept before its end is told to the client.
+    package func isKept(from candidate: Candidate?) -> Bool {
+        guard let candidate, responses?.isStored == true else { return false }
+        return !candidate.upstream.profile.dialects.contains(dialect)
     }
 
     /// What replies call the model: as the client did, else by the upstream's name.
@@ -83,9 +123,12 @@ package final class Plan: Sendable {
         let target = WriteTarget(
             model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
             contextWindow: window, defaults: defaults, isStrict: candidate.upstream.isStrict)
-        let translated = try Dialects.translateRequest(
+        var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [])
+        if let responses, let echo = translated.context.echo {
+            translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
+        }
         return UpstreamRequest(
             dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
             context: translated.context, answer: translated.answer, isTranslated: true)
@@ -177,6 +220,19 @@ package final class Plan: Sendable {
         }
         options["include_usage"] = true
         return JSON.object(options).buffer
+    }
+}
+
+/// The items of a stored conversation, each a JSON object's text.
+package struct RecalledItems: Sendable, Hashable {
+    /// All that came before the request.
+    package var before: [ByteBuffer]
+    /// The request's own, without references.
+    package var own: [ByteBuffer]
+
+    package init(before: [ByteBuffer], own: [ByteBuffer]) {
+        self.before = before
+        self.own = own
     }
 }
 

@@ -13,6 +13,7 @@ package struct Configuration: Sendable, Equatable {
     package var models = ModelSettings()
     package var engine = EngineOptions()
     package var queue = QueueSettings()
+    package var store = StoreSettings()
     package var log = LogSettings()
     package var network = NetworkSettings()
     /// `--mode`: of every upstream, also of those found on loopback. Nil: each upstream's own.
@@ -131,6 +132,11 @@ package struct Configuration: Sendable, Equatable {
     package struct QueueSettings: Sendable, Equatable {
         package var length = 64
         package var wait = Duration.seconds(600)
+    }
+
+    package struct StoreSettings: Sendable, Equatable {
+        /// How long responses are kept. Nil: none is.
+        package var responses: Duration? = .seconds(30 * 86400)
     }
 
     /// What every program takes from the environment about the network; no keys of ours.

@@ -30,7 +30,7 @@ struct ConfigurationKey<Target>: Sendable {
 enum ConfigurationKeys {
     /// Keys of the documentation whose feature does not exist yet; they are refused by name. `*` stands for any name.
     static let notBuilt =
-        ["engine.memory", "engine.ttl", "limits", "store", "model_list", "mcp"]
+        ["engine.memory", "engine.ttl", "limits", "store.exchanges", "store.capture", "model_list", "mcp"]
         + CapabilityFlag.notBuilt.map { "upstreams.*.capabilities.\($0)" }
 
     /// The key of `ModelFlags`, a mapping from models to mappings of flags, which stands in files only.
@@ -50,7 +50,7 @@ enum ConfigurationKeys {
     /// Full paths, for looking up what an unknown key may have meant.
     static let allNames = general.map(\.name) + [modelFlags] + upstream.map { "upstreams.NAME.\($0.name)" }
 
-    static let general: [ConfigurationKey<Configuration>] = server + auth + models + engine + queue + log
+    static let general: [ConfigurationKey<Configuration>] = server + auth + models + engine + queue + store + log
 
     private static let server: [ConfigurationKey<Configuration>] = [
         .init("server.host", set: { $0.server.host = try $1.host() }, show: { $0.server.host }),
@@ -137,6 +137,12 @@ enum ConfigurationKeys {
     private static let queue: [ConfigurationKey<Configuration>] = [
         .init("queue.length", set: { $0.queue.length = try $1.int(0...1_000_000) }, show: { "\($0.queue.length)" }),
         .init("queue.wait", set: { $0.queue.wait = try $1.duration() }, show: { SettingText.show($0.queue.wait) }),
+    ]
+
+    private static let store: [ConfigurationKey<Configuration>] = [
+        .init(
+            "store.responses", set: { $0.store.responses = try $1.retention() },
+            show: { $0.store.responses.map { SettingText.show($0) } ?? "off" })
     ]
 
     private static let log: [ConfigurationKey<Configuration>] = [

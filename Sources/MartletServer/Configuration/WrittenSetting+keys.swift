@@ -85,6 +85,18 @@ extension WrittenSetting {
         }
     }
 
+    /// How long something is kept; nil for `off`.
+    func retention() throws(ValueProblem) -> Duration? {
+        if case .text("off") = value { return nil }
+        // YAML reads a bare `off` as a word, other tools write it as false.
+        if case .text("false") = value { return nil }
+        let duration = try duration()
+        guard duration >= .seconds(1) else {
+            throw ValueProblem(mustBe: "off or a duration such as 30d, 12h or 30m, at least 1s", got: try text())
+        }
+        return duration
+    }
+
     /// Tokens, or nil for `auto`.
     func context() throws(ValueProblem) -> Int? {
         if isNone { return nil }

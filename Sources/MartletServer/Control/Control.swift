@@ -9,12 +9,17 @@ package struct Control: ControlRoutes {
     private let instance: String
     private let startedAt: Int
     private let tokens: TokenCount
+    private let responses: ResponseRoutes
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
     ///   - startedAt: seconds since 1970; the `created` of models that tell none, so that it does not change from list to list.
-    init(catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount) {
+    init(
+        catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
+        responses: ResponseLedger?
+    ) {
         self.tokens = tokens
+        self.responses = ResponseRoutes(ledger: responses, tokens: tokens)
         self.catalog = catalog
         self.instance = instance
         self.startedAt = startedAt
@@ -36,7 +41,14 @@ package struct Control: ControlRoutes {
             return await model(id, request)
         case .countTokens:
             do throws(GatewayError) {
-                return ok(["input_tokens": .int(try await tokens.count(request, in: snapshot))])
+                let document = try Decider.check(request.body)
+                return ok(["input_tokens": .int(try await tokens.count(document, from: .anthropic, in: snapshot))])
+            } catch {
+                return self.error(error, request)
+            }
+        case .inputTokens, .response, .inputItems, .cancelResponse:
+            do throws(GatewayError) {
+                return ControlReply(status: 200, body: try await responses.answer(request, in: snapshot))
             } catch {
                 return self.error(error, request)
             }

@@ -5,7 +5,7 @@ import MartletTransport
 import MartletWire
 import NIOCore
 
-/// Counts the tokens of an Anthropic request's prompt as its upstream would get it (specs 2.9.8). Never waits for a generation or a
+/// Counts the tokens of a request's prompt as its upstream would get it (specs 2.9.8). Never waits for a generation or a
 /// model load: what does not answer at once is estimated, on the high side.
 struct TokenCount: Sendable {
     /// How long an upstream may take; agents wait for the count.
@@ -16,14 +16,15 @@ struct TokenCount: Sendable {
     let loaded: @Sendable (String) async -> Origin?
 
     /// - Throws: `modelNotFound` as for messages, or what is wrong with the request.
-    func count(_ request: InboundRequest, in snapshot: Snapshot) async throws(GatewayError) -> Int {
-        let document = try Decider.check(request.body)
+    func count(
+        _ document: JSONDocument, from client: DialectID, in snapshot: Snapshot
+    ) async throws(GatewayError) -> Int {
         let model = try Decider.model(in: document)
-        let canonical = try AnthropicRequest.read(document)
+        let canonical = try Dialects.readRequest(document, from: client)
         guard let candidate = try snapshot.routes.resolve(model).first else {
             return TokenEstimate.of(canonical)
         }
-        return await exact(document, from: .anthropic, at: candidate) ?? TokenEstimate.of(canonical)
+        return await exact(document, from: client, at: candidate) ?? TokenEstimate.of(canonical)
     }
 
     /// As the upstream itself counts; nil where it does not, or not at once.

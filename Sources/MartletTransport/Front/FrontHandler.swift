@@ -28,8 +28,12 @@ final class FrontHandler: ChannelDuplexHandler {
         let endpoint: Endpoint
         let dialect: DialectID
         let id: String
+        let owner: KeyTable.Digest
 
-        init(_ facts: RequestFacts, _ endpoint: Endpoint, _ dialect: DialectID, id: String) {
+        init(
+            _ facts: RequestFacts, _ endpoint: Endpoint, _ dialect: DialectID, id: String, owner: KeyTable.Digest
+        ) {
+            self.owner = owner
             self.facts = facts
             self.endpoint = endpoint
             self.dialect = dialect
@@ -39,7 +43,7 @@ final class FrontHandler: ChannelDuplexHandler {
         func complete(with body: ByteBuffer) -> InboundRequest {
             InboundRequest(
                 id: id, method: facts.method, path: String(facts.path), endpoint: endpoint, dialect: dialect,
-                forwarded: facts.forwarded, query: String(facts.query), body: body)
+                forwarded: facts.forwarded, query: String(facts.query), body: body, owner: owner)
         }
     }
 
@@ -68,7 +72,7 @@ final class FrontHandler: ChannelDuplexHandler {
     var isStreaming = false
     var hasReplied = false
     private var named: (host: String, snapshot: Snapshot, isOurs: Bool)?
-    private var checked: (token: String, snapshot: Snapshot, isValid: Bool)?
+    private var checked: (token: String, snapshot: Snapshot, holder: KeyTable.Digest?)?
     /// Index among its loop's fronts.
     var place = 0
 
@@ -237,8 +241,9 @@ final class FrontHandler: ChannelDuplexHandler {
         hasReplied = false
         isStreaming = false
         corsOrigin = nil
+        let holder = holder(facts, dialect)
         if let refusal = FrontRefusal.check(
-            facts, match, dialect, isKnown: isKnown(facts, dialect), namesUs: namesUs(facts), in: loopContext)
+            facts, match, dialect, isKnown: holder != nil, namesUs: namesUs(facts), in: loopContext)
         {
             if facts.expectsContinue { keepsAlive = false }
             return refuse(refusal, facts, dialect, id: id)
@@ -254,20 +259,20 @@ final class FrontHandler: ChannelDuplexHandler {
                 wrapOutboundOut(ByteBuffer(staticString: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
         body.clear()
-        state = .collecting(Collecting(facts, match.endpoint, dialect, id: id))
+        state = .collecting(Collecting(facts, match.endpoint, dialect, id: id, owner: holder ?? []))
     }
 
-    /// Whether the request carries a valid token. `x-api-key` wins on Anthropic's routes, as it does there.
-    private func isKnown(_ facts: RequestFacts, _ dialect: DialectID) -> Bool {
+    /// The digest of the request's token, if it is valid. `x-api-key` wins on Anthropic's routes, as it does there.
+    private func holder(_ facts: RequestFacts, _ dialect: DialectID) -> KeyTable.Digest? {
         let token = dialect == .anthropic ? facts.apiKey ?? facts.bearer : facts.bearer ?? facts.apiKey
-        guard let token else { return false }
+        guard let token else { return nil }
         let keys = loopContext.snapshot.keys
-        guard keys.isRequired else { return false }
+        guard keys.isRequired else { return nil }
         // A connection keeps its token: it is digested once.
-        if let checked, checked.token == token, checked.snapshot === loopContext.snapshot { return checked.isValid }
-        let isValid = keys.accepts(token)
-        checked = (token, loopContext.snapshot, isValid)
-        return isValid
+        if let checked, checked.token == token, checked.snapshot === loopContext.snapshot { return checked.holder }
+        let holder = keys.holder(of: token)
+        checked = (token, loopContext.snapshot, holder)
+        return holder
     }
 
     /// Whether `Host` is one of our names. A connection's requests name the same host: it is looked up once.

@@ -17,7 +17,8 @@ extension ExchangePerformer {
         return ReplyTarget(
             dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
             mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
-            requestID: plan.requestID, showsThinkingBlocks: candidate.upstream.showsThinkingBlocks)
+            requestID: plan.requestID, showsThinkingBlocks: candidate.upstream.showsThinkingBlocks,
+            clock: { Int(HTTPDate.now()) })
     }
 
     /// A reply that needs no upstream.
@@ -29,6 +30,12 @@ extension ExchangePerformer {
         let events = answer.events(
             id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
         let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
+        if plan.isKept(from: candidate) {
+            wholePieces = [
+                plan.streams
+                    ? Dialects.writeLocal(events, to: target, context: request.context, streams: false) : body
+            ]
+        }
         return ControlReply(
             status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
             body: body,
@@ -120,6 +127,31 @@ extension ExchangePerformer {
     func refuse(_ error: GatewayError) {
         guard let request else { return }
         front.send(error, dialect: request.dialect, requestID: request.id, upstream: refusal)
+    }
+
+    /// Stores the reply, and keeps its end from leaving until that is done.
+    func keepResponse() {
+        var whole = pipe?.finalObject
+        if let first = wholePieces.first {
+            var pieces = first
+            for piece in wholePieces.dropFirst() { pieces.writeImmutableBuffer(piece) }
+            whole = pieces
+        }
+        guard let plan, let whole else {
+            let error = GatewayError(code: .internalError, message: "there is no reply to keep")
+            return note(.kept(error))
+        }
+        let responses = context.services.responses
+        later {
+            do throws(GatewayError) {
+                try await responses.keep(whole, of: plan)
+                return nil
+            } catch {
+                return error
+            }
+        } then: { (error: GatewayError?) in
+            .kept(error)
+        }
     }
 
     func resetReply() {

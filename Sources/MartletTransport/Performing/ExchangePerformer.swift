@@ -91,6 +91,9 @@ final class ExchangePerformer {
         waiting.removeAll(keepingCapacity: true)
     }
 
+    /// An answer that is there at once.
+    func note(_ event: Exchange.Event) { waiting.append(event) }
+
     private func endTurn() {
         isPerforming = false
         emit()
@@ -121,6 +124,10 @@ final class ExchangePerformer {
         case .weigh(let plan):
             let control = context.services.control
             later({ await control.weigh(plan) }, then: { .decided($0) })
+        case .recall(let plan):
+            let responses = context.services.responses
+            later({ await responses.recall(plan) }, then: { .decided($0) })
+        case .keepResponse: keepResponse()
         case .answer(let request):
             let (control, snapshot) = (context.services.control, context.snapshot)
             later({ await control.answer(request, in: snapshot) }, then: { .answered($0) })
@@ -152,6 +159,7 @@ final class ExchangePerformer {
         case .resetReply: resetReply()
         case .refuse(let error): refuse(error)
         case .failInDialect(let error):
+            pipe?.takeBackEnd(from: &out)
             pipe?.fail(error, into: &out)
             front.closeAfterReply()
             wantsFlush = true
@@ -162,9 +170,9 @@ final class ExchangePerformer {
         }
     }
 
-    /// Sends what this turn has written, in one go.
+    /// Sends what this turn has written, in one go. The end of a reply that is being stored waits with what is before it.
     private func emit() {
-        guard wantsFlush || wantsEnd else { return }
+        guard wantsFlush || wantsEnd, !exchange.isKeeping else { return }
         wantsFlush = false
         if wantsEnd {
             wantsEnd = false
@@ -205,7 +213,10 @@ final class ExchangePerformer {
         do throws(GatewayError) {
             let request = try plan.request(for: candidate, rung: exchange.rung)
             prepared = request
-            if let answer = request.answer { return waiting.append(.answered(local(answer, request))) }
+            if let answer = request.answer {
+                let reply = local(answer, request)
+                return waiting.append(plan.isKept(from: candidate) ? .prepared(reply) : .answered(reply))
+            }
         } catch {
             return waiting.append(.slotRefused(error))
         }
@@ -298,6 +309,8 @@ final class ExchangePerformer {
         if let rung = record.rung, case .complete = record.outcome, let plan, let candidate {
             context.rungs.keep(rung, for: plan.schemaKey(at: candidate), at: .now())
         }
+        var record = record
+        record.calls = pipe?.callTally ?? wholeSummary?.callTally ?? CallTally()
         context.services.records.keep(record, of: request, usage: pipe?.tally.usage ?? wholeSummary?.usage)
         self.request = nil
         plan = nil

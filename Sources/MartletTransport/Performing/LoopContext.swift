@@ -9,11 +9,14 @@ package struct Services: Sendable {
     package var control: any ControlRoutes
     package var models: any ModelHost
     package var records: any RecordSink
+    package var responses: any ResponseKeeper
     package var gates: [String: UpstreamGate]
 
     package init(
-        control: any ControlRoutes, models: any ModelHost, records: any RecordSink, gates: [String: UpstreamGate]
+        control: any ControlRoutes, models: any ModelHost, records: any RecordSink, gates: [String: UpstreamGate],
+        responses: any ResponseKeeper = NoResponses()
     ) {
+        self.responses = responses
         self.control = control
         self.models = models
         self.records = records

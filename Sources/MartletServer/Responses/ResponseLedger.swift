@@ -1,0 +1,147 @@
+import FoundationEssentials
+package import Logging
+import MartletDialects
+package import MartletGateway
+import MartletLedger
+import MartletWire
+package import NIOCore
+
+/// Keeps responses in the database under home, which is opened by the first request that needs it. While it cannot be used,
+/// such requests are refused, and each tries again.
+package actor ResponseLedger: ResponseKeeper {
+    /// How often what is too old is looked for.
+    private static let expiry: Duration = .seconds(600)
+
+    private let home: String
+    private let retention: Duration
+    private let logger: Logger
+    private var store: ResponseStore?
+    private var lastExpiry: ContinuousClock.Instant?
+    private var ids = IDSource(seed: UInt64.random(in: .min ... .max))
+
+    /// - Parameter home: the folder of `martlet.db`; made if it is not there.
+    package init(home: String, retention: Duration, logger: Logger) {
+        self.home = home
+        self.retention = retention
+        self.logger = logger
+    }
+
+    package func recall(_ plan: Plan) async -> Decision {
+        do throws(GatewayError) {
+            _ = try opened()
+            guard let id = plan.responses?.previousID else { return Decider.weighed(plan) }
+            let (document, items) = try await continued(plan.document, from: id, of: plan.owner)
+            return Decider.weighed(plan.continued(document, items))
+        } catch {
+            return .refuse(error)
+        }
+    }
+
+    package func keep(_ object: ByteBuffer, of plan: Plan) async throws(GatewayError) {
+        guard let json = try? JSON(parsing: object), let id = json["id"]?.string else {
+            throw GatewayError(code: .internalError, message: "the reply that was to be stored cannot be read")
+        }
+        var own = plan.recalled?.own ?? []
+        if plan.recalled == nil { own = try ResponsesRequest.inputItems(plan.document) }
+        let response = StoredResponse(
+            id: id, object: [UInt8](buffer: object), context: plan.recalled?.before.map { [UInt8](buffer: $0) } ?? [],
+            input: own.map { [UInt8](buffer: ResponsesRequest.identified($0, ids: &ids)) },
+            output: json["output"]?.array?.map { [UInt8](buffer: $0.buffer) } ?? [])
+        let store = try opened()
+        do throws(LedgerError) {
+            try await store.put(response, of: plan.owner, previous: plan.responses?.previousID)
+        } catch {
+            throw Self.unavailable(error)
+        }
+        expireIfDue(store)
+    }
+
+    /// Nil when there is none of this owner's.
+    func get(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> StoredResponse? {
+        let store = try opened()
+        do throws(LedgerError) {
+            return try await store.get(id, of: owner)
+        } catch {
+            throw Self.unavailable(error)
+        }
+    }
+
+    func delete(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> Bool {
+        let store = try opened()
+        do throws(LedgerError) {
+            return try await store.delete(id, of: owner)
+        } catch {
+            throw Self.unavailable(error)
+        }
+    }
+
+    /// A request with the conversation before its own input.
+    /// - Throws: `previousResponseNotFound`, `storeUnavailable`.
+    func continued(
+        _ document: JSONDocument, from id: String, of owner: KeyTable.Digest
+    ) async throws(GatewayError) -> (JSONDocument, RecalledItems) {
+        guard let stored = try await get(id, of: owner) else { throw .previousResponseNotFound(id) }
+        let before = stored.chain.map { ByteBuffer(bytes: $0) }
+        var own = try ResponsesRequest.inputItems(document)
+        var known: [String: ByteBuffer] = [:]
+        if try !ResponsesRequest.references(document).isEmpty {
+            for item in before {
+                if let id = (try? JSON(parsing: item))?["id"]?.string { known[id] = item }
+            }
+            own = own.map { item in
+                guard let json = try? JSON(parsing: item), json["type"]?.string == "item_reference",
+                    let id = json["id"]?.string
+                else { return item }
+                return known[id] ?? item
+            }
+        }
+        let expanded = try ResponsesRequest.expanded(document, with: before, resolving: known)
+        return (try Decider.check(expanded), RecalledItems(before: before, own: own))
+    }
+
+    private func opened() throws(GatewayError) -> ResponseStore {
+        if let store { return store }
+        do throws(LedgerError) {
+            let store = ResponseStore(try Ledger(path: try prepared()), retention: retention) {
+                Int64(MachineName.secondsSince1970)
+            }
+            self.store = store
+            return store
+        } catch {
+            logger.warning("responses cannot be stored", metadata: ["reason": "\(error.message)"])
+            throw Self.unavailable(error)
+        }
+    }
+
+    /// The database's path; a new one is its owner's alone to read, for it holds conversations.
+    private func prepared() throws(LedgerError) -> String {
+        let files = FileManager.default
+        let path = home + "/martlet.db"
+        guard !files.fileExists(atPath: path) else { return path }
+        do {
+            try files.createDirectory(atPath: home, withIntermediateDirectories: true)
+        } catch {
+            throw LedgerError(.unavailable, "the folder for the database martlet.db cannot be made")
+        }
+        _ = files.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
+        return path
+    }
+
+    private func expireIfDue(_ store: ResponseStore) {
+        let now = ContinuousClock.now
+        if let lastExpiry, now - lastExpiry < Self.expiry { return }
+        lastExpiry = now
+        let logger = logger
+        Task {
+            do throws(LedgerError) {
+                while try await store.expire() == 500 {}
+            } catch {
+                logger.warning("old responses cannot be deleted", metadata: ["reason": "\(error.message)"])
+            }
+        }
+    }
+
+    private static func unavailable(_ error: LedgerError) -> GatewayError {
+        GatewayError(code: .storeUnavailable, message: error.message)
+    }
+}
