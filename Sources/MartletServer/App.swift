@@ -96,6 +96,9 @@ package struct App: Sendable {
         if let calls = listener.calls, let port = channel.localAddress?.port {
             try await OwnInstance.check(upstreams, port: port, instance: instance, over: calls)
         }
+        notes += store.misplaced().prefix(5).map {
+            "\($0) is passed over: a model's file lies in two folders, \(store.root)/<publisher>/<name>/"
+        }
         for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }
         let ready = "martlet ready on http://\(shownAddress(channel))"
         let say = self.say

@@ -27,6 +27,11 @@ enum FrontRefusal {
                 message:
                     "pages from \(origin.prefix(100)) may not call this server; server.allowed_origins adds origins")
         }
+        if facts.origin == nil, !snapshot.hosts.allows(site: facts.site) {
+            return GatewayError(
+                code: .forbiddenOrigin,
+                message: "pages of other sites may not call this server; server.allowed_origins adds origins")
+        }
         if snapshot.keys.isRequired, !isKnown, !isPublic(match.endpoint), facts.method != "OPTIONS" {
             return unauthorized(facts, dialect)
         }

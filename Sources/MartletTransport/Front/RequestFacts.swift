@@ -11,6 +11,8 @@ struct RequestFacts {
     var host: String?
     var hostCount = 0
     var origin: String?
+    /// `Sec-Fetch-Site`.
+    var site: String?
     var length: Int?
     var expectsContinue = false
     var hasAnthropicVersion = false
@@ -64,6 +66,7 @@ struct RequestFacts {
                 bearer = String(value.dropFirst(7).drop { $0 == " " })
             }
         case 14 where name.isField("content-length"): length = Int(value)
+        case 14 where name.isField("sec-fetch-site"): site = value
         case 16 where name.isField("content-encoding"): encoding = value.lowercased()
         default: forward(name, value)
         }

@@ -32,7 +32,7 @@ extension ExchangePerformer {
         return ControlReply(
             status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
             body: body,
-            headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
+            headers: ["x-martlet-model: \(candidate.shown)"])
     }
 
     func finishWhole(_ head: UpstreamHead) -> Finding {
