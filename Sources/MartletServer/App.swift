@@ -97,7 +97,7 @@ package struct App: Sendable {
             try await OwnInstance.check(upstreams, port: port, instance: instance, over: calls)
         }
         notes += store.misplaced().prefix(5).map {
-            "\($0) is passed over: a model's file lies in two folders, \(store.root)/<publisher>/<name>/"
+            "\($0) is passed over: models are looked for in \(store.root)/<publisher>/<name>/"
         }
         for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }
         let ready = "martlet ready on http://\(shownAddress(channel))"
