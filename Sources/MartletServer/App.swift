@@ -144,6 +144,7 @@ package struct App: Sendable {
         settings.parallel = configuration.engine.parallel
         settings.contextTokens = configuration.engine.context
         settings.threads = configuration.engine.threads
+        settings.batch = configuration.engine.batch
         // Waiting threads sleep: engines share the machine with the gateway and with each other.
         settings.extra = ["--poll", "0"]
         let binary = configuration.engine.binary
