@@ -82,7 +82,7 @@ extension Exchange {
             {
                 return tryAgain(error, retryAfter: head.retryAfter, at: now, into: &actions)
             }
-            if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true,
+            if head.status >= 400, !committed, plan?.relaysErrors(of: candidate) == true,
                 ![401, 403].contains(head.status)
             {
                 committed = true
