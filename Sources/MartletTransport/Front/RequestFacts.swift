@@ -14,6 +14,7 @@ struct RequestFacts {
     /// `Sec-Fetch-Site`.
     var site: String?
     var length: Int?
+    var isChunked = false
     var expectsContinue = false
     var hasAnthropicVersion = false
     var encoding: String?
@@ -68,6 +69,7 @@ struct RequestFacts {
         case 14 where name.isField("content-length"): length = Int(value)
         case 14 where name.isField("sec-fetch-site"): site = value
         case 16 where name.isField("content-encoding"): encoding = value.lowercased()
+        case 17 where name.isField("transfer-encoding"): isChunked = true
         default: forward(name, value)
         }
     }
