@@ -70,10 +70,14 @@ enum FrontRefusal {
     private static func unauthorized(_ facts: RequestFacts, _ dialect: DialectID) -> GatewayError {
         var looked = facts.bearer != nil ? "Authorization" : nil
         if facts.apiKey != nil, looked == nil || dialect == .anthropic { looked = "x-api-key" }
-        return GatewayError(
-            code: .unauthorized,
-            message: looked.map { "the token in \($0) is not valid" }
-                ?? "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key")
+        let sentence =
+            if let looked {
+                "the token in \(looked) is not valid; auth.tokens holds the sha256 digests of those that are"
+            } else {
+                "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key; "
+                    + "who runs it adds tokens to auth.tokens"
+            }
+        return GatewayError(code: .unauthorized, message: sentence)
     }
 
     static func tooLarge(_ limit: Int) -> GatewayError {
