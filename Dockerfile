@@ -4,6 +4,8 @@
 #   docker run -p 3000:3000 -v martlet:/var/lib/martlet -e MARTLET_AUTH_TOKENS=sha256:… martlet \
 #       serve --upstream http://host.docker.internal:1234
 #
+# On Linux that name is known in a container only when it is run with --add-host=host.docker.internal:host-gateway.
+#
 # It listens on all of the container's addresses, so it refuses to start until it has a token's SHA-256 in
 # MARTLET_AUTH_TOKENS, or is told with MARTLET_AUTH_REQUIRED=off that everyone who reaches it may use it.
 

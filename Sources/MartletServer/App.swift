@@ -99,6 +99,9 @@ package struct App: Sendable {
         if let calls = listener.calls, let port = channel.localAddress?.port {
             try await OwnInstance.check(upstreams, port: port, instance: instance, over: calls)
         }
+        notes += store.misplaced().prefix(5).map {
+            "\($0) is passed over: models are looked for in \(store.root)/<publisher>/<name>/"
+        }
         for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }
         let ready = "martlet ready on http://\(shownAddress(channel))"
         let say = self.say
@@ -144,6 +147,7 @@ package struct App: Sendable {
         settings.parallel = configuration.engine.parallel
         settings.contextTokens = configuration.engine.context
         settings.threads = configuration.engine.threads
+        settings.batch = configuration.engine.batch
         // Waiting threads sleep: engines share the machine with the gateway and with each other.
         settings.extra = ["--poll", "0"]
         let binary = configuration.engine.binary

@@ -114,12 +114,14 @@ def launcher():
 
 @pytest.fixture
 def local(martlet, launcher, tmp_path):
-    """`local(load_seconds=…)`: a running server with the tiny model and a modest engine on PATH."""
+    """`local(load_seconds=…)`: a running server with the tiny model and the engine on PATH."""
 
     def make(load_seconds=0, weights=engine.WEIGHTS, **options):
         engine.write_wrapper(tmp_path, launcher, load_seconds)
         path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
-        return martlet(before=lambda server: engine.give_model(server, weights), environment={"PATH": path}, **options)
+        # One thread: on a machine with other work, threads that wait for each other take many times as long.
+        environment = {"PATH": path, "MARTLET_ENGINE_THREADS": "1"}
+        return martlet(before=lambda server: engine.give_model(server, weights), environment=environment, **options)
 
     return make
 

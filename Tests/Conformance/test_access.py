@@ -92,7 +92,7 @@ def test_the_refusal_names_the_header_that_was_looked_at(guarded, target, header
     server, source = guarded
     source.requests.clear()
     reply = asked(server, "POST", target, **headers)
-    assert refused(reply) == f"the token in {looked_at} is not valid"
+    assert refused(reply) == f"the token in {looked_at} is not valid; auth.tokens holds the sha256 digests of those that are"
     assert (reply.json.get("type") == "error") == target.startswith("/v1/messages")
     assert WRONG.encode() not in reply.body and TOKEN.encode() not in reply.body
     assert source.requests == []
@@ -102,7 +102,8 @@ def test_without_a_token_the_refusal_says_how_to_send_one(guarded):
     server, _ = guarded
     for target in ("/v1/chat/completions", "/v1/messages"):
         assert refused(asked(server, "POST", target)) == (
-            "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key")
+            "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key; "
+            "who runs it adds tokens to auth.tokens")
 
 
 @pytest.mark.parametrize(("target", "headers"), [

@@ -236,3 +236,21 @@ def test_an_upstream_may_be_named_without_a_scheme(martlet, upstream):
     source = upstream()
     server = martlet(None, "--upstream", f"127.0.0.1:{source.port}", "--kind", "openai-compatible")
     assert server.wait_for_model(chat.MODEL).chat().status == 200
+
+
+def test_weights_in_the_wrong_folder_are_named(martlet):
+    def put(server):
+        (server.home / "models").mkdir()
+        (server.home / "models/stray.gguf").write_text("weights")
+    server = martlet(None, "--upstream", "mock:", before=put)
+    assert f"stray.gguf is passed over: models are looked for in {server.home}/models/<publisher>/<name>/" in "".join(
+        server.output)
+
+
+def test_the_next_step_fits_the_address(martlet):
+    def put(server):
+        (server.home / "models/p/m").mkdir(parents=True)
+        (server.home / "models/p/m/m.gguf").write_text("weights")
+    server = martlet(None, "--no-discovery", before=put, config={"auth": {"tokens": ["sha256:" + "0" * 64]}})
+    [line] = [line for line in server.output if line.startswith("next: ")]
+    assert line.startswith('next: MARTLET_API_KEY=TOKEN martlet chat --host http://127.0.0.1:')

@@ -235,6 +235,33 @@ def test_what_does_not_pass_is_told_with_its_status(martlet, upstream):
     assert len(source.requests) == 1
 
 
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_long_wait_that_the_upstream_asks_for_is_the_clients(martlet, upstream, mode, stream):
+    """Slept through here it would be silence there, and the client's own plan for it would never be asked."""
+    source = upstream(lambda exchange: exchange.json({"error": {"message": "slow down"}}, 429, "Later", retry_after=30))
+    server = martlet(source, mode=mode)
+    began = time.monotonic()
+    reply = server.chat(chat.body(stream=stream))
+    assert time.monotonic() - began < 3
+    assert (reply.status, reply.headers["retry-after"]) == (429, "30")
+    assert len(source.requests) == 1
+
+
+def test_a_redirect_is_told_and_not_followed(martlet, upstream, mode):
+    def script(exchange):
+        exchange.json({}, 302, "Found", location="http://user:word@else.where/v1?key=word")
+
+    source = upstream(script)
+    reply = martlet(source, mode=mode).chat()
+    error = told(reply, 502, "upstream_bad_reply", "redirect to else.where/v1 (HTTP 302)")
+    assert "word" not in error["message"] and len(source.requests) == 1
+
+
+def test_a_bad_gateway_stays_one(martlet, upstream):
+    source = upstream(lambda exchange: exchange.json({"error": "its own upstream is gone"}, 502, "Bad Gateway"))
+    told(martlet(source, config=configured(source)).chat(), 502, "upstream_error", "its own upstream is gone")
+
+
 @pytest.mark.parametrize("status", [400, 404, 409, 422])
 def test_a_refusal_of_the_upstream_is_not_repeated(martlet, upstream, status):
     source = upstream(lambda exchange: exchange.json({"error": "temperature is odd"}, status, "No"))

@@ -53,8 +53,17 @@ def refused(reply, status, *words):
         assert word in message, message
 
 
-def streaming(exchange):
-    exchange.stream(chat.text_stream("one", "two"))
+@pytest.fixture
+def upstream(upstream):
+    """As LM Studio does, a reply names the model that answers: the one that was asked for."""
+    def named(exchange):
+        exchange.json(chat.completion(model=exchange.request.json["model"]))
+
+    return lambda script=named, **options: upstream(script, **options)
+
+
+def chunk(*values, **members):
+    return chat.chunk(*values, model="writer-8b", **members)
 
 
 @pytest.mark.parametrize("model", [None, "local-model"])
@@ -83,8 +92,8 @@ def test_usage_stands_in_the_finish_chunk(martlet, upstream):
     def script(exchange):
         assert exchange.request.json["stream_options"] == {"include_usage": True}
         exchange.stream(
-            chat.event(chat.chunk({"role": "assistant", "content": "one"})) + chat.event(chat.chunk(finish="stop"))
-            + chat.event(chat.chunk(usage=(9, 1))) + chat.event(b"[DONE]"))
+            chat.event(chunk({"role": "assistant", "content": "one"})) + chat.event(chunk(finish="stop"))
+            + chat.event(chunk(usage=(9, 1))) + chat.event(b"[DONE]"))
 
     source = upstream(script, models=["writer-8b"])
     reply = martlet(source, config=at(source, MINIMAL)).chat(body(stream=True))
@@ -217,9 +226,9 @@ def test_the_timeout_does_not_bound_a_stream_that_goes_on(martlet, upstream):
     def script(exchange):
         exchange.stream_head()
         for _ in range(15):
-            exchange.chunked(chat.event(chat.chunk({"content": "more "})))
+            exchange.chunked(chat.event(chunk({"content": "more "})))
             time.sleep(0.15)
-        exchange.chunked(chat.event(chat.chunk(finish="stop")) + chat.event(b"[DONE]"))
+        exchange.chunked(chat.event(chunk(finish="stop")) + chat.event(b"[DONE]"))
         exchange.end_chunks()
 
     source = upstream(script, models=["writer-8b"])

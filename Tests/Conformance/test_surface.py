@@ -202,3 +202,32 @@ def test_replies_do_not_name_the_machine(martlet, upstream):
     server = martlet(upstream())
     for target in ("/", "/health", "/v1/models", "/nothing"):
         assert str(server.folder).encode() not in server.ask("GET", target).body
+
+
+@pytest.mark.parametrize("target", ["/v1/models", "/v1/models/m1", "/health", "/", "/v1/messages/count_tokens", "/v1/models?limit=x"])
+def test_every_reply_carries_the_requests_id(martlet, upstream, target):
+    server = martlet(upstream())
+    body = chat.body() if "count" in target else None
+    for sent, expected in (({}, None), ({"x_request_id": "mine-1"}, "mine-1")):
+        reply = server.ask("POST" if body else "GET", target, body, anthropic_version="2023-06-01", **sent)
+        identity = reply.headers["x-request-id"]
+        assert identity and reply.headers["request-id"] == identity
+        assert expected in (None, identity)
+    plain = server.ask("GET", "/v1/models")
+    assert plain.headers["x-request-id"] and "request-id" not in plain.headers
+
+
+def test_what_foreign_pages_load_without_an_origin_is_refused(martlet, upstream):
+    server = martlet(upstream())
+    for site, status in (("cross-site", 403), ("same-origin", 200), ("same-site", 200), ("none", 200)):
+        reply = server.ask("GET", "/v1/models", sec_fetch_site=site)
+        assert reply.status == status, site
+    assert server.ask("POST", "/v1/chat/completions", chat.body(), sec_fetch_site="cross-site").status == 403
+
+
+def test_the_model_list_comes_in_pages_when_asked(martlet, upstream):
+    server = martlet(upstream(models=["m1", "m2", "m3"]))
+    page = server.ask("GET", "/v1/models?limit=2").json
+    assert ([entry["id"] for entry in page["data"]], page["has_more"], page["last_id"]) == (["m1", "m2"], True, "m2")
+    page = server.ask("GET", "/v1/models?limit=2&after_id=m2").json
+    assert ([entry["id"] for entry in page["data"]], page["has_more"]) == (["m3"], False)

@@ -56,6 +56,17 @@ struct ChatErrorsTests {
         ),
     ]
 
+    @Test(
+        "The status of an upstream that failed is told as it is, or by its class",
+        arguments: [
+            (500, 500, 500), (501, 500, 500), (502, 502, 502), (503, 503, 529), (504, 504, 504), (529, 503, 529),
+        ])
+    func status(upstream: Int, chat: Int, anthropic: Int) {
+        let error = ChatErrors.read(status: upstream, body: ByteBuffer(json: "{'error':'text'}"))
+        #expect(ErrorTable.status(error, for: .chat) == chat)
+        #expect(ErrorTable.status(error, for: .anthropic) == anthropic)
+    }
+
     @Test("C16: every shape of an error body gives its code and text", arguments: shapes)
     func shape(status: Int, body: String, code: ErrorCode, message: String) {
         let error = ChatErrors.read(status: status, body: ByteBuffer(json: body), retryAfter: .seconds(3))

@@ -318,6 +318,10 @@ struct RequestChatToAnthropicTests {
                 #"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:oops"}}]}]}"#,
                 "messages[0].content[0].image_url.url"
             ),
+            (
+                #"{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"file:///etc/passwd"}}]}]}"#,
+                "messages[0].content[0].image_url.url"
+            ),
             (#"{"messages":[{"role":"tool","content":"x"}]}"#, "messages[0].tool_call_id"),
             (#"{"messages":[{"role":"assistant","tool_calls":[{"id":"a"}]}]}"#, "messages[0].tool_calls[0].function"),
             (#"{"messages":[{"role":"elf"}]}"#, "messages[0].role"), (#"{"model":"m"}"#, "messages"),

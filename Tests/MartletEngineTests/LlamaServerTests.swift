@@ -148,11 +148,24 @@ struct LlamaServerTests {
             "-I", "launcher", "--model", Fixture.model.path, "--alias", "tiny", "--host", plan.socketPath, "--parallel",
             "4",
         ]
-        #expect(plan.arguments == head + ["--kv-unified", "--threads", "3", "--metrics"])
+        let tail = ["--threads", "3", "--batch-size", "256", "--ubatch-size", "256", "--metrics"]
+        #expect(plan.arguments == head + ["--kv-unified"] + tail)
         plan.contextTokens = 8192
-        #expect(plan.arguments == head + ["--ctx-size", "32768", "--threads", "3", "--metrics"])
+        #expect(plan.arguments == head + ["--ctx-size", "32768"] + tail)
         plan.contextTokens = nil
         plan.binary.unifiedCache = false
-        #expect(plan.arguments == head + ["--threads", "3", "--metrics"])
+        #expect(plan.arguments == head + tail)
+    }
+
+    @Test(
+        "A batch takes a fraction of a second on either backend, unless it is set",
+        arguments: [
+            ("CPU", nil, "256"), ("CUDA", nil, "512"), ("CPU", 1024, "1024"),
+        ] as [(String, Int?, String)])
+    func batch(backend: String, setting: Int?, tokens: String) {
+        var plan = Fixture.plan(scratch)
+        plan.binary.backend = backend
+        plan.batch = setting
+        #expect(plan.arguments.suffix(4) == ["--batch-size", tokens, "--ubatch-size", tokens])
     }
 }

@@ -35,6 +35,7 @@ struct ModelStoreTests {
             try scratch.file("models/pub/m/\(file)")
         }
         #expect(ids() == ["m", "m@iq2_xs", "m@q4_k_m", "m@m-q8_0", "m@m-special"])
+        #expect(store.spellings()["m@q8_0"] == "m" && store.spellings()["pub/m@iq2_xs"] == "m@iq2_xs")
         #expect(store.find("m")?.file == "M-UD-Q8_0.gguf")
         #expect(store.find("m@q8_0")?.file == "M-UD-Q8_0.gguf")
     }
@@ -69,6 +70,7 @@ struct ModelStoreTests {
         try FileManager.default.createDirectory(
             atPath: "\(scratch.path)/models/p/r/folder.gguf", withIntermediateDirectories: true)
         #expect(ids() == [])
+        #expect(store.misplaced() == ["m.gguf", "p/m.gguf"])
         #expect(ModelStore(root: "\(scratch.path)/nowhere").models() == [])
     }
 

@@ -138,6 +138,7 @@ struct DeciderTests {
     static let refused: [(String, ErrorCode, String)] = [
         ("", .invalidJSON, "the request has no body; send a JSON object"),
         ("[]", .invalidJSON, "the request body must be a JSON object"),
+        ("\u{FEFF}{}", .invalidJSON, "the request body begins with a byte order mark; send UTF-8 without one"),
         ("\"x\"", .invalidJSON, "the request body must be a JSON object"),
         ("{\"model\":\"m\"", .invalidJSON, ""),
         ("{\"model\":\"m\",}", .invalidJSON, ""),

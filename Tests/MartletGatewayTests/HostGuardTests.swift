@@ -54,7 +54,10 @@ struct HostGuardTests {
             ("http://localhost:3000", "localhost:3000", true), ("https://localhost:3000", "localhost:3000", true),
             ("http://LOCALHOST:3000", "localhost:3000", true), ("http://localhost:8080", "localhost:3000", false),
             ("http://localhost", "localhost:3000", false), ("http://evil.com", "localhost:3000", false),
-            ("http://127.0.0.1:3000", "localhost:3000", false), ("null", "localhost:3000", false),
+            ("http://127.0.0.1:3000", "localhost:3000", true), ("http://localhost:3000", "127.0.0.1:3000", true),
+            ("http://127.0.0.1:3001", "localhost:3000", false), ("http://127.0.0.1", "localhost", false),
+            ("http://[::1]:3000", "localhost:3000", false), ("http://localhost:3000", "evil.com:3000", false),
+            ("null", "localhost:3000", false),
             ("", "localhost:3000", false),
             ("http://localhost:3000.evil.com", "localhost:3000", false), ("file://", "localhost:3000", false),
             ("chrome-extension://abc", "localhost:3000", false),
@@ -62,6 +65,16 @@ struct HostGuardTests {
     func origins(origin: String, host: String, expected: Bool) {
         #expect(local.allows(origin: origin, host: host) == expected)
         #expect(!local.grantsCrossOrigin(origin), "our own pages need no CORS headers")
+    }
+
+    @Test("What a foreign page loads without an Origin is refused, and nothing else")
+    func sites() {
+        for site in [nil, "same-origin", "same-site", "none"] { #expect(local.allows(site: site)) }
+        #expect(!local.allows(site: "cross-site") && !local.allows(site: "Cross-Site"))
+        #expect(
+            !HostGuard(bound: "127.0.0.1", machine: nil, allowedOrigins: ["https://a.example"]).allows(
+                site: "cross-site"))
+        #expect(HostGuard(bound: "127.0.0.1", machine: nil, allowedOrigins: ["*"]).allows(site: "cross-site"))
     }
 
     @Test("Allowed origins are taken in any case, whole or not at all")

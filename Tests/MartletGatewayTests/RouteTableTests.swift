@@ -172,6 +172,21 @@ struct RouteTableTests {
         #expect(none.message(nil)?.contains("name one of: x, y") == true)
     }
 
+    @Test(
+        "Another spelling of an id leads to it, in any case, but no other name does",
+        arguments: [
+            ("two@Q4_K_M", ["box/two"]), ("TWO", ["box/two"]), ("box/Two@q4_k_m", ["box/two"]), ("two", ["box/two"]),
+            ("one", ["studio/one"]), ("two@q8_0", ["error model_not_found"]),
+        ])
+    func spellings(name: String, expected: [String]) {
+        let served = [
+            "studio": ServedModels(ids: ["one"]),
+            "box": ServedModels(ids: ["two"], spellings: ["two": "two", "two@q4_k_m": "two", "one": "two"]),
+        ]
+        #expect(Self.table(served: served).outcome(name) == expected)
+        if expected == ["box/two"] { #expect(Self.table(served: served, allowed: ["two"]).outcome("Two") == expected) }
+    }
+
     @Test("The list holds each name once, in order, aliases last, and only what is allowed")
     func listed() {
         let table = Self.table([("z", ["shared"]), ("b", ["shared"]), ("g*", ["shared"]), ("shared", ["qwen3-8b"])])

@@ -41,6 +41,7 @@ struct ConfigurationFileTests {
           parallel: 8
           context: 8192
           threads: 6
+          batch: 128
         queue: { length: 7, wait: 1m }
         log: { level: debug, format: json }
         """
@@ -82,6 +83,7 @@ struct ConfigurationFileTests {
         wanted.engine.parallel = 8
         wanted.engine.context = 8192
         wanted.engine.threads = 6
+        wanted.engine.batch = 128
         wanted.queue.length = 7
         wanted.queue.wait = .seconds(60)
         wanted.log.level = .debug

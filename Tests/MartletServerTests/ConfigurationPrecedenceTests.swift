@@ -59,6 +59,7 @@ struct ConfigurationPrecedenceTests {
             ("MARTLET_ENGINE_PARALLEL", "2", "engine.parallel", "2"),
             ("MARTLET_ENGINE_CONTEXT", "4096", "engine.context", "4096"),
             ("MARTLET_ENGINE_THREADS", "2", "engine.threads", "2"),
+            ("MARTLET_ENGINE_BATCH", "64", "engine.batch", "64"),
             ("MARTLET_QUEUE_LENGTH", "2", "queue.length", "2"), ("MARTLET_DISCOVERY", "off", "discovery", "off"),
             ("MARTLET_QUEUE_WAIT", "2s", "queue.wait", "2s"),
             ("MARTLET_LOG_LEVEL", "trace", "log.level", "trace"),
@@ -75,7 +76,7 @@ struct ConfigurationPrecedenceTests {
     @Test("the table of variables above is complete")
     func complete() throws {
         let general = try Written.load().origins.map(\.key)
-        #expect(general.count == 24)
+        #expect(general.count == 25)
     }
 
     @Test(

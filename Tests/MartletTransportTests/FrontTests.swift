@@ -82,8 +82,8 @@ struct FrontTests {
             #expect(upstream.requests[0].head.contains("content-length: \(Text.body.utf8.count)"))
             client.send(head + "1001\r\n" + String(repeating: " ", count: 4097) + "\r\n0\r\n\r\n")
             try await client.wait(for: "HTTP/1.1 413")
-            client.send(Text.post(Text.body))
-            try await client.wait(for: "a reply after the refusal") { $0.count(of: Text.answer) == 2 }
+            try await client.waitForClose()
+            #expect(client.text.contains("connection: close"), "what follows a body that was not read is no request")
         }
     }
 
@@ -160,6 +160,7 @@ struct FrontTests {
             try await client.wait(for: Text.answer)
             client.send(head + "Content-Length: 5000\r\n\r\n")
             try await client.wait(for: "HTTP/1.1 413")
+            try await client.waitForClose()
             #expect(client.text.count(of: "100 Continue") == 1)
             let old = try await gateway.connect()
             old.send(Text.post(Text.body, more: "Expect: 100-continue\r\n").replacing("HTTP/1.1", with: "HTTP/1.0"))

@@ -111,10 +111,10 @@ func until(
     _ what: String, _ location: SourceLocation = #_sourceLocation, _ isReached: () async -> Bool
 ) async throws {
     let clock = ContinuousClock()
-    let deadline = clock.now + .seconds(10)
+    let deadline = clock.now + .seconds(60)
     while await !isReached() {
         guard clock.now < deadline else {
-            Issue.record("not within ten seconds: \(what)", sourceLocation: location)
+            Issue.record("not within a minute: \(what)", sourceLocation: location)
             throw NotReached(what: what)
         }
         try await clock.sleep(for: .milliseconds(5))

@@ -68,7 +68,13 @@ enum ChatRequestContent {
 
     /// A data URL's content, or an address.
     private static func source(_ address: EscapedText) throws(DialectError) -> MediaSource {
-        guard address.starts(with: "data:") else { return .url(address) }
+        guard address.starts(with: "data:") else {
+            // Anything else names something on the machine of whoever fetches it.
+            guard address.starts(with: "https:") || address.starts(with: "http:") else {
+                throw DialectError(.unexpected, "an address must begin with https:, http: or data:")
+            }
+            return .url(address)
+        }
         guard let data = DataURL(address) else { throw DialectError(.unexpected, "not a data URL with base64 content") }
         return .base64(mediaType: data.mediaType, EscapedText(data.payload))
     }

@@ -6,6 +6,8 @@ package struct EngineSettings: Sendable, Hashable {
     package var contextTokens: Int?
     /// Nil (the default) leaves it to the engine.
     package var threads: Int?
+    /// Tokens of a prompt worked on in one go; nil (the default) is ``LaunchPlan/defaultBatch``.
+    package var batch: Int?
     /// Further llama-server flags.
     package var extra: [String] = []
     /// From start to ready. Default 10 minutes.

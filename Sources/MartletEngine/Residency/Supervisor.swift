@@ -189,8 +189,8 @@ package actor Supervisor {
             let binary = try await currentBinary()
             let plan = LaunchPlan(
                 binary: binary, model: model, socketPath: launch.socketPath, contextTokens: settings.contextTokens,
-                parallel: settings.parallel, threads: settings.threads, extra: settings.extra,
-                loadTimeout: settings.loadTimeout, grace: settings.grace)
+                parallel: settings.parallel, threads: settings.threads, batch: settings.batch,
+                extra: settings.extra, loadTimeout: settings.loadTimeout, grace: settings.grace)
             tell(model.id, "loading \(model.id) (\(Self.size(model.bytes))) on \(binary.backend)")
             try await run(plan, until: launch.stop)
         } catch {

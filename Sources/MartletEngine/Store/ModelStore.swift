@@ -39,6 +39,28 @@ package struct ModelStore: Sendable {
         return (named.first { $0.model.id == wanted } ?? named.first { $0.aliases.contains(wanted) })?.model
     }
 
+    /// All that `find` takes for each model but its id itself, in lower case.
+    package func spellings() -> [String: String] {
+        let named = named()
+        let own = named.map { ($0.model.id, $0.model.id) }
+        let others = named.flatMap { entry in entry.aliases.map { ($0, entry.model.id) } }
+        return Dictionary(own + others, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// Weights that lie above the folders where models are looked for, by their paths under the root.
+    package func misplaced() -> [String] {
+        guard let top = Disk.resolved(root) else { return [] }
+        func weights(in folder: String) -> [String] {
+            Disk.names(in: folder).filter {
+                Self.isPlain($0) && $0.lowercased().hasSuffix(".gguf")
+                    && Disk.entry("\(folder)/\($0)")?.isRegular == true
+            }
+        }
+        return weights(in: top)
+            + folders(in: top, under: top).flatMap { folder in weights(in: "\(top)/\(folder)").map { "\(folder)/\($0)" }
+            }
+    }
+
     private struct Named {
         var model: InstalledModel
         var aliases: [String]

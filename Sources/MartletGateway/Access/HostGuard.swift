@@ -59,8 +59,20 @@ package struct HostGuard: Sendable {
     package func allows(origin: String, host: String) -> Bool {
         let lower = origin.lowercased()
         if origins.contains(lower) || origins.contains("*") { return true }
-        return lower == "http://\(host.lowercased())" || lower == "https://\(host.lowercased())"
+        guard let scheme = ["http://", "https://"].first(where: lower.hasPrefix) else { return false }
+        let (page, host) = (lower.dropFirst(scheme.count), host.lowercased())
+        return page == host || HostGuard.localPort(page).map { $0 == HostGuard.localPort(host[...]) } == true
     }
+
+    /// The port in `localhost:3000` and `127.0.0.1:3000`, two names of one server.
+    private static func localPort(_ authority: Substring) -> Substring? {
+        guard let name = ["localhost:", "127.0.0.1:"].first(where: authority.hasPrefix) else { return nil }
+        return authority.dropFirst(name.count)
+    }
+
+    /// Whether a browser may send us a request without an `Origin`: links, images and forms of foreign pages come without one.
+    /// - Parameter site: `Sec-Fetch-Site`, which pages cannot write; nil: no browser, or an old one.
+    package func allows(site: String?) -> Bool { site?.lowercased() != "cross-site" || origins.contains("*") }
 
     /// Whether replies to this origin carry CORS headers: only for origins that were allowed by name.
     package func grantsCrossOrigin(_ origin: String) -> Bool {

@@ -16,11 +16,13 @@ package enum Limits {
     package static let heldBack = WireLimits.event + (1 << 20)
     /// Silence after the decision before the status line is committed and the first keep-alive sent (specs 0.4).
     package static let commitDelay = TimeAmount.seconds(5)
+    /// What is left of the hold after a `retry-after` for the answer to come: ticks are 100 ms, and refusals are quick.
+    package static let answerRoom = TimeAmount.milliseconds(500)
     /// Silence after which a further keep-alive is sent (specs 0.4).
     package static let keepAliveInterval = TimeAmount.seconds(10)
     /// Time a client may take to send its head and body, and to drain a reply that waits for it.
     package static let clientStall = TimeAmount.seconds(60)
-    /// The longest pause before a retry; a longer `retry-after` is passed on instead: agents give up on longer silences.
+    /// The longest pause before a retry where the upstream names none.
     package static let backOff = TimeAmount.seconds(30)
     /// The first pause before a retry where the upstream names none; it doubles with every attempt.
     package static let firstBackOff = TimeAmount.milliseconds(100)

@@ -79,11 +79,11 @@ extension Exchange {
         if case .failed(let error) = finding {
             if simplify(after: error, into: &actions) { return }
             if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed,
-                mayTryAgain(after: head.retryAfter) || hasNextCandidate
+                mayTryAgain(after: head.retryAfter, at: now) || hasNextCandidate
             {
                 return tryAgain(error, retryAfter: head.retryAfter, at: now, into: &actions)
             }
-            if !head.isSuccess, !committed, plan?.relaysErrors(of: candidate) == true,
+            if head.status >= 400, !committed, plan?.relaysErrors(of: candidate) == true,
                 ![401, 403].contains(head.status)
             {
                 committed = true
@@ -234,19 +234,21 @@ extension Exchange {
         return true
     }
 
-    /// Backs off before the next attempt. A `retry-after` over the longest pause is not waited for, and not cut short either.
+    /// Backs off before the next attempt. A `retry-after` that is not waited for is not cut short either.
     private mutating func tryAgain(
         _ error: GatewayError, retryAfter: TimeAmount?, at now: NIODeadline, into actions: inout [Action]
     ) {
-        guard mayTryAgain(after: retryAfter) else { return giveUp(error, at: now, into: &actions) }
+        guard mayTryAgain(after: retryAfter, at: now) else { return giveUp(error, at: now, into: &actions) }
         prepareNextAttempt(into: &actions)
         let doubled = Limits.firstBackOff.nanoseconds << Int64(min(attemptsHere - 1, 20))
         phase = .backingOff(until: now + (retryAfter ?? min(.nanoseconds(doubled), Limits.backOff)))
     }
 
-    private func mayTryAgain(after retryAfter: TimeAmount?) -> Bool {
-        guard let upstream = candidate?.upstream else { return false }
-        return attemptsHere <= upstream.retries && retryAfter ?? .zero <= Limits.backOff
+    /// What an upstream asks to wait is waited for while the status line is held, all attempts together. Beyond that a stream
+    /// would have to begin before anybody knows whether there will be one, and the client knows better what to do meanwhile.
+    private func mayTryAgain(after retryAfter: TimeAmount?, at now: NIODeadline) -> Bool {
+        guard let upstream = candidate?.upstream, attemptsHere <= upstream.retries else { return false }
+        return retryAfter.map { now - startedAt + $0 <= Limits.commitDelay - Limits.answerRoom } ?? true
     }
 
     static func isRetryable(_ code: ErrorCode) -> Bool {

@@ -34,6 +34,7 @@ package enum ChatRequestCheck {
             guard let member = found.member(1 + ranges.count + place, of: document), member.kind != .null else {
                 continue
             }
+            if let value = document.int(member), low...high ~= value { continue }
             let text = try number(member, name, in: document)
             guard let value = Double(text), value == value.rounded(), value >= Double(low), value <= Double(high) else {
                 let wanted =

@@ -68,6 +68,11 @@ package enum Decider {
         do throws(JSONError) {
             document = try JSONDocument(checking: body)
         } catch {
+            if body.readableBytesView.starts(with: [0xEF, 0xBB, 0xBF]) {
+                throw GatewayError(
+                    code: .invalidJSON,
+                    message: "the request body begins with a byte order mark; send UTF-8 without one")
+            }
             throw GatewayError(
                 code: .invalidJSON,
                 message: body.readableBytes == 0 ? "the request has no body; send a JSON object" : error.sentence)

@@ -79,6 +79,14 @@ package enum Endpoints {
         return path.hasPrefix("/v1/responses") || path.hasPrefix("/responses") ? .responses : .chat
     }
 
+    /// The value of a parameter in a query; nil when it is absent or broken.
+    package static func parameter(_ name: String, of query: String) -> String? {
+        for pair in query.split(separator: "&") where pair.hasPrefix(name + "=") {
+            return percentDecoded(pair.dropFirst(name.utf8.count + 1))
+        }
+        return nil
+    }
+
     /// Nil on a broken escape, NUL, or text that is not UTF-8.
     static func percentDecoded(_ text: Substring) -> String? {
         guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }

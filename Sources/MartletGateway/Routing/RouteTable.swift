@@ -8,8 +8,14 @@ package struct ServedModels: Sendable, Hashable {
     package var loaded: [String]
     /// By id, of those of which something is known.
     package var windows: [String: ContextWindow]
+    /// Other spellings of ids, in lower case; a name in any case may be one.
+    package var spellings: [String: String]
 
-    package init(ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:]) {
+    package init(
+        ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
+        spellings: [String: String] = [:]
+    ) {
+        self.spellings = spellings
         self.ids = ids
         self.loaded = loaded
         self.windows = windows
@@ -138,7 +144,20 @@ package struct RouteTable: Sendable {
         served[candidate.upstream.name]?.windows[candidate.model]
     }
 
+    /// The id that a name is another spelling of, where it is no name of its own.
+    private func respelled(_ name: String) -> String? {
+        for upstream in upstreams {
+            guard let spellings = served[upstream.name]?.spellings, !spellings.isEmpty else { continue }
+            if exact[name] != nil || direct(name) != nil { return nil }
+            let start = upstream.name + "/"
+            if let id = spellings[name.lowercased()] { return id }
+            if name.hasPrefix(start), let id = spellings[name.dropFirst(start.count).lowercased()] { return start + id }
+        }
+        return nil
+    }
+
     private func places(for asked: String?) throws(GatewayError) -> [Candidate] {
+        if let asked, let id = respelled(asked) { return try places(for: id) }
         guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked) }
         guard ModelName.isPlain(asked) else {
             throw GatewayError(

@@ -91,7 +91,7 @@ package actor Catalog {
             for upstream in upstreams where upstream.location == .hosted {
                 let ids = store.models().map(\.id)
                 let windows = (served[upstream.name]?.windows ?? [:]).filter { ids.contains($0.key) }
-                served[upstream.name] = ServedModels(ids: ids, windows: windows)
+                served[upstream.name] = ServedModels(ids: ids, windows: windows, spellings: store.spellings())
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }

@@ -127,6 +127,9 @@ package struct Configuration: Sendable, Equatable {
         package var context: Int?
         /// Nil: the engine's own choice.
         package var threads: Int?
+        /// Tokens of a prompt worked on in one go: more is faster on some machines, and a client that left is noticed later.
+        /// Nil: 256 on a CPU, 512 on a GPU.
+        package var batch: Int?
     }
 
     package struct QueueSettings: Sendable, Equatable {

@@ -132,6 +132,10 @@ enum ConfigurationKeys {
             "engine.threads",
             set: { $0.engine.threads = try $1.optional { try $0.int(1...4096) } },
             show: { SettingText.show($0.engine.threads) }),
+        .init(
+            "engine.batch",
+            set: { $0.engine.batch = try $1.optional { try $0.int(32...65_536) } },
+            show: { SettingText.show($0.engine.batch) }),
     ]
 
     private static let queue: [ConfigurationKey<Configuration>] = [

@@ -35,7 +35,11 @@ package struct Control: ControlRoutes {
         switch request.endpoint {
         case .models:
             await catalog.value?.refresh()
-            return ok(await list())
+            do throws(GatewayError) {
+                return ok(try await list(ModelPage(query: request.query)))
+            } catch {
+                return self.error(error, request)
+            }
         case .model(let id):
             await catalog.value?.refresh()
             return await model(id, request)
@@ -65,12 +69,12 @@ package struct Control: ControlRoutes {
     // MARK: Models
 
     /// One list that reads as OpenAI's and as Anthropic's (specs 1.6).
-    private func list() async -> JSON {
+    private func list(_ page: ModelPage) async -> JSON {
         let routes = await catalog.value?.routes
-        let ids = routes?.listed ?? []
+        let (ids, hasMore) = page.of(routes?.listed ?? [])
         return [
             "object": "list", "data": .array(ids.map { entry($0, routes?.window(of: $0)) }), "models": [],
-            "has_more": false,
+            "has_more": .bool(hasMore),
             "first_id": ids.first.map(JSON.string) ?? .null, "last_id": ids.last.map(JSON.string) ?? .null,
         ]
     }

@@ -105,9 +105,11 @@ extension FrontHandler {
         hasReplied = true
     }
 
-    func send(whole reply: ControlReply) {
+    func send(whole reply: ControlReply, dialect: DialectID, requestID: String) {
         var head = head(status: reply.status)
         head.add("content-type", reply.contentType)
+        head.add("x-request-id", requestID)
+        if dialect == .anthropic { head.add("request-id", requestID) }
         head.add(fixed: "x-content-type-options: nosniff\r\n")
         for line in reply.headers { head.add(line: line + "\r\n") }
         send(head, body: [reply.body])

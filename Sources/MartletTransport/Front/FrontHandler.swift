@@ -17,7 +17,8 @@ final class FrontHandler: ChannelDuplexHandler {
         case collecting(Collecting)
         /// The request is with the performer.
         case replying
-        /// An answer has been given before the body was in; the rest is read and dropped, up to a bound.
+        /// An answer has been given before the body was in; the rest is read and dropped, up to a bound. Without
+        /// keep-alive our side of the connection is closed by then.
         case discarding
         case closed
     }
@@ -124,6 +125,7 @@ final class FrontHandler: ChannelDuplexHandler {
         case .replying: performer?.receive(.tick)
         case .idle:
             if now - waitingSince > FrontLimits.idle { context?.close(promise: nil) }
+        case .discarding where !keepsAlive && now - waitingSince > FrontLimits.linger: context?.close(promise: nil)
         case .collecting, .discarding:
             if now - waitingSince > Limits.clientStall || now - beganAt > FrontLimits.wholeBody {
                 context?.close(promise: nil)
@@ -198,7 +200,10 @@ final class FrontHandler: ChannelDuplexHandler {
             case .collecting(let request): collect(bytes, of: request)
             case .discarding:
                 discarded += bytes.readableBytes
-                if discarded > FrontLimits.discarded { context?.close(promise: nil) }
+                if discarded > FrontLimits.discarded {
+                    state = .closed
+                    context?.close(promise: nil)
+                }
             case .idle, .replying, .closed: break
             }
         case .end:
@@ -245,7 +250,6 @@ final class FrontHandler: ChannelDuplexHandler {
         if let refusal = FrontRefusal.check(
             facts, match, dialect, isKnown: holder != nil, namesUs: namesUs(facts), in: loopContext)
         {
-            if facts.expectsContinue { keepsAlive = false }
             return refuse(refusal, facts, dialect, id: id)
         }
         if let origin = facts.origin, loopContext.snapshot.hosts.grantsCrossOrigin(origin) { corsOrigin = origin }
@@ -285,11 +289,16 @@ final class FrontHandler: ChannelDuplexHandler {
         return isOurs
     }
 
-    /// Answers before the body is in, and drops the rest of it.
+    /// Answers before the body is in, and drops the rest of it: for as long as it takes a client that writes before it reads
+    /// to find the answer, since what arrives at a closed connection takes the answer away (RFC 9112, 9.6).
     private func refuse(_ error: GatewayError, _ facts: RequestFacts, _ dialect: DialectID, id: String) {
         body = ByteBuffer()
         discarded = 0
         state = .discarding
+        // A short body costs less than a new connection.
+        let isLong = facts.expectsContinue || facts.isChunked || facts.length ?? 0 > FrontLimits.shortBody
+        if isLong { keepsAlive = false }
+        defer { if isLong { closeOutputWhenWritten() } }
         let allow = Endpoints.match(facts.path).methods
         send(error, dialect: dialect, requestID: id, allow: error.code == .methodNotAllowed ? allow : [])
     }
@@ -319,6 +328,14 @@ final class FrontHandler: ChannelDuplexHandler {
         guard let context else { return }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer())).assumeIsolated().whenComplete { _ in
             self.context?.close(promise: nil)
+        }
+    }
+
+    /// Tells the client that nothing more will come, and goes on reading.
+    private func closeOutputWhenWritten() {
+        guard let context else { return }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer())).assumeIsolated().whenComplete { _ in
+            self.context?.close(mode: .output, promise: nil)
         }
     }
 
@@ -354,7 +371,11 @@ enum FrontLimits {
     /// How long a body may take in all, however steadily it drips.
     static let wholeBody = TimeAmount.minutes(10)
     /// Bytes of a refused body that are read so that the client gets to read the answer.
-    static let discarded = 256 << 20
+    static let discarded = 64 << 20
+    /// How long the next bytes of a refused body are waited for.
+    static let linger = TimeAmount.seconds(2)
+    /// Bytes of a refused body that are read to keep the connection.
+    static let shortBody = 64 << 10
     /// Bytes set aside for a body before they have come.
     static let reserved = 1 << 20
 }

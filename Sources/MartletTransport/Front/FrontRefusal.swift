@@ -27,6 +27,11 @@ enum FrontRefusal {
                 message:
                     "pages from \(origin.prefix(100)) may not call this server; server.allowed_origins adds origins")
         }
+        if facts.origin == nil, !snapshot.hosts.allows(site: facts.site) {
+            return GatewayError(
+                code: .forbiddenOrigin,
+                message: "pages of other sites may not call this server; server.allowed_origins adds origins")
+        }
         if snapshot.keys.isRequired, !isKnown, !isPublic(match.endpoint), facts.method != "OPTIONS" {
             return unauthorized(facts, dialect)
         }
@@ -69,10 +74,14 @@ enum FrontRefusal {
     private static func unauthorized(_ facts: RequestFacts, _ dialect: DialectID) -> GatewayError {
         var looked = facts.bearer != nil ? "Authorization" : nil
         if facts.apiKey != nil, looked == nil || dialect == .anthropic { looked = "x-api-key" }
-        return GatewayError(
-            code: .unauthorized,
-            message: looked.map { "the token in \($0) is not valid" }
-                ?? "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key")
+        let sentence =
+            if let looked {
+                "the token in \(looked) is not valid; auth.tokens holds the sha256 digests of those that are"
+            } else {
+                "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key; "
+                    + "who runs it adds tokens to auth.tokens"
+            }
+        return GatewayError(code: .unauthorized, message: sentence)
     }
 
     static func tooLarge(_ limit: Int) -> GatewayError {

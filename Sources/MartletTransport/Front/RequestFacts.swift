@@ -11,7 +11,10 @@ struct RequestFacts {
     var host: String?
     var hostCount = 0
     var origin: String?
+    /// `Sec-Fetch-Site`.
+    var site: String?
     var length: Int?
+    var isChunked = false
     var expectsContinue = false
     var hasAnthropicVersion = false
     var encoding: String?
@@ -64,7 +67,9 @@ struct RequestFacts {
                 bearer = String(value.dropFirst(7).drop { $0 == " " })
             }
         case 14 where name.isField("content-length"): length = Int(value)
+        case 14 where name.isField("sec-fetch-site"): site = value
         case 16 where name.isField("content-encoding"): encoding = value.lowercased()
+        case 17 where name.isField("transfer-encoding"): isChunked = true
         default: forward(name, value)
         }
     }

@@ -39,13 +39,14 @@ extension ExchangePerformer {
         return ControlReply(
             status: 200, contentType: plan.streams ? "text/event-stream; charset=utf-8" : "application/json",
             body: body,
-            headers: ["x-request-id: \(plan.requestID)", "x-martlet-model: \(candidate.shown)"])
+            headers: ["x-martlet-model: \(candidate.shown)"])
     }
 
     func finishWhole(_ head: UpstreamHead) -> Finding {
         guard let prepared, let target = target() else {
             return .failed(GatewayError(code: .internalError, message: "no plan"))
         }
+        if 300..<400 ~= head.status, let candidate { return .failed(redirect(head, candidate.upstream)) }
         guard head.isSuccess else {
             refusal = head
             if let upstream = candidate?.upstream { collected = upstream.withoutKey(collected) }
@@ -82,6 +83,15 @@ extension ExchangePerformer {
         guard let candidate, candidate.upstream.profile.mayAnswerWithAnother else { return nil }
         return Substitution.check(
             candidate, reported: reported, served: context.snapshot.routes.served[candidate.upstream.name])
+    }
+
+    /// Redirects are not followed: the request carries a key and a prompt, which were meant for the configured address.
+    private func redirect(_ head: UpstreamHead, _ upstream: Upstream) -> GatewayError {
+        let target = head.location.map { " to \($0)" } ?? ""
+        return GatewayError(
+            code: .upstreamBadReply,
+            message: "\(upstream.shown) answers with a redirect\(target) (HTTP \(head.status)), which is not followed; "
+                + "set upstreams.\(upstream.name).url to where the API is")
     }
 
     func commitStream(_ head: UpstreamHead?) {

@@ -164,7 +164,9 @@ final class ExchangePerformer {
             front.closeAfterReply()
             wantsFlush = true
             wantsEnd = true
-        case .reply(let reply): front.send(whole: reply)
+        case .reply(let reply):
+            guard let request else { break }
+            front.send(whole: reply, dialect: request.dialect, requestID: request.id)
         case .closeClient: front.closeNow()
         case .record(let record): finish(record)
         }

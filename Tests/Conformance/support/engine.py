@@ -55,14 +55,12 @@ def loading(server):
 
 
 def write_wrapper(folder, launcher, load_seconds=0):
-    """A `llama-server` that starts the real one modestly: one thread, no busy waiting, small batches, so that tests run beside
-    other work and a cancelled prompt is noticed soon. Loading may take its time.
-    """
+    """A `llama-server` that starts the real one with the command line that Martlet gives it. Loading may take its time."""
     program = folder / "llama-server"
     program.write_text(
         "#!/bin/sh\n"
         f'case " $* " in *" --model "*) sleep {load_seconds} >/dev/null 2>&1;; *) exec {shlex.join(launcher)} "$@";; esac\n'
-        f'exec {shlex.join(launcher)} "$@" --threads 1 --poll 0 --batch-size 256 --ubatch-size 256\n')
+        f'exec {shlex.join(launcher)} "$@"\n')
     program.chmod(0o755)
 
 

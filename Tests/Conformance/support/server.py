@@ -173,7 +173,8 @@ class Martlet:
         """What is left of it after its exit. A process that was killed cannot remove its socket files."""
         wrong = []
         try:
-            until(lambda: not self.processes(), "", within=5)
+            # With an exit of its own nothing outlives it; after SIGKILL the engines' guards need a moment.
+            until(lambda: not self.processes(), "", within=5 if killed else 0)
         except AssertionError:
             for pid in self.processes():
                 with contextlib.suppress(OSError):
