@@ -1,8 +1,11 @@
 """The official OpenAI client's `responses` through Martlet, on a scripted Chat upstream."""
 
+import contextlib
 import hashlib
 import json
 import signal
+import sqlite3
+import threading
 
 import openai
 import pytest
@@ -194,24 +197,22 @@ def test_a_damaged_database_is_said_and_opens_nothing(martlet, upstream, streams
 
 @pytest.mark.parametrize("streams", [False, True])
 def test_a_reply_that_cannot_be_stored_is_no_reply(martlet, upstream, streams):
-    """The database breaks while the model answers."""
-    def script(exchange):
-        if len(source.requests) > 1:
-            for path in server.home.glob("martlet.db*"):
-                path.write_bytes(b"no database " * 1000)
-        parrot(exchange)
-
-    source = upstream(script)
+    """Another program has locked the database while the model answers."""
+    source = upstream(parrot)
     server = martlet(source)
     body = {"model": "m1", "input": "one", "stream": streams}
     assert server.ask("POST", "/v1/responses", chat.dumps(body)).status == 200
-    reply = server.ask("POST", "/v1/responses", chat.dumps(body))
+    with contextlib.closing(sqlite3.connect(server.home / "martlet.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        reply = server.ask("POST", "/v1/responses", chat.dumps(body))
+        assert len(source.requests) == 2
     if streams:
         assert reply.status == 200
         events = [json.loads(line[6:]) for line in reply.body.decode().splitlines() if line.startswith("data: {")]
         assert "response.completed" not in [event["type"] for event in events]
         assert events[-1]["type"] == "response.failed" and "martlet.db" in events[-1]["response"]["error"]["message"]
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert "".join(event["delta"] for event in events if "output_text.delta" in event["type"]) == "1: one"
     else:
         assert reply.status == 503 and "martlet.db" in reply.json["error"]["message"]
 
@@ -267,14 +268,17 @@ def test_what_is_not_there_is_said(martlet, upstream):
         assert reply.json["error"]["type"] == "invalid_request_error"
 
 
-def test_an_upstreams_failure_in_the_stream(martlet, upstream):
+def test_an_upstreams_failure_in_the_stream(martlet, upstream, sdk):
     def script(exchange):
         exchange.stream_head()
         exchange.chunked(chat.event(chat.chunk({"role": "assistant", "content": "first"})))
+        assert began.wait(15), "the first delta was held back"
         exchange.chunked(chat.event({"error": {"message": "broken", "type": "server_error"}}))
         exchange.end_chunks()
 
-    server = martlet(upstream(script))
-    reply = server.ask("POST", "/v1/responses", chat.dumps({"model": "m1", "input": "x", "stream": True}))
-    events = [json.loads(line[6:]) for line in reply.body.decode().splitlines() if line.startswith("data: {")]
-    assert [event["type"] for event in events][-2:] == ["error", "response.failed"]
+    began = threading.Event()
+    stream = sdk(martlet(upstream(script))).responses.create(model="m1", input="x", stream=True)
+    with pytest.raises(openai.APIError, match="broken"):
+        for event in stream:
+            if event.type == "response.output_text.delta":
+                began.set()

@@ -39,7 +39,7 @@ struct ReplyResponsesTests {
                 "reasoning_summary_text.delta[0]", "reasoning_summary_text.done[0]", "reasoning_summary_part.done[0]",
                 "output_item.done[0]", "output_item.added[1]", "content_part.added[1]", "output_text.delta[1]",
                 "output_text.done[1]", "content_part.done[1]", "output_item.done[1]", "output_item.added[2]",
-                "output_item.added[3]", "function_call_arguments.delta[2]", "custom_tool_call_input.delta[3]",
+                "function_call_arguments.delta[2]", "output_item.added[3]", "custom_tool_call_input.delta[3]",
                 "function_call_arguments.done[2]", "custom_tool_call_input.done[3]", "output_item.done[2]",
                 "output_item.done[3]", "completed",
             ])

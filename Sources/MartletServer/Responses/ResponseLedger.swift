@@ -1,6 +1,6 @@
 import FoundationEssentials
 package import Logging
-import MartletDialects
+package import MartletDialects
 package import MartletGateway
 import MartletLedger
 import MartletWire

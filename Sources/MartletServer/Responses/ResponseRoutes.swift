@@ -38,7 +38,7 @@ struct ResponseRoutes: Sendable {
     }
 
     private func object(_ stored: StoredResponse, _ query: String) throws(GatewayError) -> ByteBuffer {
-        if Self.parameters(query)["stream"] == "true" {
+        if Endpoints.parameter("stream", of: query) == "true" {
             throw GatewayError(
                 code: .invalidRequest, message: "stream: a stored response is given whole, not as a stream",
                 param: "stream")
@@ -50,8 +50,7 @@ struct ResponseRoutes: Sendable {
 
     /// A page of the request's own input.
     private func inputItems(_ stored: StoredResponse, _ query: String) throws(GatewayError) -> ByteBuffer {
-        let given = Self.parameters(query)
-        let limit = try given["limit"].map { text throws(GatewayError) -> Int in
+        let limit = try Endpoints.parameter("limit", of: query).map { text throws(GatewayError) -> Int in
             guard let number = Int(text), (1...100).contains(number) else {
                 throw GatewayError(
                     code: .invalidRequest, message: "limit must be between 1 and 100 (got \(text.prefix(20)))",
@@ -59,13 +58,13 @@ struct ResponseRoutes: Sendable {
             }
             return number
         }
-        let order = given["order"] ?? "desc"
+        let order = Endpoints.parameter("order", of: query) ?? "desc"
         guard order == "asc" || order == "desc" else {
             throw GatewayError(code: .invalidRequest, message: "order must be asc or desc", param: "order")
         }
         var items = stored.input.compactMap { try? JSON(parsing: ByteBuffer(bytes: $0)) }
         if order == "desc" { items.reverse() }
-        if let after = given["after"] {
+        if let after = Endpoints.parameter("after", of: query) {
             guard let place = items.firstIndex(where: { $0["id"]?.string == after }) else {
                 throw GatewayError(
                     code: .invalidRequest, message: "after: there is no item \(after.prefix(128)) in this list",
@@ -79,15 +78,6 @@ struct ResponseRoutes: Sendable {
             "last_id": page.last?["id"] ?? .null, "has_more": .bool(page.count < items.count),
         ]
         return list.buffer
-    }
-
-    private static func parameters(_ query: String) -> [String: String] {
-        var found: [String: String] = [:]
-        for pair in query.split(separator: "&") {
-            let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
-            found[String(parts[0])] = parts.count == 2 ? String(parts[1]) : ""
-        }
-        return found
     }
 
     // MARK: Counting
