@@ -24,6 +24,10 @@ struct ConfigurationErrorTests {
             ("server: { port: 1 }\nserver: { port: 2 }", "martlet.yaml:2: the key server stands here twice"),
             // Features to come.
             ("limits: { requests_per_minute: null }", "martlet.yaml:1: limits is not built yet"),
+            (
+                "store: { responses: 0s }",
+                "martlet.yaml:1: store.responses must be off or a duration such as 30d, 12h or 30m, at least 1s (got \"0s\")"
+            ),
             ("store:\n  capture: off", "martlet.yaml:2: store.capture is not built yet"),
             ("engine:\n  memory: 80%", "martlet.yaml:2: engine.memory is not built yet"),
             ("engine: { ttl: 60m }", "martlet.yaml:1: engine.ttl is not built yet"),
