@@ -20,6 +20,8 @@ ROUTES = [
     ("GET", "/"), ("GET", "/api/hello"), ("HEAD", "/"), ("GET", "/health"), ("GET", "/health/live"), ("GET", "/health/ready"),
     ("GET", "/v1/models"), ("GET", "/models"), ("GET", "/anthropic/v1/models"), ("GET", "/v1/models/m1"),
     ("POST", "/v1/chat/completions"), ("POST", "/chat/completions"), ("POST", "/v1/messages"), ("POST", "/anthropic/v1/messages"),
+    ("POST", "/v1/responses"), ("POST", "/v1/responses/input_tokens"), ("GET", "/v1/responses/r"), ("DELETE", "/responses/r"),
+    ("GET", "/v1/responses/r/input_items"), ("POST", "/v1/responses/r/cancel"),
     ("POST", "/v1/messages/count_tokens"), ("GET", "/nothing"), ("POST", "/v1/messages/nothing"), ("PUT", "/v1/models"),
 ]
 OPEN = ("/", "/api/hello", "/health/live")
