@@ -282,3 +282,36 @@ def test_an_upstreams_failure_in_the_stream(martlet, upstream, sdk):
         for event in stream:
             if event.type == "response.output_text.delta":
                 began.set()
+
+
+def test_an_anthropic_upstream(martlet, upstream, sdk):
+    def script(exchange):
+        turn = len(exchange.request.json["messages"])
+        exchange.json({
+            "id": "msg_1", "type": "message", "role": "assistant", "model": "m1", "stop_reason": "end_turn",
+            "stop_sequence": None, "content": [{"type": "text", "text": f"turn {turn}"}],
+            "usage": {"input_tokens": 4, "output_tokens": 2}})
+
+    source = upstream(script)
+    client = sdk(martlet(source, kind="anthropic"))
+    first = client.responses.create(model="m1", input="one", instructions="Be brief.")
+    second = client.responses.create(model="m1", input="two", previous_response_id=first.id)
+    assert (first.output_text, second.output_text) == ("turn 1", "turn 3")
+    assert {request.target for request in source.requests} == {"/v1/messages"}
+    assert [message["role"] for message in source.requests[-1].json["messages"]] == ["user", "assistant", "user"]
+
+
+def test_an_upstream_of_responses_is_relayed_and_keeps_what_it_makes(martlet, upstream, sdk):
+    def script(exchange):
+        assert exchange.request.target == "/v1/responses"
+        exchange.json({
+            "id": "resp_theirs", "object": "response", "created_at": 1, "status": "completed", "model": "m1",
+            "output": [{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [
+                {"type": "output_text", "text": "theirs", "annotations": []}]}], "usage": None})
+
+    source = upstream(script)
+    server = martlet(source, kind="openai")
+    reply = sdk(server).responses.create(model="m1", input="one", previous_response_id="resp_before")
+    assert (reply.id, reply.output_text) == ("resp_theirs", "theirs")
+    assert source.request.json == {"input": "one", "model": "m1", "previous_response_id": "resp_before"}
+    assert not (server.home / "martlet.db").exists()
