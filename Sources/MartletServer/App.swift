@@ -174,7 +174,9 @@ package struct App: Sendable {
                 guard reply?.head.status == 200 else { return .notYet }
                 // What it holds depends on the memory there was: the engine knows it, once it has loaded.
                 let lists = ModelLists(probed, at: origin, over: calls, patience: .milliseconds(500))
-                if let models = try? await lists.read() { await catalog.value?.note(models, servedBy: probed.name) }
+                if case .success(let models) = await lists.read() {
+                    await catalog.value?.note(models, servedBy: probed.name)
+                }
                 return .ready
             }, logger: logger)
     }

@@ -17,7 +17,7 @@ struct ModelListsTests {
             let server = try await FixedServer.start(on: loop.group, routes)
             let place = BaseURL(origin: Origin(address: .tcp(host: "127.0.0.1", port: server.port)))
             let upstream = Upstream(name: "u", profile: profile, location: .url(place))
-            return try await ModelLists(upstream, over: loop.calls, patience: .seconds(60)).read(known: known)
+            return try await ModelLists(upstream, over: loop.calls, patience: .seconds(60)).read(known: known).get()
         }
     }
 

@@ -57,13 +57,7 @@ package actor Catalog {
                 guard case .url = upstream.location, let calls = listener.calls else { continue }
                 let lists = ModelLists(upstream, over: calls, patience: Catalog.patience)
                 let known = before[upstream.name]?.windows ?? [:]
-                group.addTask { () async -> (String, Result<ServedModels, GatewayError>) in
-                    do throws(GatewayError) {
-                        return (upstream.name, .success(try await lists.read(known: known)))
-                    } catch {
-                        return (upstream.name, .failure(error))
-                    }
-                }
+                group.addTask { (upstream.name, await lists.read(known: known)) }
             }
             for await (name, result) in group { read[name] = result }
         }

@@ -27,10 +27,15 @@ package struct ModelLists: Sendable {
     private var listing: ModelListing { upstream.profile.listing }
 
     /// - Parameter known: windows of an earlier reading; the maximum of a model does not change.
-    /// - Throws: when the list itself cannot be read. A window that cannot be read is no error.
-    package func read(known: [String: ContextWindow] = [:]) async throws(GatewayError) -> ServedModels {
-        async let told = aside()
-        let entries = try await entries()
+    /// - Returns: a failure when the list itself cannot be read. A window that cannot be read is no error.
+    package func read(known: [String: ContextWindow] = [:]) async -> Result<ServedModels, GatewayError> {
+        // One after the other, and without a typed error: `async let` beside an `async` function with a typed error is
+        // compiled wrongly in release builds (Swift 6.3.1), and ends the process now and then.
+        let entries: [(id: String, entry: JSON)]
+        switch await self.entries() {
+        case .success(let read): entries = read
+        case .failure(let error): return .failure(error)
+        }
         var models = ServedModels(ids: entries.map(\.id))
         for (id, entry) in entries {
             let window = ContextWindow(
@@ -38,7 +43,7 @@ package struct ModelLists: Sendable {
                 maximum: ModelLists.tokens(listing.maximum, in: entry))
             if window.isKnown { models.windows[id] = window }
         }
-        for (id, window) in await told where models.ids?.contains(id) == true {
+        for (id, window) in await aside() where models.ids?.contains(id) == true {
             models.windows[id] = (models.windows[id] ?? ContextWindow()).filled(from: window)
         }
         for (id, window) in known where models.ids?.contains(id) == true && models.windows[id]?.maximum == nil {
@@ -46,24 +51,30 @@ package struct ModelLists: Sendable {
             models.windows[id, default: ContextWindow()].maximum = maximum
         }
         await askFurther(&models)
-        return models
+        return .success(models)
     }
 
-    private func entries() async throws(GatewayError) -> [(id: String, entry: JSON)] {
-        let reply = try await calls.get(listing.path, at: upstream, origin: origin, timeout: left)
+    private func entries() async -> Result<[(id: String, entry: JSON)], GatewayError> {
+        let reply: UpstreamReply
+        do throws(GatewayError) {
+            reply = try await calls.get(listing.path, at: upstream, origin: origin, timeout: left)
+        } catch {
+            return .failure(error)
+        }
         guard reply.head.isSuccess else {
             var error = ChatErrors.read(status: reply.head.status, body: upstream.withoutKey(reply.body))
             error.message =
                 "\(upstream.shown) answers \(listing.path) with HTTP \(reply.head.status): \(error.message)"
-            throw error
+            return .failure(error)
         }
         guard let json = try? JSON(parsing: reply.body), let entries = json["data"]?.array else {
-            throw GatewayError(code: .upstreamBadReply, message: "\(upstream.shown) answers without a model list")
+            return .failure(
+                GatewayError(code: .upstreamBadReply, message: "\(upstream.shown) answers without a model list"))
         }
-        return entries.compactMap { entry in entry["id"]?.string.map { ($0, entry) } }
+        return .success(entries.compactMap { entry in entry["id"]?.string.map { ($0, entry) } })
     }
 
-    /// What single replies tell about many models; asked beside the list, because it needs nothing of it.
+    /// What single replies tell about many models.
     private func aside() async -> [String: ContextWindow] {
         var windows: [String: ContextWindow] = [:]
         for question in listing.questions {

@@ -52,12 +52,7 @@ extension Doctor {
         let about = "upstream \(upstream.name)"
         let clock = ContinuousClock()
         let start = clock.now
-        let result: Result<ServedModels, GatewayError>
-        do throws(GatewayError) {
-            result = .success(try await ModelLists(upstream, over: calls, patience: Catalog.patience).read())
-        } catch {
-            result = .failure(error)
-        }
+        let result = await ModelLists(upstream, over: calls, patience: Catalog.patience).read()
         let milliseconds = (clock.now - start) / .milliseconds(1)
         var facts: JSONObject = [
             "name": .string(upstream.name), "kind": .string(upstream.profile.kind), "place": .string(upstream.shown),
