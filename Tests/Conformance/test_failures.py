@@ -49,6 +49,19 @@ def test_unreachable_from_the_start_is_502(martlet, upstream):
     assert server.ask("GET", "/health").status == 200
 
 
+def test_a_model_nobody_lists_beside_an_unreachable_upstream(martlet, upstream):
+    """The one that cannot be asked may have it; what the others have is said nevertheless."""
+    alive, dead = upstream(), upstream()
+    dead.stop_listening()
+    config = configured(alive)
+    config["upstreams"]["gone"] = {"kind": "openai-compatible", "url": dead.url, "retries": 0}
+    server = martlet(alive, config=config)
+    told(server.chat(chat.body(model="m11")), 502, "upstream_unavailable", '"m11"', "closest: m1", "cannot connect", str(dead.port))
+    told(server.ask("GET", "/v1/models/m11"), 404, "model_not_found", '"m11"', "closest: m1", "list of gone")
+    assert server.ask("GET", "/v1/models/m1").status == 200
+    assert server.chat(chat.body(model="m1")).status == 200
+
+
 def test_connect_timeout_is_504(martlet):
     with socket.socket() as full:  # its queue is full: a further connection waits for ever
         full.bind(("127.0.0.1", 0))

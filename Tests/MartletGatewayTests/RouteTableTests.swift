@@ -160,6 +160,16 @@ struct RouteTableTests {
         )
     }
 
+    @Test("A name that would be asked for on trust is not listed; one that the configuration names is")
+    func listed() throws {
+        let table = Self.table([("named", ["box/any"])], served: Self.unlisted)
+        for name in ["qwen3-8b", "named", "box/any"] { try table.checkListed(name) }
+        let error = #expect(throws: GatewayError.self) { try table.checkListed("qwen3-8") }
+        #expect(error?.code == .modelNotFound)
+        #expect(error?.message.contains("closest: qwen3-8b") == true)
+        #expect(error?.message.hasSuffix("The list of box could not be read") == true)
+    }
+
     @Test("An unknown name is answered with what is near, an ambiguous one with its candidates")
     func messages() {
         #expect(

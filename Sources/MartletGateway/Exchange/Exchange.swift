@@ -207,7 +207,7 @@ package struct Exchange: Sendable {
 
     /// A failure that no retry will mend: a status while the head is ours, an event afterwards.
     mutating func fail(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
-        let error = candidate.map { error.naming($0.upstream) } ?? error
+        let error = candidate.map { error.naming($0.upstream).doubting($0) } ?? error
         actions.append(committed ? .failInDialect(error) : .refuse(error))
         end(.failed(error.code), at: now, into: &actions)
     }

@@ -12,6 +12,17 @@ extension GatewayError {
         return named
     }
 
+    /// Says of an upstream that was asked on trust, and could not be, that nothing else is known to serve the model.
+    func doubting(_ candidate: Candidate) -> GatewayError {
+        guard code == .upstreamUnreachable, let ids = candidate.listedElsewhere, !ids.isEmpty else { return self }
+        let closest = ModelName.closest(to: candidate.model, namedAmong: ids)
+        var doubting = self
+        doubting.message =
+            "no upstream that answers lists model \"\(candidate.model)\"\(closest). "
+            + "One that may have it cannot be asked: \(message)"
+        return doubting
+    }
+
     private func advice(on upstream: Upstream) -> String {
         guard upstream.location != .hosted else { return "" }
         let key = upstream.deadlines.isInferenceForm ? "inference" : "upstreams.\(upstream.name)"

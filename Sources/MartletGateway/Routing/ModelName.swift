@@ -23,6 +23,12 @@ package enum ModelName {
         return scored.filter { $0.1 <= bound }.sorted { ($0.1, $0.0) < ($1.1, $1.0) }.prefix(count).map(\.0)
     }
 
+    /// `; closest: a, b`, or nothing where nothing is near.
+    static func closest(to name: String, namedAmong ids: [String]) -> String {
+        let near = closest(to: name, among: ids)
+        return near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))"
+    }
+
     /// Levenshtein's, on bytes.
     private static func distance(_ a: [UInt8], _ b: [UInt8]) -> Int {
         var row = Array(0...b.count)

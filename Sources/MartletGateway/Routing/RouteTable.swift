@@ -28,11 +28,15 @@ package struct Candidate: Sendable {
     package let model: String
     /// Nil: nothing is known of the model.
     package internal(set) var traits: ModelTraits?
+    /// Nil: an upstream lists the model, or the configuration names it. Else it is asked on trust, because its list was never
+    /// read, and these are the ids that are listed, for the sentence when it cannot be asked at all.
+    package let listedElsewhere: [String]?
 
-    package init(upstream: Upstream, model: String, traits: ModelTraits? = nil) {
+    package init(upstream: Upstream, model: String, traits: ModelTraits? = nil, listedElsewhere: [String]? = nil) {
         self.upstream = upstream
         self.model = model
         self.traits = traits
+        self.listedElsewhere = listedElsewhere
     }
 
     package var window: ContextWindow? { traits?.window }
@@ -88,6 +92,7 @@ package struct RouteTable: Sendable {
         }
         self.exact = exact
         self.globs = globs.sorted { $0.glob.specificity > $1.glob.specificity }
+        listed = listing()
     }
 
     /// The same table with other model lists.
@@ -110,7 +115,9 @@ package struct RouteTable: Sendable {
     }
 
     /// Ids a client may use, in configuration order, aliases last, without doubles.
-    package var listed: [String] {
+    package private(set) var listed: [String] = []
+
+    private func listing() -> [String] {
         var seen: Set<String> = []
         var ids: [String] = []
         for upstream in upstreams {
@@ -134,6 +141,14 @@ package struct RouteTable: Sendable {
                 ?? (flags.isEmpty ? nil : ModelTraits.of(place.model, at: place.upstream, nil, flags))
         }
         return places
+    }
+
+    /// - Throws: what `resolve` throws, and `modelNotFound` when the name would only be asked for on trust.
+    package func checkListed(_ name: String) throws(GatewayError) {
+        guard try resolve(name).allSatisfy({ $0.listedElsewhere != nil }) else { return }
+        var error = notFound(name)
+        error.message += ". The list of \(trusting.map(\.name).joined(separator: ", ")) could not be read"
+        throw error
     }
 
     /// What is known of the window of whatever answers to a name.
@@ -180,7 +195,7 @@ package struct RouteTable: Sendable {
         if bare == defaultModel || allowed.contains(bare), let found = try uniqueMatch(bare, of: bare, at: upstreams) {
             return [found]
         }
-        let onTrust = trusting.map { Candidate(upstream: $0, model: bare) }
+        let onTrust = trusting.map { Candidate(upstream: $0, model: bare, listedElsewhere: listed) }
         guard onTrust.isEmpty else { return onTrust }
         throw notFound(asked)
     }
@@ -342,8 +357,7 @@ package struct RouteTable: Sendable {
     }
 
     private func notFound(_ name: String) -> GatewayError {
-        let near = ModelName.closest(to: name, among: listed)
-        let closest = near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))"
+        let closest = ModelName.closest(to: name, namedAmong: listed)
         let remedy =
             listed.isEmpty
             ? "No model is known: put a .gguf under the models folder, or name an upstream that serves it"

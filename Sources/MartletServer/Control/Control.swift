@@ -96,7 +96,7 @@ package struct Control: ControlRoutes {
         let routes = await catalog.value?.routes
         if routes?.listed.contains(id) == true { return ok(entry(id, routes?.window(of: id))) }
         do throws(GatewayError) {
-            _ = try routes?.resolve(id)
+            try routes?.checkListed(id)
         } catch {
             return self.error(error, request)
         }
