@@ -161,7 +161,7 @@ struct RouteTableTests {
     }
 
     @Test("A name that would be asked for on trust is not listed; one that the configuration names is")
-    func listed() throws {
+    func onTrust() throws {
         let table = Self.table([("named", ["box/any"])], served: Self.unlisted)
         for name in ["qwen3-8b", "named", "box/any"] { try table.checkListed(name) }
         let error = #expect(throws: GatewayError.self) { try table.checkListed("qwen3-8") }
