@@ -55,6 +55,7 @@ typedef struct {
     bool has_body;
     char last_byte;
     int events;
+    int expected_events;
     size_t remaining;
     size_t line_length;
     bool in_stamp;
@@ -63,8 +64,9 @@ typedef struct {
     char head[8192];
 } Reply;
 
-static inline void reply_start(Reply *reply) {
+static inline void reply_start(Reply *reply, int expected_events) {
     memset(reply, 0, offsetof(Reply, head));
+    reply->expected_events = expected_events;
 }
 
 static inline void reply_field(Reply *reply, const char *field) {
@@ -110,7 +112,8 @@ static inline size_t reply_take_head(Reply *reply, const char *data, size_t leng
     return head_length - before;
 }
 
-// Reads the digits of a stamp; returns the bytes read. A stamp may be cut anywhere.
+// Reads the digits of a stamp; returns the bytes read. A stamp may be cut anywhere. Those behind the last expected one
+// are no events: Responses say the whole text again at the end.
 static inline size_t reply_take_stamp(Reply *reply, const char *data, size_t length, uint64_t now, Samples *delays) {
     size_t i = 0;
     while (i < length && data[i] >= '0' && data[i] <= '9') {
@@ -118,8 +121,10 @@ static inline size_t reply_take_stamp(Reply *reply, const char *data, size_t len
     }
     if (i < length) {
         reply->in_stamp = false;
-        reply->events++;
-        samples_add(delays, now > reply->stamp ? now - reply->stamp : 0);
+        if (reply->events < reply->expected_events) {
+            reply->events++;
+            samples_add(delays, now > reply->stamp ? now - reply->stamp : 0);
+        }
     }
     return i;
 }

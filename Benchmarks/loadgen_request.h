@@ -95,9 +95,28 @@ static void read_options(int count, char **arguments) {
     }
 }
 
-static bool asks_messages(void) {
+static bool path_ends(const char *end) {
     size_t length = strlen(options.path);
-    return length >= 9 && strcmp(options.path + length - 9, "/messages") == 0;
+    return length >= strlen(end) && strcmp(options.path + length - strlen(end), end) == 0;
+}
+
+static bool asks_messages(void) {
+    return path_ends("/messages");
+}
+
+static bool asks_responses(void) {
+    return path_ends("/responses");
+}
+
+// What stands before the user's message.
+static const char *body_opening(void) {
+    if (asks_messages()) {
+        return "\"system\":\"You are a helpful assistant.\",\"messages\":[";
+    }
+    if (asks_responses()) {
+        return "\"instructions\":\"You are a helpful assistant.\",\"store\":false,\"input\":[";
+    }
+    return "\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},";
 }
 
 static void append_option(Bytes *body, const char *name, uint64_t value) {
@@ -121,25 +140,17 @@ static void append_filler(Bytes *body, size_t until) {
 // As clients write it: the model first, the long part in the middle, the settings last.
 static Bytes make_body(void) {
     const size_t settings_length = 120;
-    bool messages = asks_messages();
     Bytes body = {0};
     bytes_text(&body, "{\"model\":\"");
     bytes_text(&body, options.model);
     bytes_text(&body, "\",");
-    bytes_text(&body, messages ? "\"system\":\"You are a helpful assistant.\",\"messages\":["
-                               : "\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},");
-    bytes_text(&body, "{\"role\":\"user\",\"content\":\"");
-    if (messages) {
-        bytes_text(&body, "pace=");
-        bytes_number(&body, (uint64_t)options.pace_us, 10);
-        bytes_text(&body, " ");
-    }
+    bytes_text(&body, body_opening());
+    bytes_text(&body, "{\"role\":\"user\",\"content\":\"pace=");
+    bytes_number(&body, (uint64_t)options.pace_us, 10);
+    bytes_text(&body, " ");
     append_filler(&body, options.body_bytes > settings_length ? options.body_bytes - settings_length : 0);
     bytes_text(&body, "\"}],\"temperature\":0.7");
-    append_option(&body, "max_tokens", (uint64_t)options.events);
-    if (!messages) {
-        append_option(&body, "seed", (uint64_t)options.pace_us);
-    }
+    append_option(&body, asks_responses() ? "max_output_tokens" : "max_tokens", (uint64_t)options.events);
     bytes_text(&body, options.streams ? ",\"stream\":true}" : "}");
     return body;
 }

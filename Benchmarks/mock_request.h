@@ -79,18 +79,18 @@ static inline bool body_wants_stream(const char *body, size_t length) {
 
 // The number of text deltas; 200 when the body names none.
 static inline int body_events(const char *body, size_t length) {
-    const char *value = body_value(body, length, "\"max_tokens\"");
-    if (value == NULL) {
-        value = body_value(body, length, "\"max_completion_tokens\"");
+    static const char *const keys[] = {"\"max_tokens\"", "\"max_completion_tokens\"", "\"max_output_tokens\""};
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        const char *value = body_value(body, length, keys[i]);
+        if (value != NULL) {
+            return atoi(value);
+        }
     }
-    return value == NULL ? 200 : atoi(value);
+    return 200;
 }
 
 // Nanoseconds between events, 0 for all at once.
 static inline uint64_t body_pace_ns(const char *body, size_t length) {
-    const char *value = body_value(body, length, "\"seed\"");
-    if (value == NULL) {
-        value = body_value(body, length, "pace=");
-    }
+    const char *value = body_value(body, length, "pace=");
     return value == NULL ? 0 : strtoull(value, NULL, 10) * 1000;
 }

@@ -2,10 +2,10 @@
 //
 //   mock_upstream [-p PORT] [-t THREADS] [-b REPLY_BYTES]
 //
-// It answers POST /v1/chat/completions, POST /v1/messages, GET /v1/models (one model, "mock") and GET /health on
-// loopback. A request's JSON body steers the answer: "stream":true asks for a stream, "max_tokens" is the number of
-// text deltas, "seed" the pace in microseconds between events (0: all at once). As /v1/messages knows no "seed",
-// "pace=N" anywhere in the body does the same. Port 0, the default, takes any free port; the ready line names it.
+// It answers POST /v1/chat/completions, /v1/messages and /v1/responses, GET /v1/models (one model, "mock") and GET
+// /health on loopback. A request's JSON body steers the answer: "stream":true asks for a stream, "max_tokens" is the
+// number of text deltas, "pace=N" anywhere in a text the pace in microseconds between events (0: all at once). Port 0,
+// the default, takes any free port; the ready line names it.
 #define _GNU_SOURCE
 #include "bench.h"
 #include "mock_replies.h"
@@ -32,7 +32,7 @@ static struct {
 } options = {.port = 0, .threads = 1, .reply_bytes = 1024};
 
 // Whole replies, one a dialect, made once.
-static Bytes replies[2];
+static Bytes replies[DIALECT_COUNT];
 
 typedef struct {
     int fd;
@@ -123,7 +123,7 @@ static bool flush(Loop *loop, Connection *c) {
 // ---- Answering ----
 
 static void start_stream(Loop *loop, Connection *c, Dialect dialect, const char *body, size_t length) {
-    c->script = (Script){.dialect = dialect, .total = body_events(body, length)};
+    script_start(&c->script, dialect, body_events(body, length));
     c->pace_ns = body_pace_ns(body, length);
     c->streaming = true;
     write_stream_head(c);
@@ -158,6 +158,8 @@ static void answer(Loop *loop, Connection *c) {
         generate(loop, c, DIALECT_CHAT, body, length);
     } else if (is_post && request_asks_for(target, "/v1/messages")) {
         generate(loop, c, DIALECT_MESSAGES, body, length);
+    } else if (is_post && request_asks_for(target, "/v1/responses")) {
+        generate(loop, c, DIALECT_RESPONSES, body, length);
     } else if (!is_post && request_asks_for(target, "/v1/models")) {
         write_whole(c, "200 OK", models_json, sizeof models_json - 1, !is_head);
     } else if (!is_post && request_asks_for(target, "/health")) {
@@ -215,6 +217,7 @@ static void close_connection(Loop *loop, Connection *c) {
     close(c->fd);
     free(c->in.data);
     free(c->out.data);
+    free(c->script.text.data);
     free(c);
 }
 
@@ -342,8 +345,9 @@ static void read_options(int count, char **arguments) {
 int main(int count, char **arguments) {
     read_options(count, arguments);
     signal(SIGPIPE, SIG_IGN);
-    whole_reply(DIALECT_CHAT, options.reply_bytes, &replies[DIALECT_CHAT]);
-    whole_reply(DIALECT_MESSAGES, options.reply_bytes, &replies[DIALECT_MESSAGES]);
+    for (Dialect dialect = 0; dialect < DIALECT_COUNT; dialect++) {
+        whole_reply(dialect, options.reply_bytes, &replies[dialect]);
+    }
 
     Loop *first = new_loop();
     for (int i = 1; i < options.threads; i++) {

@@ -168,17 +168,17 @@ class Bench:
         service.ready_ms = (time.monotonic() - started) * 1000
         return service
 
-    def start_martlet(self, mode, loops):
+    def start_martlet(self, name, kind, mode, loops):
         """Martlet in front of the mock, with a home of its own and none of the caller's settings."""
-        home = Path(tempfile.mkdtemp(prefix=f"martlet-{mode}-", dir=self.scratch))
+        home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
         command = [self.martlet, "serve", "--port", "0", "--upstream", self.mock.url]
-        command += ["--kind", "openai-compatible", "--mode", mode, "--loops", str(loops), *self.martlet_arguments]
+        command += ["--kind", kind, "--mode", mode, "--loops", str(loops), *self.martlet_arguments]
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "MARTLET_HOME": str(home)}
         for inherited in ("LD_LIBRARY_PATH", "TMPDIR"):
             if inherited in os.environ:
                 environment[inherited] = os.environ[inherited]
         service = self.start_by_ready_line("martlet", command, environment)
-        self.ready_ms.setdefault(f"martlet-{mode}", []).append(service.ready_ms)
+        self.ready_ms.setdefault(name, []).append(service.ready_ms)
         return service
 
     def start_by_ready_line(self, name, command, environment):

@@ -2,9 +2,22 @@
 
 from dataclasses import dataclass, replace
 
-CHAT_PATH = "/v1/chat/completions"
-MESSAGES_PATH = "/v1/messages"
-MANAGED = ("nginx", "martlet-exact", "martlet-repair")
+# What a target's name may end in, and where it is asked then.
+PATHS = {"": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+# The mock's kind of upstream and how it is relayed, by the name of a Martlet before it. OpenAI's kind speaks Responses.
+MARTLETS = {
+    "martlet-exact": ("openai-compatible", "exact"),
+    "martlet-repair": ("openai-compatible", "repair"),
+    "martlet-to-messages": ("anthropic", "repair"),
+    "martlet-to-responses": ("openai", "repair"),
+}
+MANAGED = ("nginx", *MARTLETS)
+# Every client's dialect before every upstream's; a Chat client of OpenAI's kind is relayed in Chat.
+RELAYED_PAIRS = ("martlet-repair", "martlet-to-messages:messages", "martlet-to-responses:responses")
+TRANSLATED_PAIRS = (
+    "martlet-repair:messages", "martlet-repair:responses", "martlet-to-messages", "martlet-to-messages:responses",
+    "martlet-to-responses:messages",
+)
 
 
 @dataclass(frozen=True)
@@ -13,14 +26,10 @@ class Target:
 
     name: str
     service: str
-    messages: bool = False
+    path: str
     url: str = ""
     pid: int = 0
     model: str = "mock"
-
-    @property
-    def path(self):
-        return MESSAGES_PATH if self.messages else CHAT_PATH
 
     @property
     def is_managed(self):
@@ -28,9 +37,9 @@ class Target:
 
 
 def make_target(name, **place):
-    """A target by its name; one that ends in ":messages" is asked in Anthropic's form."""
-    service = name.removesuffix(":messages")
-    return Target(name, service, messages=service != name, **place)
+    """A target by its name; one that ends in ":messages" or ":responses" is asked in that API's form."""
+    service, _, client = name.partition(":")
+    return Target(name, service, PATHS[client], **place)
 
 
 @dataclass(frozen=True)
@@ -173,7 +182,7 @@ class Runner:
     def start(self, name, loops):
         if name == "nginx":
             return self.bench.start_nginx(loops)
-        return self.bench.start_martlet(name.removeprefix("martlet-"), loops)
+        return self.bench.start_martlet(name, *MARTLETS[name], loops)
 
     def stop_services(self):
         for service in self.services.values():
