@@ -1,82 +1,109 @@
-"""The real Claude Code through Martlet: a text answer by the engine, a tool round trip on a scripted Chat upstream."""
+"""The real Claude Code through Martlet: on scripted upstreams of every kind, and one answer by the engine."""
 
+import json
 import time
 
-from support import chat, claude, engine
+import pytest
+
+from support import agents, chat, claude, engine
+from support.answer import Answer, Call, Sealed, Text, Thinking
+from support.asked import Result, Said
 from support.waiting import until
 
-# The whole prompt is some 27,000 tokens of the tiny model, read by a processor that may have other work. Seconds.
-ENGINE_WITHIN = 400
-COMMAND = "echo martlet-$((40+2))"
+# The prompt is some 8,000 tokens of the tiny model, read by a processor that may have other work. Seconds.
+ENGINE_WITHIN = 300
+SUBTASK = "Say which bird has no feet."
+TITLE = "Birds without feet"
+BASH = Call("call_1", "Bash", '{"command":"echo martlet-$((40+2))","description":"says a word"}')
+AGENT = Call("call_3", "Agent", chat.dumps({
+    "description": "names a bird", "prompt": SUBTASK, "subagent_type": "general-purpose", "run_in_background": False}).decode())
+LOAD = Call("call_4", "ToolSearch", '{"query":"select:WebSearch"}')
+SEARCH = Call("call_5", "WebSearch", '{"query":"martlet"}')
+# What other upstreams than Anthropic's have no use for.
+HINTS = ("cache_control", "x-anthropic-billing-header", "context_management", "user_id", "defer_loading", "tool_reference")
+
+
+def is_subtask(asked):
+    return asked.said("user").endswith(SUBTASK)
+
+
+@pytest.mark.parametrize("kind", agents.KINDS)
+def test_a_whole_task(martlet, upstream, tmp_path, kind):
+    """Its title, two tools at once, a sub-agent, a tool that has to be loaded first, and a search that another request does."""
+    file = claude.home_in(tmp_path) / "notes.txt"
+    file.write_text("canary-in-the-file")
+    read = Call("call_2", "Read", chat.dumps({"file_path": str(file)}).decode())
+    calls = [BASH, read, AGENT, LOAD, SEARCH]
+
+    def say(asked):
+        if asked.schema:
+            return Answer([Text(json.dumps({"title": TITLE}))])
+        if is_subtask(asked):
+            return Answer([Text("A martlet.")])
+        if list(asked.tools) == ["web_search"]:
+            return Answer([Text("A heraldic bird.")])
+        done = len(asked.of(Result))
+        if done == 0:
+            return Answer([Sealed("two at once"), Text("Let me look."), BASH, read], "calls")
+        return Answer([Sealed(f"behind {done}"), calls[done]], "calls") if done < 5 else Answer([Text("All is done.")])
+
+    model = agents.Model(kind, say)
+    source = upstream(model)
+    result, title = claude.converse(martlet(source, kind=kind), tmp_path, chat.MODEL, "--allowedTools",
+                                    "Bash,Read,Agent,ToolSearch,WebSearch", prompt=f"Look. {chat.PROMPT}")
+    assert (result["subtype"], result["result"], title) == ("success", "All is done.", TITLE)
+    assert result["subagent_stats"]["completed"] == 1 and result["permission_denials"] == []
+
+    title_asked, = (asked for asked in model.asked if asked.schema)
+    assert title_asked.schema["properties"] == {"title": {"type": "string"}} and not title_asked.tools
+    assert "naming a coding session" in title_asked.system
+    subtask, = (asked for asked in model.asked if is_subtask(asked))
+    assert "You are an agent for Claude Code" in subtask.system and "Bash" in subtask.tools
+    main = [asked for asked in model.asked if asked.said("user").endswith(chat.PROMPT)]
+    assert len(model.asked) == len(main) + (3 if kind == "anthropic" else 2)
+    for before, after in zip(main, main[1:]):
+        assert after.system == before.system
+        assert after.turns[:len(before.turns)] == before.turns, "each request is a prefix of the next: caches hold"
+        if kind != "anthropic":  # where the order is Claude Code's own
+            assert list(after.tools.items())[:len(before.tools)] == list(before.tools.items())
+    for asked in main:
+        for words in ("You are a Claude agent", "working with the user toward", "# Environment"):
+            assert words in asked.instructions(), "no system text is lost"
+        assert "command" in asked.tools["Bash"]["properties"]
+        if kind != "anthropic":
+            assert not [hint for hint in HINTS if hint in json.dumps(asked.body)]
+            assert "DeferredToolPlaceholder" not in asked.tools
+    assert ["WebSearch" in asked.tools for asked in main] == [False, False, False, True, True], "offered once it was loaded"
+    last = main[-1]
+    new = last.turns[len(main[0].turns):]
+    thoughts = ["two at once", "behind 2", "behind 3", "behind 4"]
+    assert last.of(Thinking) == (thoughts if kind in agents.REMEMBERING else [])
+    assert [turn for turn in new if not isinstance(turn, (Thinking, Result))] == [Said("assistant", "Let me look."), *calls]
+    assert last.result("call_1") == "martlet-42" and "canary-in-the-file" in last.result("call_2"), "they really ran"
+    assert "A martlet." in last.result("call_3")
+    assert ("A heraldic bird." if kind == "anthropic" else "unavailable") in last.result("call_5")
+    for request in source.requests:
+        assert (request.header("anthropic-version") is not None) == (kind == "anthropic")
+
+
+@pytest.mark.parametrize("kind", ["openai-compatible", "anthropic", "openai"])
+def test_structured_output(martlet, upstream, tmp_path, kind):
+    """It has a tool for that, whose schema is the caller's."""
+    schema = {"type": "object", "properties": {"word": {"type": "string", "maxLength": 20}}, "required": ["word"]}
+    model = agents.Model(kind, lambda asked: Answer([Call("call_1", "StructuredOutput", '{"word":"martlet"}')], "calls"))
+    result = claude.run(martlet(upstream(model), kind=kind), tmp_path, chat.MODEL, "--json-schema", json.dumps(schema))
+    assert result["structured_output"] == {"word": "martlet"}
+    assert model.asked[0].tools["StructuredOutput"]["properties"] == schema["properties"]
 
 
 def test_a_text_answer_by_the_engine(martlet, tmp_path):
+    """With two of its tools: the whole prompt is some 27,000 tokens of the tiny model."""
     server = martlet(before=engine.give_model, engines=engine.engines())
-    result = claude.run(server, tmp_path, engine.MODEL, within=ENGINE_WITHIN, API_TIMEOUT_MS=str(ENGINE_WITHIN * 1000))
-    assert result["subtype"] == "success"
-    assert isinstance(result["result"], str) and result["result"].strip(), "the tiny model babbles, but it does answer"
+    result = claude.run(server, tmp_path, engine.MODEL, "--tools", "Bash,Read", within=ENGINE_WITHIN,
+                        API_TIMEOUT_MS=str(ENGINE_WITHIN * 1000))
+    assert result["subtype"] == "success" and isinstance(result["result"], str), "the tiny model babbles"
     assert result["usage"]["input_tokens"] + result["usage"]["cache_read_input_tokens"] > 5000
     assert 0 < result["usage"]["output_tokens"] <= 200
-
-
-def test_a_tool_round_trip(martlet, upstream, tmp_path):
-    def script(exchange):
-        messages = exchange.request.json["messages"]
-        if any(message["role"] == "tool" for message in messages):
-            exchange.stream(chat.text_stream("The tool said ", "so.", usage=(90, 5)))
-        else:
-            exchange.stream(chat.calls_stream(("call_7", "Bash", [
-                '{"comm', f'and":"{COMMAND}",', '"description":"says a word"}'])), cut=50)
-
-    source = upstream(script)
-    result = claude.run(martlet(source), tmp_path, chat.MODEL, "--allowedTools", "Bash", prompt=f"Run it. {chat.PROMPT}")
-    assert result["result"] == "The tool said so."
-    assert result["num_turns"] == 2
-    first, second = (received.json for received in source.requests)
-    assert all(received.target.split("?")[0] == "/v1/chat/completions" for received in source.requests)
-    assert first["stream"] is True
-    assert first["stream_options"]["include_usage"] is True
-    assert first["messages"][0]["role"] == "system"
-    assert [message["role"] for message in first["messages"][1:]] == ["user"], "early system text joins the leading one"
-    assert chat.PROMPT in str(first["messages"][1]["content"])
-    bash = next(tool["function"] for tool in first["tools"] if tool["function"]["name"] == "Bash")
-    assert "command" in bash["parameters"]["properties"]
-    assert not any(tool["function"]["name"] == "DeferredToolPlaceholder" for tool in first["tools"])
-    sent = source.requests[0].body.decode()
-    for word in ("cache_control", "x-anthropic-billing-header", "context_management", "user_id"):
-        assert word not in sent, f"{word} is nothing for a local upstream"
-    assert "anthropic-version" not in dict(source.requests[0].headers)
-    assert second["messages"][:len(first["messages"])] == first["messages"], "the first turn is a prefix: caches hold"
-    asked, told = second["messages"][len(first["messages"]):][:2]
-    assert asked["role"] == "assistant"
-    call = asked["tool_calls"][0]
-    assert (call["id"], call["function"]["name"]) == ("call_7", "Bash")
-    assert f'"{COMMAND}"' in call["function"]["arguments"]
-    assert (told["role"], told["tool_call_id"]) == ("tool", "call_7")
-    assert "martlet-42" in told["content"], "the command really ran"
-
-
-def test_parallel_tool_calls(martlet, upstream, tmp_path):
-    def script(exchange):
-        if any(message["role"] == "tool" for message in exchange.request.json["messages"]):
-            exchange.stream(chat.text_stream("Both are done.", usage=(90, 5)))
-        else:
-            exchange.stream(chat.calls_stream(
-                ("call_1", "Bash", ['{"command":', '"echo one-$((1+0))"}']), ("call_2", "Bash", ['{"command":"echo ', 'two-$((1+1))"}'])))
-
-    source = upstream(script)
-    result = claude.run(martlet(source), tmp_path, chat.MODEL, "--allowedTools", "Bash")
-    assert result["result"] == "Both are done."
-    answers = {message["tool_call_id"]: message["content"]
-               for message in source.requests[-1].json["messages"] if message["role"] == "tool"}
-    assert {name: text.strip() for name, text in answers.items()} == {"call_1": "one-1", "call_2": "two-2"}
-
-
-def test_thinking_comes_before_the_answer(martlet, upstream, tmp_path):
-    events = [chat.chunk({"role": "assistant", "reasoning_content": "hm, "}), chat.chunk({"reasoning_content": "yes"}),
-              chat.chunk({"content": "Indeed."}), chat.chunk({}, "stop")]
-    source = upstream(lambda exchange: exchange.stream(b"".join(map(chat.event, events)) + chat.DONE))
-    assert claude.run(martlet(source), tmp_path, chat.MODEL)["result"] == "Indeed."
 
 
 def test_a_failing_upstream_is_asked_again_and_then_answers(martlet, upstream, tmp_path):

@@ -1,4 +1,4 @@
-"""Both client dialects before both upstream dialects, streamed and not: what the SDK decodes, and the whole body that went up."""
+"""Both client dialects before all upstream dialects, streamed and not: what the SDK decodes, and the whole body that went up."""
 
 import json
 
@@ -7,8 +7,9 @@ import pytest
 from support import chat
 from support.answer import ENDS, SIGNATURE, Answer, Call, Text
 from support.cases import CASES
+from support.cases_responses import RESPONSES
 from support.heard import ask_chat, ask_messages
-from support.matrix import CLIENTS, KINDS
+from support.matrix import CLIENTS, KINDS, PATHS, script, spoken
 
 
 def request_of(asked):
@@ -17,18 +18,19 @@ def request_of(asked):
     return asked | asked.pop("extra_body", {})
 
 
-def expected_body(case, client, kind, stream):
+def expected_body(name, client, kind, stream):
     """The whole body that the upstream has to get."""
     body = {"model": chat.MODEL}
-    if KINDS[kind] == client:
-        body |= request_of(case.asked[client])
+    dialect = spoken(kind, client)
+    if dialect == client:
+        body |= request_of(CASES[name].asked[client])
     else:
-        body |= case.sent[kind]
+        body |= RESPONSES[name] if dialect == "responses" else CASES[name].sent[kind]
     # A llama.cpp notices in a stream that tells of its progress that nobody is there any more, and in no other reply.
     watched = kind == "llamacpp" and (stream or client == "messages")
     if stream or watched:
         body["stream"] = True
-        if KINDS[kind] == "chat":
+        if dialect == "chat":
             body["stream_options"] = {"include_usage": True}
         if watched:
             body["return_progress"] = True
@@ -49,21 +51,20 @@ def same_parts(heard, said, spelled):
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("name", CASES)
 def test_case(matrix, name, client, kind, stream):
-    case, model = CASES[name], f"{kind}/{chat.MODEL}"
-    source = matrix.play(kind, case.answer.script(KINDS[kind]))
+    case, model, dialect = CASES[name], f"{kind}/{chat.MODEL}", spoken(kind, client)
+    source = matrix.play(kind, script(case.answer, dialect))
     ask = ask_chat if client == "chat" else ask_messages
     heard = ask(matrix.client(client), model, case.asked[client], stream)
 
-    assert source.request.json == expected_body(case, client, kind, stream)
-    path = "/v1/chat/completions" if KINDS[kind] == "chat" else "/v1/messages"
-    assert source.request.target == path
+    assert source.request.json == expected_body(name, client, kind, stream)
+    assert source.request.target == PATHS[dialect]
     assert chat.CLIENT_KEY.encode() not in source.request.head
 
     said = case.answer
     assert same_parts(heard.parts, said.parts, spelled=client == "chat")
     assert heard.model == model
     assert heard.id.startswith("chatcmpl-" if client == "chat" else "msg_")
-    knows_stop = KINDS[kind] == "messages"
+    knows_stop = dialect == "messages"
     end = "end" if said.end == "stop" and client == "messages" and not knows_stop else said.end
     assert heard.end == ENDS[end][client == "messages"]
     if client == "messages":
@@ -77,8 +78,8 @@ def test_every_case_is_told_what_was_dropped(matrix):
     """The header names it; where nothing is dropped there is no header."""
     for name, case in CASES.items():
         for kind in KINDS:
-            client = "messages" if KINDS[kind] == "chat" else "chat"
-            matrix.play(kind, case.answer.script(KINDS[kind]))
+            client = "chat" if kind == "anthropic" else "messages"
+            matrix.play(kind, script(case.answer, spoken(kind, client)))
             body = chat.dumps(request_of(case.asked[client]) | {"model": f"{kind}/{chat.MODEL}"})
             target = "/v1/chat/completions" if client == "chat" else "/v1/messages"
             reply = matrix.server.ask("POST", target, body)
@@ -88,14 +89,14 @@ def test_every_case_is_told_what_was_dropped(matrix):
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_refusal_in_a_field_of_its_own(matrix, stream):
-    """OpenAI's models refuse so; for an Anthropic client it is text, and the reason to stop."""
+    """OpenAI's models refuse so in Chat; for an Anthropic client it is text, and the reason to stop."""
     whole = chat.completion(None)
     whole["choices"][0]["message"]["refusal"] = "I cannot"
     chunks = [chat.chunk({"role": "assistant", "content": ""}), chat.chunk({"refusal": "I can"}), chat.chunk({"refusal": "not"}),
               chat.chunk({}, "stop")]
-    matrix.play("openai", lambda exchange: exchange.stream(b"".join(map(chat.event, chunks)) + chat.DONE) if stream
+    matrix.play("openai-compatible", lambda exchange: exchange.stream(b"".join(map(chat.event, chunks)) + chat.DONE) if stream
                 else exchange.json(whole))
-    heard = ask_messages(matrix.messages, "openai/m1", {"messages": chat.MESSAGES, "max_tokens": 9}, stream)
+    heard = ask_messages(matrix.messages, "openai-compatible/m1", {"messages": chat.MESSAGES, "max_tokens": 9}, stream)
     assert (heard.parts, heard.end) == (["I cannot"], "refusal")
 
 

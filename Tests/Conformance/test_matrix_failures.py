@@ -1,4 +1,4 @@
-"""Failures of both kinds of upstream before both client dialects: before the reply, in mid-stream, and a stream that just ends."""
+"""Failures of upstreams of every dialect before both client dialects: before the reply, in mid-stream, and a stream that just ends."""
 
 import threading
 import time
@@ -7,11 +7,12 @@ import anthropic
 import openai
 import pytest
 
-from support import chat
+from support import answer_responses, chat
 from support.answer import Answer, Call, Text, named
 from support.cases import TOOL, to_chat
+from support.cases_responses import sent
 from support.heard import ask_messages
-from support.matrix import CLIENTS, KINDS
+from support.matrix import CLIENTS, KINDS, script, spoken
 from support.upstream import Exchange
 from support.waiting import until
 from support.wire import request
@@ -23,12 +24,12 @@ ASKED = {"messages": chat.MESSAGES, "max_tokens": 100}
 
 def refusal(dialect, kind, message, **more):
     """An error's body as an upstream of that dialect writes it."""
-    if dialect == "chat":
+    if dialect != "messages":
         return {"error": {"message": message, "type": kind, "param": None, "code": None} | more}
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_upstream"}
 
 
-# Name: (status, type, words) by upstream dialect; then (status, type, code) for Chat and (status, type) for Messages clients.
+# Name: (status, type, words) by upstream dialect, Responses as Chat; then (status, type, code) for Chat and (status, type) for Messages clients.
 ERRORS = {
     "badRequest": ({"chat": (400, "invalid_request_error", "top_p is odd"), "messages": (400, "invalid_request_error", "top_p is odd")},
                    (400, "invalid_request_error", None), (400, "invalid_request_error"), "top_p is odd"),
@@ -53,9 +54,9 @@ ERRORS = {
 @pytest.mark.parametrize("name", ERRORS)
 def test_an_error_before_the_reply(matrix, name, client, kind, stream):
     by_dialect, for_chat, for_messages, words = ERRORS[name]
-    dialect = KINDS[kind]
-    status, word, message = by_dialect[dialect]
-    more = {"code": "context_length_exceeded"} if name == "overflow" and dialect == "chat" else {}
+    dialect = spoken(kind, client)
+    status, word, message = by_dialect["messages" if dialect == "messages" else "chat"]
+    more = {"code": "context_length_exceeded"} if name == "overflow" and dialect != "messages" else {}
     source = matrix.play(kind, lambda exchange: exchange.json(refusal(dialect, word, message, **more), status, "No", retry_after=7))
     raised = openai.APIStatusError if client == "chat" else anthropic.APIStatusError
     with pytest.raises(raised) as got:
@@ -90,7 +91,8 @@ def test_an_error_before_the_reply(matrix, name, client, kind, stream):
 def beginning(dialect):
     """A stream's first events, up to the text `one`."""
     whole = Answer([Text("one")])
-    data = whole.chat_stream() if dialect == "chat" else whole.messages_stream()
+    streams = {"chat": whole.chat_stream, "messages": whole.messages_stream, "responses": lambda: answer_responses.stream(whole, {})}
+    data = streams[dialect]()
     return data[:data.index(b'"one"')] + b'"one"' + (data[data.index(b'"one"') + 5:].partition(b"\n\n")[0]) + b"\n\n"
 
 
@@ -98,6 +100,9 @@ def fall(dialect):
     """The event of a failure in mid-stream."""
     if dialect == "chat":
         return chat.event({"error": {"message": "it fell over", "type": "server_error", "param": None, "code": None}})
+    if dialect == "responses":
+        return named({"type": "response.failed", "sequence_number": 9, "response": answer_responses.response(
+            {}, "failed", error={"code": "server_error", "message": "it fell over"})})
     return named({"type": "error", "error": {"type": "api_error", "message": "it fell over"}})
 
 
@@ -109,7 +114,7 @@ def listen(matrix, client, kind, finish):
 
     def script(exchange):
         exchange.stream_head()
-        exchange.chunked(beginning(KINDS[kind]))
+        exchange.chunked(beginning(spoken(kind, client)))
         assert read.wait(15)
         finish(exchange)
 
@@ -136,7 +141,7 @@ def listen(matrix, client, kind, finish):
 @PAIRS
 def test_an_error_in_mid_stream(matrix, client, kind):
     def finish(exchange):
-        exchange.chunked(fall(KINDS[kind]))
+        exchange.chunked(fall(spoken(kind, client)))
         exchange.end_chunks()
 
     said, raised = listen(matrix, client, kind, finish)
@@ -159,7 +164,7 @@ def test_a_stream_that_just_ends(matrix, client, kind, finish):
 
 @PAIRS
 def test_a_stream_that_fails_before_anybody_has_read_of_it_is_a_status(matrix, client, kind):
-    dialect = KINDS[kind]
+    dialect = spoken(kind, client)
     matrix.play(kind, lambda exchange: exchange.stream(beginning(dialect) + fall(dialect)))
     target = "/v1/chat/completions" if client == "chat" else "/v1/messages"
     reply = matrix.server.ask("POST", target, chat.dumps(ASKED | {"model": f"{kind}/m1", "stream": True}))
@@ -187,7 +192,7 @@ def test_a_client_that_leaves_is_left_by_the_upstreams_connection_too(matrix, cl
     def script(exchange):
         if begun and exchange.request.json.get("stream"):
             exchange.stream_head()
-            exchange.chunked(beginning(KINDS[kind]))
+            exchange.chunked(beginning(spoken(kind, client)))
         elif begun:
             exchange.head(content_type="application/json", content_length=500)
             exchange.send(b'{"id":"')
@@ -208,11 +213,11 @@ def test_a_client_that_leaves_is_left_by_the_upstreams_connection_too(matrix, cl
 
 
 @STREAM
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if KINDS[kind] == "chat"])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "anthropic"])
 def test_a_call_that_the_limit_cut_is_not_run(matrix, kind, stream):
     """The stop reason says so, and the input is an object all the same."""
     cut = Answer([Call("call_1", "weather", '{"place":"Ber')], "length")
-    matrix.play(kind, cut.script("chat"))
+    matrix.play(kind, script(cut, spoken(kind, "messages")))
     heard = ask_messages(matrix.messages, f"{kind}/m1", ASKED | {"tools": [TOOL]}, stream)
     assert heard.end == "max_tokens"
     assert [(part.id, part.name) for part in heard.parts] == [("call_1", "weather")]
@@ -222,10 +227,10 @@ def test_a_call_that_the_limit_cut_is_not_run(matrix, kind, stream):
 @pytest.mark.parametrize("kind", ["openai-compatible", "openai"])
 def test_stop_strings_beyond_what_the_upstream_takes_are_matched_here(matrix, kind, stream):
     stops = ["A1", "B2", "C3", "D4", "END"]
-    matrix.play(kind, Answer([Text("so it EN ENDs here, not there")]).script("chat"))
+    matrix.play(kind, script(Answer([Text("so it EN ENDs here, not there")]), spoken(kind, "messages")))
     heard = ask_messages(matrix.messages, f"{kind}/m1", ASKED | {"stop_sequences": stops}, stream)
     assert heard.parts == ["so it EN "]
     assert (heard.end, heard.stop) == ("stop_sequence", "END")
-    expected = to_chat(ASKED)[kind] | {"model": "m1"}
-    assert matrix.upstreams[kind].request.json == expected | (
-        {"stream": True, "stream_options": {"include_usage": True}} if stream else {})
+    expected = sent() if kind == "openai" else to_chat(ASKED)[kind]
+    options = {} if kind == "openai" else {"stream_options": {"include_usage": True}}
+    assert matrix.upstreams[kind].request.json == expected | {"model": "m1"} | ({"stream": True} | options if stream else {})

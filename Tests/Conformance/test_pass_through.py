@@ -167,8 +167,8 @@ def test_a_version_is_named_where_the_client_names_none(matrix):
 
 
 def test_betas_do_not_reach_a_chat_upstream(matrix):
-    source = matrix.play("openai", lambda exchange: exchange.json(chat.completion()))
-    body = chat.dumps({"model": "openai/m1", "max_tokens": 9, "messages": chat.MESSAGES})
+    source = matrix.play("openai-compatible", lambda exchange: exchange.json(chat.completion()))
+    body = chat.dumps({"model": "openai-compatible/m1", "max_tokens": 9, "messages": chat.MESSAGES})
     reply = matrix.server.ask("POST", "/v1/messages?beta=true", body, anthropic_beta="a-2030", anthropic_version="2023-06-01")
     assert reply.status == 200
     assert source.request.target == "/v1/chat/completions"

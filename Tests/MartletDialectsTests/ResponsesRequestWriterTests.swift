@@ -316,6 +316,8 @@ struct ResponsesRequestWriterTests {
     func store() throws {
         let local = try anthropicToResponses(userHi) { $0.sealedReasoning = false }
         #expect(local.json["store"] == false && local.json["include"] == nil)
+        let unreasoning = try anthropicToResponses(userHi) { $0.thinkingControl = .none }
+        #expect(unreasoning.json["store"] == false && unreasoning.json["include"] == nil)
         #expect(try responsesBody(#"{"messages":[\#(userHi)],"stream":true}"#, from: .chat).json["stream"] == nil)
         let streamed = try responsesBody(#"{"messages":[\#(userHi)]}"#, from: .chat, streams: true)
         #expect(streamed.json["stream"] == true && streamed.json["stream_options"] == nil)

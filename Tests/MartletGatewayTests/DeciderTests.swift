@@ -77,6 +77,28 @@ struct DeciderTests {
         #expect(try body(text.0 + Self.tail, mode) == text.1 + Self.tail)
     }
 
+    @Test(
+        "2.8: OpenAI is spoken to in a client's own dialect, and else in Responses, where its models keep their reasoning",
+        arguments: [
+            (DialectID.chat, "/v1/chat/completions", "\"max_tokens\":9"),
+            (.responses, "/v1/responses", "\"max_tokens\":9"),
+            (.anthropic, "/v1/responses", "\"include\":[\"reasoning.encrypted_content\"]"),
+        ])
+    func openAI(client: DialectID, path: String, part: String) throws {
+        let body = "{\"model\":\"m\",\"max_tokens\":9,\(Make.messages)}"
+        let request = InboundRequest(
+            id: "r1", method: "POST", path: "/", endpoint: .completion(client), dialect: client,
+            body: ByteBuffer(string: body))
+        let decision = Decider.decide(request, in: Make.snapshot(routes(.exact, .openAI)), mayRefresh: false)
+        guard case .complete(let plan) = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+        let sent = try plan.request(for: plan.candidates[0])
+        #expect(String(describing: sent.path) == path)
+        #expect(sent.body.map { String(buffer: $0) }.joined().contains(part))
+    }
+
     @Test("A request that names no model gets one")
     func noModel() throws {
         let text = try body("{\(Make.messages)}", .exact)

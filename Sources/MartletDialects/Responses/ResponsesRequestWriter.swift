@@ -15,6 +15,9 @@ struct ResponsesRequestWriter {
 
     var flags: Capabilities { target.capabilities }
 
+    /// Reasoning comes and goes sealed. The API refuses to be asked for that where a model has no reasoning.
+    var sealsReasoning: Bool { flags.sealedReasoning && flags.thinkingControl != .none }
+
     /// Tokens; the API's own bound.
     private static let leastLimit = 16
 
@@ -57,7 +60,7 @@ struct ResponsesRequestWriter {
         try writeThinking(isForced: choice?.isForced ?? false)
         out.key("store")
         out.value(false)
-        if flags.sealedReasoning {
+        if sealsReasoning {
             out.key("include")
             out.value(json: ByteBuffer(string: #"["reasoning.encrypted_content"]"#))
         }

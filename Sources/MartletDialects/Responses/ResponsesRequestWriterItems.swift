@@ -91,7 +91,7 @@ extension ResponsesRequestWriter {
     private mutating func write(_ reasoning: Reasoning) {
         let blobs = reasoning.blobs.map { OpaqueBlob(marked: $0.text) ?? $0 }
         let sealed = blobs.last { $0.origin == .responses && $0.kind == .encrypted }
-        if flags.sealedReasoning {
+        if sealsReasoning {
             guard let sealed else { return }
             openReasoning()
             out.key("summary")

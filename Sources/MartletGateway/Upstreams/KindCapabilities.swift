@@ -85,23 +85,15 @@ extension Capabilities {
         return flags
     }
 
+    /// Clients of other dialects than its own two are spoken for in Responses.
     static var openAI: Capabilities {
-        var flags = Capabilities()
-        flags.reasoningOut = .none
-        flags.thinkingControl = .effort
-        flags.efforts = Set(Effort.allCases)
-        flags.toolChoice = .full
-        flags.systemLate = .keep
+        var flags = responses
         flags.systemMany = .keep
-        flags.developerRole = true
-        flags.images = .url
-        flags.files = true
-        flags.schemaProfile = .none
         flags.maxTokensField = .maxCompletionTokens
         flags.n = true
         flags.logprobs = true
-        flags.strictTools = true
         flags.textCalls = false
+        flags.usage = .streamOptions
         return flags
     }
 }

@@ -63,7 +63,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         capabilities: .vllm, counting: .messagesCountTokens, listing: .vllm)
     package static let openAI = UpstreamProfile(
         kind: "openai", shownName: "OpenAI", hint: "Check the network and the URL.",
-        dialects: [.chat, .responses], mode: .exact, capabilities: .openAI, listing: .openAI)
+        dialects: [.responses, .chat], mode: .exact, capabilities: .openAI, listing: .openAI)
     package static let anthropic = UpstreamProfile(
         kind: "anthropic", shownName: "Anthropic", hint: "Check the network and the URL.", dialects: [.anthropic],
         mode: .exact, credential: .apiKey, capabilities: .anthropic, counting: .messagesCountTokens,

@@ -1,4 +1,6 @@
-"""What a model says, as either kind of upstream writes it: whole or streamed, as Chat Completions or as Anthropic Messages."""
+"""What a model says, as an upstream writes it: whole or streamed, as Chat Completions or as Anthropic Messages. For Responses see
+`answer_responses.py`.
+"""
 
 import dataclasses
 import json
@@ -10,6 +12,7 @@ from . import chat
 ENDS = {"end": ("stop", "end_turn"), "length": ("length", "max_tokens"), "calls": ("tool_calls", "tool_use"),
         "refusal": ("content_filter", "refusal"), "stop": ("stop", "stop_sequence")}
 SIGNATURE = "EqQBCkgIARABGAIiQL3+genuine/signature=="
+SEAL = "gAAAABqx/3Vw+Zk9_genuine-seal=="
 
 
 class Usage(typing.NamedTuple):
@@ -28,6 +31,10 @@ class Text(str):
 
 class Thinking(str):
     """Reasoning, signed where the dialect signs it."""
+
+
+class Sealed(Thinking):
+    """Reasoning that comes with `SEAL`, the form that only its maker can read."""
 
 
 class Call(typing.NamedTuple):

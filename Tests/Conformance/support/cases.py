@@ -1,7 +1,8 @@
 """The cases of the matrix: the same request in both dialects, what each kind of upstream has to get of it, and an answer.
 
 `asked` is what a client gives its SDK. In its own dialect the upstream gets just that; `sent` is what the others get, by kind of
-upstream, without `model` and what streaming adds. `dropped` is the header `x-translation-dropped` of those.
+upstream, without `model` and what streaming adds (for `openai` see `cases_responses.py`). `dropped` is the header
+`x-translation-dropped` of those.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ import dataclasses
 from . import chat
 from .answer import SIGNATURE, Answer, Call, Text, Thinking, Usage
 
-CHAT_KINDS = ("openai-compatible", "llamacpp", "openai")
+CHAT_KINDS = ("openai-compatible", "llamacpp")
 ODD = "é🐦 \"q\" \\ / <think>\t\n\u2028 end"
 TOOL = {"name": "weather", "description": chat.WEATHER["function"]["description"],
         "input_schema": chat.WEATHER["function"]["parameters"]}
@@ -58,18 +59,13 @@ def told(call, content):
 
 
 def to_chat(request, **by_kind):
-    """What Chat upstreams get, and how it differs: OpenAI names the limit otherwise, llama.cpp makes one call at a time unless
-    told that it may make more. A value of None is left out.
-    """
+    """What Chat upstreams get, and how it differs: llama.cpp makes one call at a time unless told that it may make more."""
     sent = {}
     for kind in CHAT_KINDS:
         body = dict(request)
-        if kind == "openai" and "max_tokens" in body:
-            body["max_completion_tokens"] = body.pop("max_tokens")
         if kind == "llamacpp" and "tools" in body:
             body.setdefault("parallel_tool_calls", True)
-        body |= by_kind.get(kind, {})
-        sent[kind] = {key: value for key, value in body.items() if value is not None}
+        sent[kind] = body | by_kind.get(kind, {})
     return sent
 
 
@@ -111,9 +107,7 @@ CASES = {
                                 "tool_choice": {"type": "function", "function": {"name": "clock"}}},
                "messages": PLAIN | {"tools": [TOOL, CLOCK], "tool_choice": {"type": "tool", "name": "clock"}}},
         # Where a function cannot be named, it is the only one offered.
-        sent=to_chat({"messages": [user(chat.PROMPT)], "max_tokens": 100, "tools": [CHAT_CLOCK], "tool_choice": "required"},
-                     openai={"tools": [chat.WEATHER, CHAT_CLOCK],
-                             "tool_choice": {"type": "function", "function": {"name": "clock"}}})
+        sent=to_chat({"messages": [user(chat.PROMPT)], "max_tokens": 100, "tools": [CHAT_CLOCK], "tool_choice": "required"})
         | {"anthropic": PLAIN | {"tools": [TOOL, CLOCK], "tool_choice": {"type": "tool", "name": "clock"}}},
         answer=Answer([TIME], "calls")),
     "parallelCalls": Case(
@@ -154,7 +148,7 @@ CASES = {
     "thinking": Case(
         asked={"chat": {"messages": [user(chat.PROMPT)], "max_tokens": 8000, "reasoning_effort": "low"},
                "messages": PLAIN | {"max_tokens": 8000, "thinking": {"type": "enabled", "budget_tokens": 2048}}},
-        sent=to_chat({"messages": [user(chat.PROMPT)], "max_tokens": 8000}, openai={"reasoning_effort": "low"},
+        sent=to_chat({"messages": [user(chat.PROMPT)], "max_tokens": 8000},
                      llamacpp={"chat_template_kwargs": {"enable_thinking": True}})
         | {"anthropic": PLAIN | {"max_tokens": 8000, "thinking": {"type": "enabled", "budget_tokens": 2048}}},
         dropped={"openai-compatible": "thinking"},
@@ -187,13 +181,9 @@ CASES = {
                "messages": PLAIN | {"messages": [user(
                    text("Two:"), PICTURE,
                    {"type": "image", "source": {"type": "url", "url": ADDRESS}})]}},
-        # Only OpenAI fetches from an address.
         sent=to_chat({"max_tokens": 100, "messages": [user(
             text("Two:"), {"type": "image_url", "image_url": {"url": DATA_URL}},
-            text("[image omitted: this model takes no image addresses]"))]},
-            openai={"messages": [user(
-                text("Two:"), {"type": "image_url", "image_url": {"url": DATA_URL}},
-                {"type": "image_url", "image_url": {"url": ADDRESS}})]})
+            text("[image omitted: this model takes no image addresses]"))]})
         | {"anthropic": PLAIN | {"messages": [user(
             text("Two:"), PICTURE,
             {"type": "image", "source": {"type": "url", "url": ADDRESS}})]}},

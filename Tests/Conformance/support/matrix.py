@@ -3,13 +3,24 @@
 import anthropic
 import openai
 
-from . import chat
+from . import answer_responses, chat
 from .server import Martlet
 from .upstream import Upstream
 
-# The dialect that each kind of upstream speaks.
-KINDS = {"openai-compatible": "chat", "llamacpp": "chat", "openai": "chat", "anthropic": "messages"}
+# The dialects that each kind of upstream speaks, the one for clients of another dialect first.
+KINDS = {"openai-compatible": ("chat",), "llamacpp": ("chat",), "openai": ("responses", "chat"), "anthropic": ("messages",)}
 CLIENTS = ("chat", "messages")
+PATHS = {"chat": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+
+
+def spoken(kind, client):
+    """The dialect in which that kind of upstream is asked for a client."""
+    return client if client in KINDS[kind] else KINDS[kind][0]
+
+
+def script(answer, dialect):
+    """Answers a request in that dialect."""
+    return answer_responses.script(answer) if dialect == "responses" else answer.script(dialect)
 
 
 class Matrix:
