@@ -55,6 +55,15 @@ package struct Capabilities: Sendable, Hashable {
         case always, never
     }
 
+    /// What its route for embeddings takes.
+    package enum EmbeddingForm: Sendable, Hashable {
+        /// It has none.
+        case none
+        case text
+        /// Tokens too.
+        case tokens
+    }
+
     package enum MaxTokensField: String, Sendable, Hashable {
         case maxTokens = "max_tokens"
         case maxCompletionTokens = "max_completion_tokens"
@@ -122,6 +131,12 @@ package struct Capabilities: Sendable, Hashable {
     /// Responses: it sums up its reasoning when asked to.
     package var reasoningSummary = false
 
+    /// What its route for legacy Completions does beside continuing a text; nil: it has none.
+    package var completions: Set<CompletionFeature>? = Set(CompletionFeature.allCases)
+    package var embeddings: EmbeddingForm = .tokens
+    /// It has a route that ranks documents.
+    package var rerank = true
+
     package init() {}
 
     /// Anthropic's own API, version 2023-06-01.
@@ -144,6 +159,9 @@ package struct Capabilities: Sendable, Hashable {
         flags.callIDs = CallIDRule(length: 1...256)
         flags.toolNameLength = 128
         flags.usage = .always
+        flags.completions = nil
+        flags.embeddings = .none
+        flags.rerank = false
         return flags
     }
 }
@@ -169,6 +187,8 @@ package extension Capabilities {
         flags.usage = .always
         flags.sealedReasoning = true
         flags.reasoningSummary = true
+        flags.completions = nil
+        flags.rerank = false
         return flags
     }
 }

@@ -8,6 +8,7 @@ extension Dialects {
     ) throws(GatewayError) -> CanonicalRequest {
         switch client {
         case .chat: try ChatRequest.read(document)
+        case .completions: try CompletionRequest.read(document)
         case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
         case .responses: try ResponsesRequest.read(document, seal: seal)
         }
@@ -27,6 +28,10 @@ extension Dialects {
         var translated =
             switch upstream {
             case .chat: try ChatRequest.write(request, for: target)
+            case .completions:
+                throw GatewayError(
+                    code: .invalidRequest, message: "this model's server continues prompts only, at /v1/completions",
+                    param: "model")
             case .anthropic: try AnthropicRequest.write(request, for: target)
             case .responses: try ResponsesUpstreamRequest.write(request, for: target)
             }

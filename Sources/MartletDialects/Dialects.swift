@@ -51,6 +51,10 @@ package enum Dialects {
                 reply.summary.callTally = found?.tally ?? CallTally()
                 let pieces = reply.edit(mode: target.mode, model: target.model, created: target.created, ids: &ids)
                 return WholeReply(pieces: pieces, summary: reply.summary)
+            case .completions:
+                let reply = try ChatReply.read(body, .text)
+                let pieces = reply.edit(mode: target.mode, model: target.model, created: target.created, ids: &ids)
+                return WholeReply(pieces: pieces, summary: reply.summary)
             case .anthropic:
                 let summary = try fold(body, from: .anthropic, ReplyContext()).reply.summary
                 return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: summary)
@@ -93,6 +97,7 @@ package enum Dialects {
     private static func reader(of dialect: DialectID, relaysAll: Bool = false) -> any StreamReader {
         switch dialect {
         case .chat: ChatStreamReader()
+        case .completions: ChatStreamReader(.text, readsFast: true)
         case .anthropic: AnthropicStreamReader()
         case .responses: ResponsesStreamReader(awaitsDone: relaysAll)
         }
@@ -101,6 +106,7 @@ package enum Dialects {
     private static func writer(_ target: ReplyTarget, _ context: ReplyContext) -> any StreamWriter {
         switch target.dialect {
         case .chat: ChatStreamWriter(target, context: context)
+        case .completions: CompletionStreamWriter(target, context: context)
         case .anthropic:
             AnthropicStreamWriter(
                 model: target.model, context: context, ids: target.ids, requestID: target.requestID)
@@ -114,6 +120,10 @@ package enum Dialects {
             ChatFrameEdit(
                 mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids,
                 hidesProgress: context.hidesProgress)
+        case .completions:
+            ChatFrameEdit(
+                .text, mode: target.mode, model: target.model, usage: target.usage, created: target.created,
+                ids: target.ids)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
         case .responses:
             ResponsesFrameEdit(
@@ -130,6 +140,7 @@ package enum Dialects {
         } else {
             switch dialect {
             case .chat: events = try ChatReply.events(body)
+            case .completions: events = try ChatReply.events(body, .text)
             case .anthropic: events = try AnthropicReply.events(body)
             case .responses: events = try ResponsesReply.events(body)
             }
@@ -164,6 +175,7 @@ package enum Dialects {
         var ids = target.ids
         return switch target.dialect {
         case .chat: ChatReply.write(reply, to: target, context: context, ids: &ids)
+        case .completions: CompletionReply.write(reply, to: target, context: context, ids: &ids)
         case .anthropic: AnthropicReply.write(reply, model: target.model, context: context, ids: &ids)
         case .responses: ResponsesReplyWriter.write(reply, to: target, context: context)
         }

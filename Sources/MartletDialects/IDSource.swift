@@ -6,6 +6,7 @@ package struct IDSource: Sendable {
     package init(seed: UInt64) { state = seed }
 
     package mutating func chatCompletion() -> String { mint("chatcmpl-") }
+    package mutating func completion() -> String { mint("cmpl-") }
     package mutating func chatCall() -> String { mint("call_") }
     package mutating func message() -> String { mint("msg_") }
     package mutating func toolUse() -> String { mint("toolu_") }

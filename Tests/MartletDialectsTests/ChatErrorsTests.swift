@@ -49,6 +49,10 @@ struct ChatErrorsTests {
         ),
         (413, "", .bodyTooLarge, "the upstream finds the request too large"),
         (408, "", .upstreamTimeout, "the upstream took too long"),
+        (
+            501, "{'error':{'code':501,'message':'start it with --embeddings','type':'not_supported_error'}}",
+            .invalidRequest, "start it with --embeddings"
+        ),
         (504, "", .upstreamTimeout, "the upstream took too long"),
         (
             400, "{'error':'see http://user:secret@host:1/x and https://host/'}", .invalidRequest,
@@ -178,6 +182,7 @@ struct ChatErrorsTests {
         (.upstreamClosedEarly, 502, 502, "server_error", "upstream_closed", "api_error"),
         (.upstreamCredentials, 502, 502, "server_error", "upstream_credentials", "api_error"),
         (.upstreamTimeout, 504, 504, "server_error", "upstream_timeout", "timeout_error"),
+        (.unsupportedParameter, 400, 400, "invalid_request_error", "unsupported_parameter", "invalid_request_error"),
         (.engineFailed, 502, 502, "server_error", "engine_failed", "api_error"),
         (.modelLoadFailed, 500, 500, "server_error", "model_load_failed", "api_error"),
         (.eventTooLong, 502, 502, "server_error", "upstream_bad_reply", "api_error"),

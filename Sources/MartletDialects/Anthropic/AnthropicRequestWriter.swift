@@ -27,8 +27,8 @@ struct AnthropicRequestWriter {
         for name in request.unread { try notes.drop(name) }
         notes.note(opaqueIn: request.items)
         if request.settings.seed != nil { try notes.drop("seed") }
-        if request.settings.presencePenalty != nil { try notes.drop("presence_penalty") }
-        if request.settings.frequencyPenalty != nil { try notes.drop("frequency_penalty") }
+        if request.settings.presencePenalty?.double ?? 0 != 0 { try notes.drop("presence_penalty") }
+        if request.settings.frequencyPenalty?.double ?? 0 != 0 { try notes.drop("frequency_penalty") }
         chooseTools()
         var turns = Turns(request.items, late: flags.systemLate == .keep ? .keep : .user, hoistsEarly: false)
         // The API wants at least one message: a request of nothing but instructions is asked in the user's name.

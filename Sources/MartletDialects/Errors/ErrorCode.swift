@@ -9,6 +9,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     // The request.
     package static let invalidRequest = ErrorCode("invalid_request")
     package static let invalidJSON = ErrorCode("invalid_json")
+    /// Well-formed, but nothing that the model's upstream could honour.
+    package static let unsupportedParameter = ErrorCode("unsupported_parameter")
     package static let unsupportedEncoding = ErrorCode("unsupported_encoding")
     package static let bodyTooLarge = ErrorCode("body_too_large")
     package static let headersTooLarge = ErrorCode("headers_too_large")

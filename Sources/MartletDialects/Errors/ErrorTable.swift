@@ -29,6 +29,7 @@ package enum ErrorTable {
     private static let rows: [ErrorCode: Row] = [
         .invalidRequest: Row(400, invalid, nil, anthropic: invalid),
         .invalidJSON: Row(400, invalid, nil, anthropic: invalid),
+        .unsupportedParameter: Row(400, invalid, "unsupported_parameter", anthropic: invalid),
         .unsupportedEncoding: Row(415, invalid, "unsupported_encoding", anthropic: invalid, as: 400),
         .bodyTooLarge: Row(413, invalid, "request_too_large", anthropic: "request_too_large"),
         .headersTooLarge: Row(431, invalid, "request_too_large", anthropic: "request_too_large"),
@@ -70,7 +71,7 @@ package enum ErrorTable {
         if let status = error.status { return status }
         let row = row(error.code)
         switch dialect {
-        case .chat, .responses: return row.status
+        case .chat, .completions, .responses: return row.status
         case .anthropic: return row.anthropicStatus ?? row.status
         }
     }
@@ -79,7 +80,7 @@ package enum ErrorTable {
     package static func body(_ error: GatewayError, for dialect: DialectID, requestID: String) -> ByteBuffer {
         var body = ByteBuffer()
         switch dialect {
-        case .chat, .responses: ChatErrors.writeObject(error, into: &body)
+        case .chat, .completions, .responses: ChatErrors.writeObject(error, into: &body)
         case .anthropic: AnthropicErrors.writeObject(error, requestID: requestID, into: &body)
         }
         return body
@@ -90,7 +91,7 @@ package enum ErrorTable {
         _ error: GatewayError, for dialect: DialectID, requestID: String, into out: inout ByteBuffer
     ) {
         switch dialect {
-        case .chat:
+        case .chat, .completions:
             out.writeString("data: ")
             ChatErrors.writeObject(error, into: &out)
         case .anthropic:
@@ -104,7 +105,7 @@ package enum ErrorTable {
     /// A sign of life between events.
     package static func writeKeepAlive(for dialect: DialectID, into out: inout ByteBuffer) {
         switch dialect {
-        case .chat, .responses: out.writeString(": keepalive\n\n")
+        case .chat, .completions, .responses: out.writeString(": keepalive\n\n")
         case .anthropic: out.writeString("event: ping\ndata: {\"type\":\"ping\"}\n\n")
         }
     }

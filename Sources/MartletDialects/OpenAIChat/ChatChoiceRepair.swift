@@ -15,6 +15,7 @@ struct ChatChoiceRepair: Sendable {
     private var ids: Set<String> = []
     private var reasoning: String?
     private var usesFunctionCall = false
+    private var logprobs = CompletionLogprobs()
 
     init(choice: Int) { self.choice = choice }
 
@@ -47,6 +48,13 @@ struct ChatChoiceRepair: Sendable {
         return missing.isEmpty ? nil : Self.delta(calls: missing)
     }
 
+    /// A choice of legacy Completions in a stream: a text, and at last how it ended.
+    mutating func repairText(_ choice: inout RawObject) throws(JSONError) {
+        if choice["text"]?.rawKind != .string { choice.set("text", ByteBuffer(string: "\"\"")) }
+        if let lists = try logprobs.repaired(choice["logprobs"]) { choice.set("logprobs", lists) }
+        isFinished = repairFinish(&choice)
+    }
+
     /// The same for `choices[]` of a whole reply.
     mutating func repairWhole(_ choice: inout RawObject, ids: inout IDSource) throws(JSONError) {
         if let text = choice["message"], text.rawKind == .object {
@@ -54,6 +62,16 @@ struct ChatChoiceRepair: Sendable {
             try repairDelta(&message, inStream: false, ids: &ids)
             if message.isChanged { choice.set("message", message.text) }
         }
+        endWhole(&choice)
+    }
+
+    mutating func repairWholeText(_ choice: inout RawObject) throws(JSONError) {
+        try repairText(&choice)
+        endWhole(&choice)
+    }
+
+    /// A whole reply is over, whether it says how or not.
+    private func endWhole(_ choice: inout RawObject) {
         if !repairFinish(&choice) {
             let reason = ChatFinish.agree(.stop, hasCalls: !calls.calls.isEmpty)
             choice.set("finish_reason", .rawString(ChatFinish.word(reason)))

@@ -36,7 +36,7 @@ struct ChatChunk {
         var isCustom = false
     }
 
-    init(_ walk: inout JSONWalk) throws(JSONError) {
+    init(_ walk: inout JSONWalk, _ form: ChoiceForm = .message) throws(JSONError) {
         var isError = false
         var timings: Usage?
         let start = walk.offset
@@ -47,7 +47,7 @@ struct ChatChunk {
             } else if walk.key(key, is: "model") {
                 model = try walk.stringOrSkip()
             } else if walk.key(key, is: "choices") {
-                try readChoices(&walk)
+                try readChoices(&walk, form)
             } else if walk.key(key, is: "usage") {
                 usage = try ChatUsage.read(&walk) ?? usage
             } else if walk.key(key, is: "timings") {
@@ -73,7 +73,7 @@ struct ChatChunk {
         try walk.end()
     }
 
-    private mutating func readChoices(_ walk: inout JSONWalk) throws(JSONError) {
+    private mutating func readChoices(_ walk: inout JSONWalk, _ form: ChoiceForm) throws(JSONError) {
         guard try walk.kind() == .array else {
             _ = try walk.skip()
             return
@@ -85,16 +85,18 @@ struct ChatChunk {
                 _ = try walk.skip()
                 continue
             }
-            choices.append(try Choice(&walk))
+            choices.append(try Choice(&walk, form))
         }
     }
 }
 
 extension ChatChunk.Choice {
-    fileprivate init(_ walk: inout JSONWalk) throws(JSONError) {
+    fileprivate init(_ walk: inout JSONWalk, _ form: ChoiceForm) throws(JSONError) {
         try walk.enterObject()
         while let key = try walk.nextKey() {
-            if walk.key(key, is: "delta") || walk.key(key, is: "message") {
+            if form == .text, walk.key(key, is: "text") {
+                content = try walk.stringOrSkip().map { [$0] } ?? []
+            } else if form == .message, walk.key(key, is: "delta") || walk.key(key, is: "message") {
                 try readDelta(&walk)
             } else if walk.key(key, is: "index") {
                 index = try walk.intOrSkip()

@@ -78,6 +78,8 @@ package enum ChatErrors {
         case 503, 529: return make(.upstreamOverloaded, "the upstream is overloaded")
         case 400: return make(.invalidRequest, "the upstream refused the request")
         case 402..<500: return make(.invalidRequest, "the upstream refused the request", status: status)
+        // llama.cpp: it was not started for this, and will not do it the next time either.
+        case 501 where said.type == "not_supported_error": return make(.invalidRequest, "the upstream does not do this")
         case 502: return make(.upstreamFailed, "the upstream failed (HTTP 502)", status: 502)
         default: return make(.upstreamFailed, "the upstream failed (HTTP \(status))")
         }

@@ -34,19 +34,20 @@ package struct ChatFrameEdit: FrameEdit {
     package var head: StreamHead { repair?.head ?? StreamHead() }
 
     /// - Parameters:
+    ///   - form: where a choice keeps its text.
     ///   - model: as the client spelled it.
     ///   - created: for upstreams that give none; seconds since 1970.
     ///   - hidesProgress: events that tell how far the prompt is read were asked for by us and not by the client.
     ///   - learns: false edits every frame from scratch, as a measure for the fast path.
     package init(
-        mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0, ids: IDSource,
-        hidesProgress: Bool = false, learns: Bool = true
+        _ form: ChoiceForm = .message, mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0,
+        ids: IDSource, hidesProgress: Bool = false, learns: Bool = true
     ) {
         self.hidesProgress = hidesProgress
         self.learns = learns
         switch mode {
         case .exact: splice = ModelSplice(model: model)
-        case .repair: repair = ChatStreamRepair(model: model, usage: usage, created: created, ids: ids)
+        case .repair: repair = ChatStreamRepair(form, model: model, usage: usage, created: created, ids: ids)
         }
     }
 
@@ -78,8 +79,8 @@ package struct ChatFrameEdit: FrameEdit {
             out.writeClosing(frame)
             return true
         }
-        if event.data.readableBytes == 0 {
-            // Clients read an empty data line as broken JSON.
+        if event.saysNothing {
+            // Clients read an empty data line as broken JSON, and `null` as a chunk.
             out.writeString(":\n\n")
             return true
         }

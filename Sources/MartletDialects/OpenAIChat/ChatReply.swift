@@ -5,17 +5,18 @@ package import NIOCore
 package struct ChatReply: Sendable {
     package internal(set) var summary: ReplySummary
     let body: ByteBuffer
+    private let form: ChoiceForm
     /// Where the body names the model, quotes included.
     private let modelPlace: Range<Int>?
     /// Nothing in it wants mending but the model's name.
     private let isUsual: Bool
 
     /// Throws the upstream's own error when a 200 carries one, `upstreamBadReply` when it is no such reply.
-    package static func read(_ body: ByteBuffer) throws(GatewayError) -> ChatReply {
+    package static func read(_ body: ByteBuffer, _ form: ChoiceForm = .message) throws(GatewayError) -> ChatReply {
         let scan: ChatReplyScan
         do throws(JSONError) {
             scan = try body.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in
-                try ChatReplyScan(&walk)
+                try ChatReplyScan(&walk, form)
             }
         } catch {
             if error.code == .notThisType { throw ChatErrors.read(status: 200, body: body) }
@@ -32,7 +33,7 @@ package struct ChatReply: Sendable {
         let summary = ReplySummary(
             id: body.unescaped(scan.id), model: model ?? "", usage: scan.usage, finishes: scan.finishes,
             toolCalls: scan.toolCalls)
-        return ChatReply(summary: summary, body: body, modelPlace: scan.model, isUsual: scan.isUsual)
+        return ChatReply(summary: summary, body: body, form: form, modelPlace: scan.model, isUsual: scan.isUsual)
     }
 
     /// The body for the client, as pieces to be written one after another.
@@ -59,9 +60,9 @@ package struct ChatReply: Sendable {
 
     private func repaired(_ model: String, created: Int, ids: inout IDSource) throws(JSONError) -> [ByteBuffer] {
         var top = try RawObject(body)
-        top.set("object", .rawString("chat.completion"))
+        top.set("object", .rawString(form.object))
         top.set("model", .rawString(model))
-        if summary.id.isEmpty { top.set("id", .rawString(ids.chatCompletion())) }
+        if summary.id.isEmpty { top.set("id", .rawString(form.mintID(&ids))) }
         if top["created"]?.rawKind != .number { top.set("created", ByteBuffer(string: "\(created)")) }
         var choices: [ByteBuffer] = []
         var isChanged = false
@@ -69,7 +70,10 @@ package struct ChatReply: Sendable {
             guard var choice = try? RawObject(element) else { continue }
             var repair = ChatChoiceRepair(choice: position)
             if choice["index"]?.rawInt == nil { choice.set("index", ByteBuffer(string: "\(position)")) }
-            try repair.repairWhole(&choice, ids: &ids)
+            switch form {
+            case .message: try repair.repairWhole(&choice, ids: &ids)
+            case .text: try repair.repairWholeText(&choice)
+            }
             isChanged = isChanged || choice.isChanged
             choices.append(choice.isChanged ? choice.text : element)
         }
@@ -78,11 +82,11 @@ package struct ChatReply: Sendable {
     }
 
     /// A whole reply said as a stream: one chunk with everything, and the end. Nil when it is no JSON object.
-    static func streamed(_ whole: ByteBuffer) -> ByteBuffer? {
+    static func streamed(_ whole: ByteBuffer, _ form: ChoiceForm = .message) -> ByteBuffer? {
         guard var reply = try? JSON(parsing: whole), reply.object != nil else { return nil }
         if let choices = reply["choices"]?.array {
-            reply["object"] = "chat.completion.chunk"
-            reply["choices"] = .array(choices.map(delta))
+            reply["object"] = .string(form.chunkObject)
+            if form == .message { reply["choices"] = .array(choices.map(delta)) }
         }
         var stream = ByteBuffer(string: "data: ")
         reply.write(into: &stream)

@@ -18,6 +18,8 @@ struct ChatReplyScan {
     /// Every member that `repair` looks at stands once and as it should: nothing is to be mended but the model's name.
     private(set) var isUsual = true
 
+    private let form: ChoiceForm
+
     private struct Seen: OptionSet {
         let rawValue: UInt8
         static let id = Seen(rawValue: 1)
@@ -32,7 +34,8 @@ struct ChatReplyScan {
         static let choice: Seen = [.index, .message, .finish]
     }
 
-    init(_ walk: inout JSONWalk) throws(JSONError) {
+    init(_ walk: inout JSONWalk, _ form: ChoiceForm = .message) throws(JSONError) {
+        self.form = form
         var seen: Seen = []
         var isError = false
         var timings: Usage?
@@ -46,7 +49,7 @@ struct ChatReplyScan {
             } else if walk.key(key, is: "object") {
                 note(.object, in: &seen)
                 let object = try walk.stringOrSkip()
-                guard object.map({ walk.text($0, is: "chat.completion") }) != true else { continue }
+                guard object.map({ walk.text($0, is: form.name) }) != true else { continue }
                 isUsual = false
                 if let object, walk.text(object) == "error" { isError = true }
             } else if walk.key(key, is: "created") {
@@ -112,7 +115,15 @@ struct ChatReplyScan {
             if walk.key(key, is: "index") {
                 note(.index, in: &seen)
                 if try walk.intOrSkip() == nil { isUsual = false }
-            } else if walk.key(key, is: "message") || walk.key(key, is: "delta") {
+            } else if form == .text, walk.key(key, is: "text") {
+                note(.message, in: &seen)
+                if try walk.stringOrSkip() == nil { isUsual = false }
+            } else if form == .text, walk.key(key, is: "logprobs") {
+                if try !walk.takeNull() {
+                    isUsual = false
+                    _ = try walk.skip()
+                }
+            } else if form == .message, walk.key(key, is: "message") || walk.key(key, is: "delta") {
                 note(.message, in: &seen)
                 calls += try readMessage(&walk)
             } else if walk.key(key, is: "finish_reason") {

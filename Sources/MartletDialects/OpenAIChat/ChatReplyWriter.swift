@@ -3,9 +3,11 @@ package import NIOCore
 
 extension ChatReply {
     /// What the body of a successful reply says. Throws the upstream's own error when it is one all the same.
-    package static func events(_ body: ByteBuffer) throws(GatewayError) -> [ReplyEvent] {
-        _ = try read(body)
-        var reader = ChatStreamReader(readsFast: false)
+    package static func events(
+        _ body: ByteBuffer, _ form: ChoiceForm = .message
+    ) throws(GatewayError) -> [ReplyEvent] {
+        _ = try read(body, form)
+        var reader = ChatStreamReader(form, readsFast: false)
         var events: [ReplyEvent] = []
         do throws(DialectError) {
             try reader.read(SSEEvent(data: body), into: &events)

@@ -149,6 +149,10 @@ struct ChatRequestWriter {
             out.key("frequency_penalty")
             out.value(penalty)
         }
+        if let seed = settings.seed {
+            out.key("seed")
+            out.value(seed)
+        }
     }
 
     private mutating func writeStops() {

@@ -12,18 +12,24 @@ package struct ChatStreamReader: StreamReader {
 
     private var choices: [ChatChoiceState] = []
     private var templates = ChunkTemplates()
+    private let form: ChoiceForm
     private let readsFast: Bool
     private var isStarted = false
     private var isEnded = false
 
     package init() { self.init(readsFast: true) }
 
-    /// - Parameter readsFast: false walks every chunk, as a measure for the fast path.
-    package init(readsFast: Bool) { self.readsFast = readsFast }
+    /// - Parameters:
+    ///   - form: where a choice keeps its text.
+    ///   - readsFast: false walks every chunk, as a measure for the fast path.
+    package init(_ form: ChoiceForm = .message, readsFast: Bool) {
+        self.form = form
+        self.readsFast = readsFast
+    }
 
     package mutating func read(_ event: SSEEvent, into events: inout [ReplyEvent]) throws(DialectError) {
         guard !isEnded else { return }
-        guard event.data.readableBytes > 0 else { return }
+        guard !event.saysNothing else { return }
         if event.isDone { return try end(into: &events) }
         if event.isNamed("error") {
             isEnded = true
@@ -33,7 +39,7 @@ package struct ChatStreamReader: StreamReader {
         let chunk: ChatChunk
         do throws(JSONError) {
             chunk = try event.data.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) in
-                try ChatChunk(&walk)
+                try ChatChunk(&walk, form)
             }
         } catch {
             throw DialectError(error)
@@ -109,7 +115,14 @@ package struct ChatStreamReader: StreamReader {
         return choices.count - 1
     }
 
-    package func streamed(_ whole: ByteBuffer) -> ByteBuffer? { ChatReply.streamed(whole) }
+    package func streamed(_ whole: ByteBuffer) -> ByteBuffer? { ChatReply.streamed(whole, form) }
+}
+
+extension SSEEvent {
+    /// No data, or `null`, which llama-server sends between the choices of several prompts.
+    var saysNothing: Bool {
+        data.readableBytes == 0 || data.readableBytes == 4 && data == ByteBuffer(string: "null")
+    }
 }
 
 extension ByteBuffer {

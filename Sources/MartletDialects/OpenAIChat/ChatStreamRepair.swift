@@ -3,6 +3,7 @@ import NIOCore
 
 /// Sets right what compatible servers get wrong in a stream, chunk by chunk. Members it does not know stay byte for byte.
 struct ChatStreamRepair: Sendable {
+    private let form: ChoiceForm
     private let model: ByteBuffer
     private let usagePlacement: ChatFrameEdit.UsagePlacement
     private var ids: IDSource
@@ -16,7 +17,8 @@ struct ChatStreamRepair: Sendable {
     /// Finish chunks that wait for the usage they are to carry.
     private var heldFinishes: [RawObject] = []
 
-    init(model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource) {
+    init(_ form: ChoiceForm, model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource) {
+        self.form = form
         self.model = .rawString(model)
         usagePlacement = usage
         self.ids = ids
@@ -91,8 +93,12 @@ struct ChatStreamRepair: Sendable {
                 continue
             }
             choice.set("index", ByteBuffer(string: "\(number)"))
-            let rest = try choices[state].repair(&choice, ids: &ids)
-            if let rest { before.append(chunk(choice: number, delta: rest)) }
+            switch form {
+            case .message:
+                let rest = try choices[state].repair(&choice, ids: &ids)
+                if let rest { before.append(chunk(choice: number, delta: rest)) }
+            case .text: try choices[state].repairText(&choice)
+            }
             isChanged = isChanged || choice.isChanged
             let text = choice.isChanged ? choice.text : element
             if choices[state].isFinished, usagePlacement == .finalChunk {
@@ -116,13 +122,13 @@ struct ChatStreamRepair: Sendable {
 
     /// What all chunks of a stream share.
     private mutating func repairHead(_ top: inout RawObject) {
-        top.set("object", ByteBuffer(string: "\"chat.completion.chunk\""))
+        top.set("object", .rawString(form.chunkObject))
         top.set("model", model)
         if id == nil {
             if let given = top["id"]?.rawString, !given.isEmpty {
                 id = top["id"]
             } else {
-                id = .rawString(ids.chatCompletion())
+                id = .rawString(form.mintID(&ids))
             }
         }
         if let id { top.set("id", id) }
@@ -154,8 +160,8 @@ struct ChatStreamRepair: Sendable {
 
     private mutating func base() -> RawObject {
         var base = RawObject()
-        base.set("id", id ?? .rawString(ids.chatCompletion()))
-        base.set("object", ByteBuffer(string: "\"chat.completion.chunk\""))
+        base.set("id", id ?? .rawString(form.mintID(&ids)))
+        base.set("object", .rawString(form.chunkObject))
         base.set("created", created)
         base.set("model", model)
         return base
@@ -172,6 +178,7 @@ struct ChatStreamRepair: Sendable {
     }
 
     private func finishChoice(_ choice: Int, _ reason: FinishReason) -> ByteBuffer {
-        ByteBuffer(string: "{\"index\":\(choice),\"delta\":{},\"finish_reason\":\"\(ChatFinish.word(reason))\"}")
+        ByteBuffer(
+            string: "{\"index\":\(choice),\(form.nothing),\"finish_reason\":\"\(ChatFinish.word(reason))\"}")
     }
 }

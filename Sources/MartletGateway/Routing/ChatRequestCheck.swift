@@ -2,7 +2,7 @@ package import MartletDialects
 package import MartletWire
 import NIOCore
 
-/// Ranges and kinds of the Chat Completions members that we know, checked before a request goes to an upstream whose own
+/// Ranges and kinds of the members of Chat Completions and of legacy Completions that we know, checked before a request goes to an upstream whose own
 /// words for a mistake are poor (`repair`). Values outside are refused, never mended. Source: specs 1.2.2.
 package enum ChatRequestCheck {
     private static let ranges: [(name: StaticString, low: Double, high: Double)] = [
@@ -19,6 +19,15 @@ package enum ChatRequestCheck {
     package static func check(_ document: JSONDocument, takesImages: Bool) throws(GatewayError) {
         let found = try NamedMembers(names, of: document)
         try checkMessages(found.member(0, of: document), document, takesImages: takesImages)
+        try checkSettings(found, document)
+    }
+
+    /// What legacy Completions have in common with Chat.
+    package static func checkSettings(_ document: JSONDocument) throws(GatewayError) {
+        try checkSettings(NamedMembers(names, of: document), document)
+    }
+
+    private static func checkSettings(_ found: NamedMembers, _ document: JSONDocument) throws(GatewayError) {
         for place in kinds.indices {
             let member = found.member(1 + ranges.count + integers.count + place, of: document)
             if let member, member.kind != .null { try checkKind(of: member, kinds[place], document) }

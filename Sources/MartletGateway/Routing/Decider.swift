@@ -5,7 +5,12 @@ package import NIOCore
 /// Decides about requests: pure, in the turn of the loop in which they arrived.
 package enum Decider {
     package static func decide(_ request: InboundRequest, in snapshot: Snapshot, mayRefresh: Bool) -> Decision {
-        guard case .completion = request.endpoint else { return .control }
+        let task: VectorTask?
+        switch request.endpoint {
+        case .completion: task = nil
+        case .vectors(let named): task = named
+        default: return .control
+        }
         do throws(GatewayError) {
             let document = try check(request.body)
             let members = try NamedMembers(decidingNames, of: document)
@@ -18,12 +23,22 @@ package enum Decider {
                 if error.code == .modelNotFound, mayRefresh { return .refresh }
                 throw error
             }
+            if let task {
+                return .complete(
+                    Plan(
+                        request: request, task: task, clientModel: clientModel, candidates: candidates,
+                        document: document))
+            }
             let streams = try flag(members.member(1, of: document), "stream", in: document)
-            if request.dialect == .chat, let first = candidates.first, first.upstream.mode == .repair {
-                try ChatRequestCheck.check(document, takesImages: first.capabilities.images != .none)
+            if let first = candidates.first, first.upstream.mode == .repair {
+                if request.dialect == .chat {
+                    try ChatRequestCheck.check(document, takesImages: first.capabilities.images != .none)
+                } else if request.dialect == .completions {
+                    try ChatRequestCheck.checkSettings(document)
+                }
             }
             let wantsUsage =
-                streams && request.dialect == .chat
+                streams && request.dialect.hasUsageOption
                 ? try self.wantsUsage(members.member(2, of: document), in: document) : false
             let state = try responsesState(document, request, candidates, snapshot)
             let plan = Plan(
@@ -116,6 +131,11 @@ package enum Decider {
         }
         return options["include_usage"]?.bool ?? false
     }
+}
+
+extension DialectID {
+    /// `stream_options.include_usage` says where a stream has its usage.
+    var hasUsageOption: Bool { self == .chat || self == .completions }
 }
 
 /// Top-level members of a request, found by their names in one pass.

@@ -4,6 +4,8 @@ package import MartletDialects
 package enum Endpoint: Sendable, Hashable {
     /// A completion in the named dialect.
     case completion(DialectID)
+    /// Embeddings, or a ranking of documents.
+    case vectors(VectorTask)
     case countTokens
     /// How long a request of Responses is.
     case inputTokens
@@ -32,6 +34,9 @@ package enum Endpoints {
         switch path {
         case "/v1/chat/completions", "/chat/completions":
             return Match(endpoint: .completion(.chat), methods: ["POST"])
+        case "/v1/completions", "/completions": return Match(endpoint: .completion(.completions), methods: ["POST"])
+        case "/v1/embeddings", "/embeddings": return Match(endpoint: .vectors(.embeddings), methods: ["POST"])
+        case "/v1/rerank", "/rerank": return Match(endpoint: .vectors(.rerank), methods: ["POST"])
         case "/v1/messages", "/anthropic/v1/messages":
             return Match(endpoint: .completion(.anthropic), methods: ["POST"])
         case "/v1/messages/count_tokens", "/anthropic/v1/messages/count_tokens":

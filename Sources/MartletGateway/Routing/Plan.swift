@@ -16,10 +16,12 @@ package enum Decision: Sendable {
     case complete(Plan)
 }
 
-/// A completion to be had: where, and with which edits. Immutable; shared by all attempts.
+/// A completion or a task to be had: where, and with which edits. Immutable; shared by all attempts.
 package final class Plan: Sendable {
     package let requestID: String
     package let dialect: DialectID
+    /// Nil: a completion.
+    package let task: VectorTask?
     /// The model as the client spelled it, for every reply; nil when it named none.
     package let clientModel: String?
     package let streams: Bool
@@ -45,6 +47,7 @@ package final class Plan: Sendable {
     ) {
         requestID = request.id
         dialect = request.dialect
+        task = nil
         self.clientModel = clientModel
         self.streams = streams
         self.usage = usage
@@ -58,9 +61,30 @@ package final class Plan: Sendable {
         recalled = nil
     }
 
+    /// Nothing of it is left to defaults, streamed or kept.
+    init(
+        request: InboundRequest, task: VectorTask, clientModel: String?, candidates: [Candidate], document: JSONDocument
+    ) {
+        requestID = request.id
+        dialect = request.dialect
+        self.task = task
+        self.clientModel = clientModel
+        streams = false
+        usage = .hidden
+        self.candidates = candidates
+        forwarded = request.forwarded
+        query = request.query
+        self.document = document
+        defaults = WriteTarget.Defaults()
+        responses = nil
+        owner = request.owner
+        recalled = nil
+    }
+
     private init(_ plan: Plan, document: JSONDocument, recalled: RecalledItems) {
         requestID = plan.requestID
         dialect = plan.dialect
+        task = plan.task
         clientModel = plan.clientModel
         streams = plan.streams
         usage = plan.usage
@@ -91,8 +115,8 @@ package final class Plan: Sendable {
 
     /// Whether an upstream's error may go to the client as it is: same dialect, and nothing to be mended.
     package func relaysErrors(of candidate: Candidate?) -> Bool {
-        guard let upstream = candidate?.upstream else { return false }
-        return upstream.mode == .exact && upstream.profile.dialects.contains(dialect)
+        guard let candidate else { return false }
+        return candidate.upstream.mode == .exact && candidate.dialect(for: dialect) == dialect
     }
 
     /// The request as one candidate is to get it.
@@ -101,12 +125,18 @@ package final class Plan: Sendable {
     package func request(
         for candidate: Candidate, rung: SchemaRung? = nil
     ) throws(GatewayError) -> UpstreamRequest {
+        if let task { return try request(of: task, for: candidate) }
         let simplified = rung.map { [$0.note] } ?? []
-        let upstream = candidate.upstream.profile.dialect(for: dialect)
+        let upstream = candidate.dialect(for: dialect)
         guard upstream != dialect else {
+            var edit = JSONEdit()
+            if dialect == .completions, candidate.upstream.mode == .repair {
+                let features = candidate.capabilities.completions ?? []
+                try CompletionRequest.repair(document, for: features, with: &edit)
+            }
             do throws(JSONError) {
                 return UpstreamRequest(
-                    dialect: upstream, body: try relayedBody(for: candidate, rung), dropped: simplified,
+                    dialect: upstream, body: try relayedBody(for: candidate, rung, edit), dropped: simplified,
                     context: try relayContext(candidate))
             } catch {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
@@ -154,13 +184,11 @@ package final class Plan: Sendable {
 
     /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for usage,
     /// which the reply's edit hides again. Never in place: a retry needs the original.
-    private func relayedBody(for candidate: Candidate, _ rung: SchemaRung?) throws(JSONError) -> [ByteBuffer] {
-        var edit = JSONEdit()
-        if clientModel != candidate.model {
-            var value = ByteBuffer()
-            value.writeJSONString(candidate.model)
-            try edit.set("model", value, in: document)
-        }
+    private func relayedBody(
+        for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit
+    ) throws(JSONError) -> [ByteBuffer] {
+        var edit = edit
+        try setModel(candidate, in: &edit)
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)
         }
@@ -190,6 +218,25 @@ package final class Plan: Sendable {
         return edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes)
     }
 
+    private func setModel(_ candidate: Candidate, in edit: inout JSONEdit) throws(JSONError) {
+        guard clientModel != candidate.model else { return }
+        var value = ByteBuffer()
+        value.writeJSONString(candidate.model)
+        try edit.set("model", value, in: document)
+    }
+
+    private func request(of task: VectorTask, for candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
+        var edit = JSONEdit()
+        do throws(JSONError) {
+            try setModel(candidate, in: &edit)
+        } catch {
+            throw GatewayError(code: .invalidRequest, message: error.sentence)
+        }
+        let prepared = try task.prepare(
+            document, edit: edit, for: candidate.capabilities, repairs: candidate.upstream.mode == .repair)
+        return UpstreamRequest(dialect: dialect, body: prepared.body, task: prepared)
+    }
+
     private func isAbsent(_ name: String) throws(JSONError) -> Bool {
         guard let member = try document.member(name) else { return true }
         return member.kind == .null
@@ -197,7 +244,7 @@ package final class Plan: Sendable {
 
     /// Whether usage is asked for on our own account.
     private func asksForUsage(_ candidate: Candidate) -> Bool {
-        guard streams, dialect == .chat, usage != .asked else { return false }
+        guard streams, dialect.hasUsageOption, usage != .asked else { return false }
         return usage == .finalChunk
             || candidate.upstream.mode == .repair && candidate.capabilities.usage == .streamOptions
     }
@@ -247,11 +294,14 @@ package final class UpstreamRequest: Sendable {
     /// Set: nothing is sent, the gateway answers this itself.
     package let answer: LocalAnswer?
     package let isTranslated: Bool
+    /// Nil: a completion.
+    package let task: PreparedTask?
 
     init(
         dialect: DialectID, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),
-        answer: LocalAnswer? = nil, isTranslated: Bool = false
+        answer: LocalAnswer? = nil, isTranslated: Bool = false, task: PreparedTask? = nil
     ) {
+        self.task = task
         self.dialect = dialect
         self.body = body
         self.dropped = dropped
@@ -261,8 +311,10 @@ package final class UpstreamRequest: Sendable {
     }
 
     package var path: StaticString {
-        switch dialect {
+        if let task { return task.path }
+        return switch dialect {
         case .chat: "/v1/chat/completions"
+        case .completions: "/v1/completions"
         case .anthropic: "/v1/messages"
         case .responses: "/v1/responses"
         }

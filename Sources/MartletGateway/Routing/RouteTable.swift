@@ -43,6 +43,11 @@ package struct Candidate: Sendable {
 
     package var capabilities: Capabilities { traits?.capabilities ?? upstream.profile.capabilities }
 
+    /// The dialect the upstream is spoken to in for a client of `dialect`: the client's own if it can be.
+    package func dialect(for client: DialectID) -> DialectID {
+        client == .completions && capabilities.completions != nil ? client : upstream.profile.dialect(for: client)
+    }
+
     /// `upstream/model`, for headers and logs.
     package var shown: String { "\(upstream.name)/\(model)" }
 }

@@ -25,7 +25,7 @@ package struct CapabilityFlag: Sendable {
     /// Flags of the specification that nothing acts on so far; refused, never taken without effect.
     package static let notBuilt = ["developer_role", "n", "logprobs", "seed"]
 
-    package static let all: [CapabilityFlag] = reasoning + tools + messages + output + settings
+    package static let all: [CapabilityFlag] = reasoning + tools + messages + output + settings + routes
 
     // MARK: The flags
 
@@ -134,6 +134,26 @@ package struct CapabilityFlag: Sendable {
         word("usage", ["stream_options": .streamOptions, "always": .always, "never": .never]) {
             (flags: inout Capabilities, form: Capabilities.UsageForm) in flags.usage = form
         },
+    ]
+
+    private static let routes: [CapabilityFlag] = [
+        CapabilityFlag(
+            "completions",
+            "a list of text, prompts, tokens, echo, suffix, n, best_of, logprobs, or none", isList: true,
+            set: { flags, words in
+                let features = words.filter { $0 != "text" }.map(CompletionFeature.init(rawValue:))
+                guard words != ["none"] else {
+                    flags.completions = nil
+                    return true
+                }
+                guard !words.isEmpty, !features.contains(nil) else { return false }
+                flags.completions = Set(features.compactMap { $0 })
+                return true
+            }),
+        word("embeddings", ["none": .none, "text": .text, "tokens": .tokens]) {
+            (flags: inout Capabilities, form: Capabilities.EmbeddingForm) in flags.embeddings = form
+        },
+        bool("rerank") { $0.rerank = $1 },
     ]
 
     // MARK: How they are written

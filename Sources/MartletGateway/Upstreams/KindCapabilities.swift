@@ -12,6 +12,9 @@ extension Capabilities {
         flags.reasoningIn = .field("reasoning_content")
         flags.stopLimit = nil
         flags.topK = true
+        flags.completions = []
+        flags.embeddings = .text
+        flags.rerank = false
         return flags
     }
 
@@ -27,6 +30,7 @@ extension Capabilities {
         flags.prefill = true
         flags.parallelIsOffByDefault = true
         flags.promptProgress = true
+        flags.completions = [.prompts, .tokens, .choices, .logprobs]
         return flags
     }
 
@@ -49,6 +53,9 @@ extension Capabilities {
         flags.systemMany = .keep
         flags.stopLimit = nil
         flags.parallelToolCalls = false
+        flags.completions = [.suffix]
+        flags.embeddings = .text
+        flags.rerank = false
         return flags
     }
 
@@ -64,6 +71,7 @@ extension Capabilities {
         flags.logprobs = true
         flags.topK = true
         flags.schemaProfile = .guided
+        flags.completions = [.prompts, .tokens, .echo, .choices, .logprobs]
         return flags
     }
 
@@ -82,6 +90,9 @@ extension Capabilities {
         flags.topK = true
         flags.strictTools = true
         flags.prefill = true
+        flags.completions = nil
+        flags.embeddings = .none
+        flags.rerank = false
         return flags
     }
 
@@ -94,6 +105,7 @@ extension Capabilities {
         flags.logprobs = true
         flags.textCalls = false
         flags.usage = .streamOptions
+        flags.rerank = false
         return flags
     }
 }

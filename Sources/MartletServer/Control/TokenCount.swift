@@ -52,6 +52,8 @@ struct TokenCount: Sendable {
         switch profile.counting {
         case .estimate: return nil
         case .chatInputTokens:
+            // A prompt that is continued as it is has none of the template's tokens.
+            guard client != .completions else { return nil }
             let path = "/v1/chat/completions/input_tokens"
             guard client != .chat else { return (path, document.bytes) }
             let target = WriteTarget(model: candidate.model, capabilities: candidate.capabilities, streams: false)

@@ -57,8 +57,13 @@ extension ExchangePerformer {
                     retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
         }
         do throws(GatewayError) {
-            let whole = try Dialects.translateWhole(
-                collected, from: prepared.dialect, to: target, context: prepared.context)
+            let whole =
+                if let task = prepared.task {
+                    try task.reply(collected, model: target.model)
+                } else {
+                    try Dialects.translateWhole(
+                        collected, from: prepared.dialect, to: target, context: prepared.context)
+                }
             wholePieces = whole.pieces
             wholeSummary = whole.summary
             return substitution(whole.summary.model).map { .failed($0) } ?? .complete
