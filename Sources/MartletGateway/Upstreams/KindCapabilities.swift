@@ -105,7 +105,7 @@ extension Capabilities {
         flags.logprobs = true
         flags.textCalls = false
         flags.usage = .streamOptions
-        flags.rerank = false
+        flags.completions = Set(CompletionFeature.allCases)
         return flags
     }
 }
