@@ -24,7 +24,8 @@ extension Dialects {
         _ document: JSONDocument, from client: DialectID, to upstream: DialectID, for target: WriteTarget,
         version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain
     ) throws(GatewayError) -> TranslatedRequest {
-        let request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
+        var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
+        request.truncate(for: target)
         var translated =
             switch upstream {
             case .chat: try ChatRequest.write(request, for: target)

@@ -16,7 +16,8 @@ package enum Dialects {
         }
         guard upstream != target.dialect || mends(upstream, target, context) else {
             return ReplyPipe(
-                reader: reader(of: upstream, relaysAll: target.mode == .exact), edit: edit(target, context),
+                reader: reader(of: upstream, relaysAll: target.mode == .exact && target.label == nil),
+                edit: edit(target, context),
                 dialect: target.dialect, requestID: target.requestID)
         }
         return ReplyPipe(
@@ -127,7 +128,7 @@ package enum Dialects {
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
         case .responses:
             ResponsesFrameEdit(
-                mode: target.mode, model: target.model, created: target.created, ids: target.ids)
+                mode: target.mode, model: target.model, created: target.created, ids: target.ids, label: target.label)
         }
     }
 

@@ -31,6 +31,63 @@ package protocol ResponseKeeper: Sendable {
     /// - Parameter object: the reply's whole Response.
     /// - Throws: `storeUnavailable`.
     func keep(_ object: ByteBuffer, of plan: Plan) async throws(GatewayError)
+    /// Makes room for a reply that is made in the background; it is found from here on.
+    /// - Throws: `queueFull`, `storeUnavailable`, what is wrong with the request.
+    func queue(_ plan: Plan) async throws(GatewayError) -> (QueuedResponse, ControlReply)
+}
+
+/// A response that is made in the background: its id, and where its reply goes.
+package struct QueuedResponse: Sendable {
+    package var id: String
+    /// Seconds since 1970.
+    package var created: Int
+    package var reply: any BackgroundReply
+
+    package init(id: String, created: Int, reply: any BackgroundReply) {
+        self.id = id
+        self.created = created
+        self.reply = reply
+    }
+}
+
+/// Takes the reply of a response that is made in the background. Called on the loop: must not wait.
+package protocol BackgroundReply: AnyObject, Sendable {
+    /// - Parameter stop: ends what is under way; to be called from anywhere.
+    func began(stop: @escaping @Sendable () -> Void)
+    /// Bytes of its stream, in whatever pieces. False when it has become too long: nothing more is taken.
+    func append(_ piece: ByteBuffer) -> Bool
+    /// There will be no reply.
+    func fail(_ error: GatewayError)
+    /// The last call.
+    func end()
+}
+
+/// A reply that is still being made, for whoever reads along.
+package protocol EventSource: AnyObject, Sendable {
+    /// Waits until there is an event from `place` on, or none will come. Ends early when the task is cancelled.
+    func events(from place: Int) async -> EventBatch
+}
+
+/// Events of a stream, ready to be sent, and where it goes on; nil when that was all.
+package struct EventBatch: Sendable {
+    package var bytes: ByteBuffer
+    package var rest: Following?
+
+    package init(bytes: ByteBuffer, rest: Following?) {
+        self.bytes = bytes
+        self.rest = rest
+    }
+}
+
+/// A stream to be read along, and the next event of it that is wanted.
+package struct Following: Sendable {
+    package var source: any EventSource
+    package var place: Int
+
+    package init(source: any EventSource, place: Int) {
+        self.source = source
+        self.place = place
+    }
 }
 
 /// Where nothing is kept.
@@ -42,6 +99,10 @@ package struct NoResponses: ResponseKeeper {
     }
 
     package func keep(_ object: ByteBuffer, of plan: Plan) async throws(GatewayError) {}
+
+    package func queue(_ plan: Plan) async throws(GatewayError) -> (QueuedResponse, ControlReply) {
+        throw GatewayError(code: .storeUnavailable, message: "this server keeps no responses")
+    }
 }
 
 /// Keeps the record of an exchange. Called on the loop: must not wait.

@@ -13,6 +13,8 @@ package final class Snapshot: Sendable {
     package let unaskedUsage: ChatFrameEdit.UsagePlacement
     /// Responses can be kept; else a request that asks for it is answered all the same, and its reply says so.
     package let keepsResponses: Bool
+    /// Guards reasoning that travels through clients of Responses.
+    package let seal: ReasoningSeal
     /// This process among Martlets, so that one never calls itself (product.md 3, No loops).
     package let instance: String
 
@@ -20,7 +22,7 @@ package final class Snapshot: Sendable {
         routes: RouteTable, hosts: HostGuard, keys: KeyTable = .open, maxBody: Int = Limits.body,
         defaults: WriteTarget.Defaults = WriteTarget.Defaults(),
         unaskedUsage: ChatFrameEdit.UsagePlacement = .hidden, keepsResponses: Bool = false,
-        instance: String
+        seal: ReasoningSeal = .plain, instance: String
     ) {
         self.routes = routes
         self.hosts = hosts
@@ -29,12 +31,13 @@ package final class Snapshot: Sendable {
         self.defaults = defaults
         self.unaskedUsage = unaskedUsage
         self.keepsResponses = keepsResponses
+        self.seal = seal
         self.instance = instance
     }
 
     package func with(routes: RouteTable) -> Snapshot {
         Snapshot(
             routes: routes, hosts: hosts, keys: keys, maxBody: maxBody, defaults: defaults, unaskedUsage: unaskedUsage,
-            keepsResponses: keepsResponses, instance: instance)
+            keepsResponses: keepsResponses, seal: seal, instance: instance)
     }
 }

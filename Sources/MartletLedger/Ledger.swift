@@ -6,6 +6,9 @@ package struct Ledger: Sendable {
     /// How long a writer waits for another process that holds the database.
     static let busySeconds = 5.0
 
+    /// Bytes of the write-ahead log that stay on the disk between writes.
+    static let logBytes = 8 << 20
+
     let pool: DatabasePool
 
     /// Opens the database at `path`, or makes it.
@@ -20,6 +23,8 @@ package struct Ledger: Sendable {
             // A commit is on the disk when it returns, also through a loss of power.
             try database.execute(sql: "PRAGMA synchronous = FULL")
             try database.execute(sql: "PRAGMA secure_delete = ON")
+            // The write-ahead log is cut back to this after a burst of writes.
+            try database.execute(sql: "PRAGMA journal_size_limit = \(Self.logBytes)")
             if let pages { try database.execute(sql: "PRAGMA max_page_count = \(pages)") }
         }
         do {
@@ -59,6 +64,17 @@ package struct Ledger: Sendable {
                         PRIMARY KEY (response, place)
                     ) STRICT, WITHOUT ROWID;
                     CREATE INDEX link_item ON link (item);
+                    """)
+        }
+        migrator.registerMigration("background") { database in
+            try database.execute(
+                sql: """
+                    ALTER TABLE response ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;
+                    CREATE INDEX response_unfinished ON response (unfinished) WHERE unfinished = 1;
+                    CREATE TABLE events (
+                        response TEXT PRIMARY KEY NOT NULL REFERENCES response (id) ON DELETE CASCADE,
+                        body BLOB NOT NULL
+                    ) STRICT, WITHOUT ROWID;
                     """)
         }
         return migrator

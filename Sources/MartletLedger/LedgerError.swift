@@ -28,6 +28,11 @@ package struct LedgerError: Error, Hashable, Sendable {
         }
         switch error.resultCode {
         case .SQLITE_FULL: self.init(.full, "the disk that holds the database is full")
+        case .SQLITE_IOERR:
+            self.init(
+                .full,
+                "the database martlet.db cannot be written or read; look whether its disk is full or files may not grow"
+            )
         case .SQLITE_CORRUPT, .SQLITE_NOTADB:
             self.init(
                 .corrupt,

@@ -50,14 +50,18 @@ package struct ResponseStore: Sendable {
     }
 
     /// Keeps a response, in place of an earlier one of its id and owner.
-    /// - Parameter previous: the response it continues: items that are its own are not stored once more.
-    package func put(_ response: StoredResponse, of owner: Owner, previous: String? = nil) async throws(LedgerError) {
+    /// - Parameters:
+    ///   - previous: the response it continues: items that are its own are not stored once more.
+    ///   - isUnfinished: it is still being made, which a restart ends.
+    package func put(
+        _ response: StoredResponse, of owner: Owner, previous: String? = nil, isUnfinished: Bool = false
+    ) async throws(LedgerError) {
         let expires = retention.map { now() + $0 } ?? .max
         try await ledger.write { database in
             try Self.remove(response.id, of: owner, in: database)
             try database.execute(
-                sql: "INSERT INTO response (id, owner, expires, object) VALUES (?, ?, ?, ?)",
-                arguments: [response.id, Data(owner), expires, Data(response.object)])
+                sql: "INSERT INTO response (id, owner, expires, object, unfinished) VALUES (?, ?, ?, ?, ?)",
+                arguments: [response.id, Data(owner), expires, Data(response.object), isUnfinished])
             var known: ArraySlice<Int64> = []
             if let previous {
                 known = try Int64.fetchAll(
@@ -118,6 +122,48 @@ package struct ResponseStore: Sendable {
                 }
             }
             return response
+        }
+    }
+
+    /// Keeps the events of a response beside it; of one that is not there, or another's, nothing.
+    package func put(events: [UInt8], of id: String, owner: Owner) async throws(LedgerError) {
+        try await ledger.write { database in
+            try database.execute(
+                sql: """
+                    INSERT OR REPLACE INTO events (response, body)
+                    SELECT id, ? FROM response WHERE id = ? AND owner = ?
+                    """, arguments: [Data(events), id, Data(owner)])
+        }
+    }
+
+    /// The events kept beside a response; nil where there are none.
+    package func events(of id: String, owner: Owner) async throws(LedgerError) -> [UInt8]? {
+        let now = now()
+        let body = try await ledger.read { database in
+            try Data.fetchOne(
+                database,
+                sql: """
+                    SELECT body FROM events JOIN response ON response.id = events.response
+                    WHERE response.id = ? AND owner = ? AND expires > ?
+                    """, arguments: [id, Data(owner), now])
+        }
+        return body.map { [UInt8]($0) }
+    }
+
+    /// Puts another object in place of every response that was being made when its server ended. Blocks; for the start.
+    package func settle(_ ended: ([UInt8]) -> [UInt8]) throws(LedgerError) {
+        do {
+            try ledger.pool.write { database in
+                let rows = try Row.fetchAll(database, sql: "SELECT id, object FROM response WHERE unfinished = 1")
+                for row in rows {
+                    let (id, object): (String, Data) = (row["id"], row["object"])
+                    try database.execute(
+                        sql: "UPDATE response SET object = ?, unfinished = 0 WHERE id = ?",
+                        arguments: [Data(ended([UInt8](object))), id])
+                }
+            }
+        } catch {
+            throw LedgerError(error)
         }
     }
 

@@ -33,6 +33,8 @@ package struct App: Sendable {
     /// Serves until the process is told to end.
     /// - Throws: `AppError`, a sentence, when it cannot start.
     package func run() async throws {
+        // A file that may not grow is an error of its write, like a full disk, and no reason to end.
+        signal(SIGXFSZ, SIG_IGN)
         let group = MultiThreadedEventLoopGroup(
             numberOfThreads: configuration.server.loops ?? max(1, System.coreCount))
         do {
@@ -56,6 +58,7 @@ package struct App: Sendable {
         let empty = Snapshot(
             routes: RouteTable(upstreams: []), hosts: hosts, maxBody: configuration.server.maxBody, instance: instance)
         let callBox = CallBox()
+        let seal = SealKey(home: home, logger: logger).seal
         let ledger = configuration.store.responses.map { ResponseLedger(home: home, retention: $0, logger: logger) }
         let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
         let services = Services(
@@ -68,7 +71,7 @@ package struct App: Sendable {
                             $0.model.id == model && $0.state == .ready
                         }
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
-                    }), responses: ledger),
+                    }, seal: seal), responses: ledger),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates(),
             responses: ledger ?? NoResponses())
         let tls = try UpstreamTLS.context(configuration)
@@ -87,7 +90,7 @@ package struct App: Sendable {
             maxBody: configuration.server.maxBody,
             defaults: WriteTarget.Defaults(temperature: models.temperature, maxTokens: models.maxTokens),
             unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, keepsResponses: ledger != nil,
-            instance: instance)
+            seal: seal, instance: instance)
         let catalog = Catalog(
             upstreams: upstreams, store: hasEngine ? store : nil, listener: listener, snapshot: snapshot,
             logger: logger)

@@ -1,5 +1,6 @@
 """The official OpenAI client's `responses` through Martlet, on a scripted Chat upstream."""
 
+import base64
 import contextlib
 import hashlib
 import json
@@ -12,6 +13,7 @@ import pytest
 from pydantic import BaseModel
 
 from support import chat
+from test_context import COUNT, completions, window_of
 
 TOKEN, SECOND = "canary-token-5b8e", "canary-token-77aa"
 TOOL = {"type": "function", "name": "weather", "description": "The weather at a place.",
@@ -261,8 +263,9 @@ def test_what_is_not_there_is_said(martlet, upstream):
                          sec_websocket_key="AAAAAAAAAAAAAAAAAAAAAA==")
     assert upgrade.status == 426 and "WebSocket" in upgrade.json["error"]["message"]
     assert server.ask("GET", "/v1/responses").status == 405
-    assert server.ask("POST", "/v1/responses/compact", b"{}").status in (404, 405)
-    for member, value in (("background", True), ("conversation", "conv_1"), ("prompt", {"id": "p"})):
+    compact = server.ask("POST", "/v1/responses/compact", chat.dumps({"model": "m1", "input": "x"}))
+    assert compact.status == 501 and "compact" in compact.json["error"]["message"]
+    for member, value in (("conversation", "conv_1"), ("prompt", {"id": "p"})):
         reply = server.ask("POST", "/responses", chat.dumps({"model": "m1", "input": "x", member: value}))
         assert (reply.status, reply.json["error"]["param"]) == (400, member), reply.body
         assert reply.json["error"]["type"] == "invalid_request_error"
@@ -301,17 +304,64 @@ def test_an_anthropic_upstream(martlet, upstream, sdk):
     assert [message["role"] for message in source.requests[-1].json["messages"]] == ["user", "assistant", "user"]
 
 
-def test_an_upstream_of_responses_is_relayed_and_keeps_what_it_makes(martlet, upstream, sdk):
+@pytest.mark.parametrize("kind", ["llamacpp", "vllm"])
+def test_the_oldest_turns_are_left_out_where_that_is_wanted(martlet, upstream, sdk, kind):
+    """By the upstream's own count where it has one."""
     def script(exchange):
-        assert exchange.request.target == "/v1/responses"
-        exchange.json({
-            "id": "resp_theirs", "object": "response", "created_at": 1, "status": "completed", "model": "m1",
-            "output": [{"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [
-                {"type": "output_text", "text": "theirs", "annotations": []}]}], "usage": None})
+        if exchange.request.target == COUNT:
+            words = sum(len(message["content"].split()) for message in exchange.request.json["messages"])
+            return exchange.json({"input_tokens": words * 2, "object": "response.input_tokens"})
+        parrot(exchange)
+
+    source = window_of(upstream(script), 1000)
+    if kind == "vllm":
+        source.get = lambda exchange: exchange.json({"data": [{"id": "m1", "object": "model", "max_model_len": 1000}]})
+    client = sdk(martlet(source, kind=kind))
+    turns = [turn for number in range(12) for turn in (
+        {"role": "user", "content": f"{number} " + "word " * 60}, {"role": "assistant", "content": "word " * 20})]
+    reply = client.responses.with_raw_response.create(
+        model="m1", input=turns + [{"role": "user", "content": "last"}], instructions="Be brief.", truncation="auto")
+    up = completions(source)[-1].json["messages"]
+    assert up[0]["content"] == "Be brief." and up[-1]["content"] == "last" and 4 < len(up) < 20
+    assert up[1]["role"] == "user" and up[1]["content"].split()[0] != "0"
+    assert reply.headers["x-translation-dropped"] == "input.oldest_turns"
+    assert reply.parse().truncation == "auto"
+    if kind == "llamacpp":
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.responses.create(model="m1", input=turns + [{"role": "user", "content": "last"}])
+        assert caught.value.code == "context_length_exceeded"
+
+
+def test_sealed_reasoning_is_nobody_elses(martlet, upstream, sdk):
+    """What a client holds cannot be read or made without the installation's key; another installation drops and names it."""
+    def script(exchange):
+        exchange.json(chat.completion("yes") | {"choices": [{"index": 0, "finish_reason": "stop", "message": {
+            "role": "assistant", "content": "yes", "reasoning_content": "canary-thought"}}]})
 
     source = upstream(script)
-    server = martlet(source, kind="openai")
-    reply = sdk(server).responses.create(model="m1", input="one", previous_response_id="resp_before")
-    assert (reply.id, reply.output_text) == ("resp_theirs", "theirs")
-    assert source.request.json == {"input": "one", "model": "m1", "previous_response_id": "resp_before"}
-    assert not (server.home / "martlet.db").exists()
+    server, other = martlet(source, kind="llamacpp"), martlet(source, kind="llamacpp")
+    assert not (server.home / "seal.key").exists()
+    client = sdk(server)
+    first = client.responses.create(model="m1", input="x", store=False, include=["reasoning.encrypted_content"])
+    sealed = first.output[0].encrypted_content
+    assert sealed.startswith("gw1.") and b"canary-thought" not in base64.b64decode(sealed[4:])
+    key = server.home / "seal.key"
+    assert key.stat().st_size == 32 and key.stat().st_mode & 0o777 == 0o600
+
+    def given_back(server, content):
+        item = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": content}
+        reply = sdk(server).responses.with_raw_response.create(model="m1", store=False, input=[
+            {"role": "user", "content": "x"}, item, {"role": "assistant", "content": "yes"},
+            {"role": "user", "content": "and?"}])
+        return (source.requests[-1].json["messages"][1].get("reasoning_content"),
+                reply.headers.get("x-translation-dropped"))
+
+    server.signal(signal.SIGKILL)
+    server.wait()
+    server.start().wait_for_model("m1")
+    assert given_back(server, sealed) == ("canary-thought", None)
+    plain = "gw1." + base64.b64encode(b'{"t":"forged"}').decode()
+    dropped = (None, "input.reasoning.encrypted_content")
+    assert given_back(server, plain) == given_back(server, sealed[:-8] + "AAAAAAA=") == dropped
+    assert given_back(server, "gAAAAAB-of-another-provider") == dropped
+    assert given_back(other, sealed) == dropped

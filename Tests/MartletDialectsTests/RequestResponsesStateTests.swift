@@ -28,18 +28,18 @@ struct RequestResponsesStateTests {
     static let checks: [(String, Bool, Bool, String?)] = [
         (#"{"input":"x"}"#, false, false, nil), (#"{"previous_response_id":"r"}"#, true, false, nil),
         (#"{"previous_response_id":"r"}"#, false, false, "previous_response_id"),
-        (#"{"background":true}"#, true, true, nil), (#"{"background":true}"#, true, false, "background"),
-        (#"{"background":true,"store":false}"#, true, true, "background"),
+        (#"{"background":true}"#, true, false, nil), (#"{"background":true}"#, false, false, "background"),
+        (#"{"background":true,"store":false}"#, true, false, "background"),
         (#"{"conversation":"c"}"#, true, true, "conversation"),
         (#"{"conversation":"c","previous_response_id":"r"}"#, true, true, "conversation"),
-        (#"{"prompt":{"id":"p"}}"#, true, true, "prompt"),
+        (#"{"prompt":{"id":"p"}}"#, true, false, "prompt"), (#"{"prompt":{"id":"p"}}"#, true, true, nil),
     ]
 
     @Test("1.4.2, 2.4.1: what nobody here does is refused by name", arguments: checks)
-    func check(body: String, stores: Bool, background: Bool, param: String?) throws {
+    func check(body: String, stores: Bool, takesPrompts: Bool, param: String?) throws {
         let state = try ResponsesState(document(body))
         do throws(GatewayError) {
-            try state.check(stores: stores, runsInBackground: background)
+            try state.check(stores: stores, takesPrompts: takesPrompts)
             #expect(param == nil)
         } catch {
             #expect(error.param == param && ErrorTable.status(error, for: .responses) == 400)

@@ -298,6 +298,8 @@ struct RequestResponsesTests {
         }
         #expect(try thinking(seal) == "é\n\"x\"")
         #expect(try thinking(.plain) == nil)
+        #expect(try responsesToChat(body, seal: seal).request.dropped == [])
+        #expect(try responsesToChat(body, seal: .plain).request.dropped == ["input.reasoning.encrypted_content"])
     }
 
     @Test("2.4.2: calls of the API's own kinds and their outputs")

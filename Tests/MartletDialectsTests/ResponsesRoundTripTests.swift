@@ -175,8 +175,29 @@ struct ResponsesRequestRepairTests {
                 == nil)
         for body in [#"{"input":"hi"}"#, "{}", #"{"input":[{"type":"reasoning","type":"x"}]}"#, "[]"] {
             let document = try JSONDocument(checking: ByteBuffer(string: body))
-            #expect(ResponsesUpstreamRequest.repairedInput(document) == nil)
+            #expect(try ResponsesUpstreamRequest.repairedInput(document) == nil)
         }
+    }
+
+    @Test("a reference is refused: what the API keeps under our key may be another client's")
+    func references() {
+        let error = #expect(throws: GatewayError.self) {
+            try repaired(said, "{'type':'item_reference','id':'msg_9'}")
+        }
+        #expect(error?.code == .notFound && error?.message.contains("msg_9") == true)
+    }
+
+    @Test("of a conversation that is kept here go the ids and the reasoning that only the API's own store could tell")
+    func keptHere() throws {
+        let body = json(
+            "{'input':[{'id':'msg_1','role':'user','content':'hi'},{'type':'reasoning','id':'rs_1','summary':[]},"
+                + "\(reasoning("gA")),{'id':'fc_1',\(call.dropFirst()),{'id':'ws_1','type':'web_search_call'},\(answer)]}"
+        )
+        let document = try JSONDocument(checking: ByteBuffer(string: body))
+        #expect(
+            try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: true)?.string
+                == json("[\(said),\(reasoning("gA")),\(call),{'id':'ws_1','type':'web_search_call'},\(answer)]"))
+        #expect(try ResponsesUpstreamRequest.repairedInput(document) == nil)
     }
 
     @Test("B18: what this gateway sealed for others goes, its own marks come off")

@@ -78,4 +78,39 @@ struct TruncationTests {
         #expect(rest.count <= limit || rest.last == items.last, "seed \(seed)")
         if items.count <= limit { #expect(rest == items) }
     }
+
+    static func truncated(_ truncation: String, window: Int?, scale: Double?) throws -> TranslatedRequest {
+        let old = (0..<9).flatMap {
+            ["{'role':'user','content':'old \($0) \(filler)'}", "{'role':'assistant','content':'\(filler)'}"]
+        }
+        let body = json(
+            "{'model':'m','truncation':'\(truncation)','instructions':'Be brief.','max_output_tokens':50,'input':["
+                + (old + ["{'role':'user','content':'last'}"]).joined(separator: ",") + "]}")
+        let target = WriteTarget(
+            model: "m", capabilities: Capabilities(), streams: false, contextWindow: window, promptScale: scale)
+        return try Dialects.translateRequest(
+            JSONDocument(checking: ByteBuffer(string: body)), from: .responses, to: .chat, for: target)
+    }
+
+    static let filler = String(repeating: "word ", count: 32)
+
+    @Test("truncation: auto leaves the oldest turns out as far as counted tokens want it, and names that")
+    func auto() throws {
+        func said(_ made: TranslatedRequest) throws -> [String] {
+            try JSON(parsing: made.body)["messages"]?.array?.compactMap { $0["content"]?.string } ?? []
+        }
+        let whole = try Self.truncated("auto", window: 1000, scale: nil)
+        #expect(try said(whole).count == 20 && whole.dropped == [])
+        let half = try said(Self.truncated("auto", window: 1000, scale: 1))
+        let less = try said(Self.truncated("auto", window: 1000, scale: 2))
+        for texts in [half, less] {
+            #expect(texts.first == "Be brief." && texts.last == "last")
+            #expect(texts[1].hasPrefix("old "), "the first turn is whole")
+        }
+        #expect(2 < less.count && less.count < half.count && half.count < 20)
+        #expect(try Self.truncated("auto", window: 1000, scale: 1).dropped == ["input.oldest_turns"])
+        #expect(try Self.truncated("auto", window: nil, scale: nil).dropped == ["truncation"])
+        #expect(try said(Self.truncated("disabled", window: 1000, scale: 2)).count == 20)
+        #expect(try said(Self.truncated("auto", window: 10, scale: 1)) == ["Be brief.", "last"])
+    }
 }

@@ -120,6 +120,50 @@ struct ResponseStoreTests {
         #expect(try await self.store(retention: nil).expire() == 0)
     }
 
+    @Test("what was being made when its server ended is settled by the next start, and nothing else")
+    func unfinished() async throws {
+        let store = try store()
+        try await store.put(Self.response("making", input: ["i"], output: []), of: mine, isUnfinished: true)
+        try await store.put(Self.response("made", input: ["j"], output: []), of: mine, isUnfinished: true)
+        let made = Self.response("made", input: ["j"], output: ["o"])
+        try await store.put(made, of: mine)
+        let next = try self.store()
+        try next.settle { object in Self.bytes("lost ") + object }
+        #expect(try await next.get("making", of: mine)?.object == Self.bytes("lost {\"id\":\"making\"}"))
+        #expect(try await next.get("making", of: mine)?.input == [Self.bytes("i")])
+        #expect(try await next.get("made", of: mine) == made)
+        try next.settle { _ in Self.bytes("twice") }
+        #expect(try await next.get("making", of: mine)?.object != Self.bytes("twice"))
+    }
+
+    @Test("events are kept beside their response, for its owner, and go with it")
+    func events() async throws {
+        let store = try store()
+        try await store.put(Self.response("r1", input: ["i"], output: ["o"]), of: mine)
+        try await store.put(events: Self.bytes("e1 e2"), of: "r1", owner: mine)
+        try await store.put(events: Self.bytes("forged"), of: "r1", owner: theirs)
+        try await store.put(events: Self.bytes("lost"), of: "r2", owner: mine)
+        #expect(try await store.events(of: "r1", owner: mine) == Self.bytes("e1 e2"))
+        #expect(try await store.events(of: "r1", owner: theirs) == nil)
+        #expect(try count("events") == 1)
+        clock.move(by: 61)
+        #expect(try await store.events(of: "r1", owner: mine) == nil)
+        #expect(try await store.expire() == 1)
+        #expect(try count("events") == 0)
+    }
+
+    @Test("the write-ahead log does not grow with what is written")
+    func logBound() async throws {
+        let store = try store()
+        for round in 0..<40 {
+            let big = String(repeating: "\(round % 10)", count: 1 << 20)
+            try await store.put(Self.response("r\(round % 4)", input: [big], output: []), of: mine)
+            let log = try FileManager.default.attributesOfItem(atPath: folder.database + "-wal")[.size] as? Int
+            #expect(try #require(log) <= 12 << 20, "after \(round) MiB")
+        }
+        #expect(try count("response") == 4)
+    }
+
     @Test("what is no database is left as it is and named")
     func corrupt() async throws {
         let text = String(repeating: "this is no database\n", count: 500)

@@ -64,6 +64,17 @@ package extension GatewayError {
             param: "previous_response_id", subject: id)
     }
 
+    /// No item of that id stands where a reference could mean it.
+    static func itemNotFound(_ id: String) -> GatewayError {
+        GatewayError(
+            code: .notFound, message: "Item with id '\(id.prefix(128))' not found.", param: "input", subject: id)
+    }
+
+    /// A reply that comes when nobody wants it any more.
+    static func cancelled(_ id: String) -> GatewayError {
+        GatewayError(code: .invalidRequest, message: "the response \(id.prefix(128)) was cancelled")
+    }
+
     static var closedEarly: GatewayError {
         GatewayError(code: .upstreamClosedEarly, message: "upstream closed the stream early")
     }

@@ -114,10 +114,13 @@ package struct ReplyPipe: Sendable {
     }
 
     /// The whole reply, where the client's dialect keeps replies and the stream has ended.
-    package var finalObject: ByteBuffer? { writer?.finalObject }
+    package var finalObject: ByteBuffer? { writer == nil ? edit?.finalObject : writer?.finalObject }
 
     /// Takes back the terminal event, the last thing in `out`, of a reply that could not be kept: `fail` may follow.
-    package mutating func takeBackEnd(from out: inout ByteBuffer) { writer?.takeBackEnd(from: &out) }
+    package mutating func takeBackEnd(from out: inout ByteBuffer) {
+        writer?.takeBackEnd(from: &out)
+        edit?.takeBackEnd(from: &out)
+    }
 
     package mutating func keepAlive(into out: inout ByteBuffer) {
         closeFrame(into: &out)
@@ -137,6 +140,7 @@ package struct ReplyPipe: Sendable {
             writer?.fail(error, into: &out)
         } else if error == tally.failure, let failedFrame {
             out.writeImmutableBuffer(failedFrame)
+            if edit?.keepsReply == true, edit?.finalObject == nil { edit?.fail(error, into: &out) }
         } else if edit != nil {
             edit?.fail(error, into: &out)
         } else {

@@ -20,6 +20,8 @@ package struct ReplyTarget: Sendable {
     package var seal: ReasoningSeal
     /// Responses: seconds since 1970 when the reply ends; nil repeats `created`.
     package var clock: (@Sendable () -> Int)?
+    /// Responses: set where the reply is kept here, or what it continues from is.
+    package var label: ResponseLabel?
     /// Responses: reasoning text is called `response.reasoning`, as the Open Responses specification has it.
     package var isOpenResponses: Bool
 
@@ -27,7 +29,7 @@ package struct ReplyTarget: Sendable {
         dialect: DialectID, model: String, usage: ChatFrameEdit.UsagePlacement = .hidden,
         mode: ChatFrameEdit.Mode = .repair, created: Int = 0, ids: IDSource, requestID: String = "",
         showsThinkingBlocks: Bool = false, seal: ReasoningSeal = .plain, clock: (@Sendable () -> Int)? = nil,
-        isOpenResponses: Bool = false
+        label: ResponseLabel? = nil, isOpenResponses: Bool = false
     ) {
         self.dialect = dialect
         self.model = model
@@ -39,6 +41,7 @@ package struct ReplyTarget: Sendable {
         self.showsThinkingBlocks = showsThinkingBlocks
         self.seal = seal
         self.clock = clock
+        self.label = label
         self.isOpenResponses = isOpenResponses
     }
 }

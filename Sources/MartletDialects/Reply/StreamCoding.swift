@@ -45,6 +45,11 @@ package protocol FrameEdit: Sendable {
     mutating func finish(into out: inout ByteBuffer)
     mutating func keepAlive(into out: inout ByteBuffer)
     mutating func fail(_ error: GatewayError, into out: inout ByteBuffer)
+    /// The whole reply of a relay that is kept here, as `StreamWriter` has it.
+    var finalObject: ByteBuffer? { get }
+    /// The reply is kept, also one that failed: whatever happens, it ends in a whole reply.
+    var keepsReply: Bool { get }
+    mutating func takeBackEnd(from out: inout ByteBuffer)
     /// For a writer that goes on with the stream.
     var head: StreamHead { get }
 }
@@ -92,6 +97,9 @@ package extension StreamWriter {
 
 package extension FrameEdit {
     var head: StreamHead { StreamHead() }
+    var finalObject: ByteBuffer? { nil }
+    var keepsReply: Bool { false }
+    mutating func takeBackEnd(from out: inout ByteBuffer) {}
 
     mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool {
         edit(frame, [.delta(delta.block, delta.text(of: frame))], into: &out)

@@ -29,6 +29,8 @@ package struct Settings: Sendable, Hashable {
     package var choices = 1
     /// Speech is asked for beside text.
     package var wantsAudio = false
+    /// The oldest turns may be left out of a prompt that is too long.
+    package var truncates = false
     /// An opaque name of the end user.
     package var user: EscapedText?
 

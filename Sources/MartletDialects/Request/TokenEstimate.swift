@@ -20,6 +20,13 @@ package enum TokenEstimate {
         of(request, offered: ToolOffer.tools(request.tools, request.items))
     }
 
+    /// Of one item.
+    static func of(_ item: Item) -> Int {
+        var count = Counter()
+        count.add(item)
+        return count.tokens
+    }
+
     /// Of a body nothing else is known of than its size: more than of its text, unless much of it is pictures by address.
     package static func of(bytes: Int) -> Int { Int((Double(bytes) / bytesPerToken * margin).rounded(.up)) }
 
@@ -44,14 +51,15 @@ package enum TokenEstimate {
         for item in request.items { count.add(item) }
         for tool in offered where !tool.isServer { count.add(tool) }
         if case .jsonSchema(let format) = request.settings.format { count.bytes += format.schema.readableBytes }
-        let tokens = Double(count.bytes) / bytesPerToken + count.extra
-        return Int((tokens * margin).rounded(.up))
+        return count.tokens
     }
 
     private struct Counter {
         var bytes = 0
         /// Tokens.
         var extra = 0.0
+
+        var tokens: Int { Int(((Double(bytes) / bytesPerToken + extra) * margin).rounded(.up)) }
 
         mutating func add(_ item: Item) {
             switch item {

@@ -29,18 +29,21 @@ package struct WriteTarget: Sendable, Hashable {
     /// Tokens; nil: unknown.
     package var contextWindow: Int?
     package var defaults: Defaults
+    /// Set where the prompt is too long: its tokens, for each that is estimated.
+    package var promptScale: Double?
     /// What cannot be honoured at best effort is refused and not dropped.
     package var isStrict: Bool
 
     package init(
         model: String, capabilities: Capabilities, streams: Bool, contextWindow: Int? = nil,
-        defaults: Defaults = Defaults(), isStrict: Bool = false
+        defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false
     ) {
         self.model = model
         self.capabilities = capabilities
         self.streams = streams
         self.contextWindow = contextWindow
         self.defaults = defaults
+        self.promptScale = promptScale
         self.isStrict = isStrict
     }
 }

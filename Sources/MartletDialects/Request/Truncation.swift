@@ -5,7 +5,7 @@ package enum Truncation {
     ///
     /// - Parameters:
     ///   - limit: tokens the items may cost together.
-    ///   - tokens: of one item, as counted for the model; an estimate would drop turns that fit.
+    ///   - tokens: of one item.
     package static func fit(_ items: [Item], limit: Int, tokens: (Item) -> Int) -> [Item] {
         let costs = items.map(tokens)
         var total = costs.reduce(0, +)
@@ -46,6 +46,25 @@ package enum Truncation {
             }
         }
         return starts
+    }
+}
+
+extension CanonicalRequest {
+    /// Leaves the oldest turns out of a prompt that is too long, where the client allows that, so that the rest and its reply
+    /// fit. Where nobody knows what fits, the wish is reported as dropped.
+    mutating func truncate(for target: WriteTarget) {
+        guard settings.truncates else { return }
+        guard let window = target.contextWindow else { return unread.append("truncation") }
+        guard let scale = target.promptScale else { return }
+        func scaled(_ tokens: Int) -> Int { Int((Double(tokens) * scale).rounded(.up)) }
+        var frame = self
+        frame.items.removeAll { if case .toolChange = $0 { false } else { true } }
+        // A reply may be cut to what is left, but there must be something left.
+        let reply = min(settings.maxTokens ?? window / 8, window / 4)
+        let limit = window - reply - scaled(TokenEstimate.of(frame))
+        let kept = Truncation.fit(items, limit: limit) { scaled(TokenEstimate.of($0)) }
+        guard kept.count < items.count else { return }
+        items = kept + [.opaque(origin.dialect, name: "oldest_turns")]
     }
 }
 

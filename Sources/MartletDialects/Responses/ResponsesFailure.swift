@@ -40,9 +40,11 @@ enum ResponsesFailure {
     ///   - number: of the first of them.
     ///   - response: as the stream has told it so far; nil when it has told nothing.
     ///   - isSaid: the stream has had the first of them.
+    /// - Returns: the Response as the second of them has it.
+    @discardableResult
     static func write(
         _ error: GatewayError, number: Int, response: RawObject?, isSaid: Bool = false, into out: inout ByteBuffer
-    ) {
+    ) -> ByteBuffer {
         if !isSaid { ResponsesErrors.writeEvent(error, number: number, into: &out) }
         var reason = ByteBuffer()
         ResponsesErrors.writeDetail(error, into: &reason)
@@ -52,9 +54,11 @@ enum ResponsesFailure {
         var failed = RawObject()
         failed.set("type", .rawString("response.failed"))
         failed.set("sequence_number", ByteBuffer(string: "\(isSaid ? number : number + 1)"))
-        failed.set("response", whole.text)
+        let text = whole.text
+        failed.set("response", text)
         out.writeString("event: response.failed\n")
         out.writeFrame(data: failed.text)
         out.writeString("data: [DONE]\n\n")
+        return text
     }
 }

@@ -21,6 +21,13 @@ package struct ResponsesFrameEdit: FrameEdit {
     /// The Response as the stream has told it.
     private var response: RawObject?
     private var hasPassedError = false
+    /// Set where the reply is kept here.
+    private let label: ResponseLabel?
+    package private(set) var finalObject: ByteBuffer?
+    /// Bytes of the terminal event and what follows it.
+    private var endLength = 0
+
+    package var keepsReply: Bool { label != nil }
 
     package var refusesUnreadable: Bool { repair != nil }
 
@@ -28,9 +35,15 @@ package struct ResponsesFrameEdit: FrameEdit {
     ///   - mode: `exact` puts the model back to the client's spelling wherever the Response stands; `repair` sets right
     ///     what compatible servers get wrong, too.
     ///   - created: for upstreams that give none; seconds since 1970.
-    package init(mode: ChatFrameEdit.Mode, model: String, created: Int = 0, ids: IDSource) {
+    ///   - label: put on every Response that goes by, in both modes.
+    package init(
+        mode: ChatFrameEdit.Mode, model: String, created: Int = 0, ids: IDSource, label: ResponseLabel? = nil
+    ) {
         self.model = .rawString(model)
-        if mode == .repair { repair = ResponsesStreamRepair(model: model, created: created, ids: ids) }
+        self.label = label
+        if mode == .repair {
+            repair = ResponsesStreamRepair(model: model, created: created, ids: ids, label: label)
+        }
     }
 
     package mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool {
@@ -63,8 +76,31 @@ package struct ResponsesFrameEdit: FrameEdit {
     package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
         var failed = repair?.response ?? response
         if repair == nil { failed?.set("model", model) }
-        ResponsesFailure.write(
+        if failed == nil, label != nil { failed = RawObject() }
+        if var labelled = failed {
+            label?.put(on: &labelled)
+            failed = labelled
+        }
+        let whole = ResponsesFailure.write(
             error, number: repair?.number ?? number, response: failed, isSaid: hasPassedError, into: &out)
+        if label != nil { finalObject = whole }
+    }
+
+    package mutating func takeBackEnd(from out: inout ByteBuffer) {
+        guard endLength > 0, out.readableBytes >= endLength else { return }
+        out.moveWriterIndex(to: out.writerIndex - endLength)
+        endLength = 0
+        number -= 1
+        repair?.stepBack()
+        finalObject = nil
+    }
+
+    /// Remembers the end of a reply that is kept.
+    /// - Parameter start: of the terminal event in `out`.
+    private mutating func noteEnd(_ whole: RawObject?, from start: Int, in out: ByteBuffer) {
+        guard label != nil, let whole else { return }
+        finalObject = whole.text
+        endLength = out.writerIndex - start
     }
 
     // MARK: - Exact
@@ -74,12 +110,34 @@ package struct ResponsesFrameEdit: FrameEdit {
         number = (found.number ?? number) + 1
         if found.isError || event.isNamed("error") { hasPassedError = true }
         guard let whole = found.response else { return false }
+        if let label { return relabel(frame, event, label, into: &out) }
         response = try? RawObject(event.data.copy(whole))
         guard let value = found.model, event.data.part(value) != model else { return false }
         var edited = event.data.copy(0..<value.lowerBound)
         edited.writeImmutableBuffer(model)
         edited.writeImmutableBuffer(event.data.part(value.upperBound..<event.data.readableBytes))
         out.writeFrame(frame, data: edited)
+        return true
+    }
+
+    /// A Response that is kept here says so, and its stream ends with its end.
+    private mutating func relabel(
+        _ frame: SSEFrame, _ event: SSEEvent, _ label: ResponseLabel, into out: inout ByteBuffer
+    ) -> Bool {
+        guard var top = try? RawObject(event.data), let text = top["response"], var whole = try? RawObject(text) else {
+            return false
+        }
+        whole.set("model", model)
+        label.put(on: &whole)
+        response = whole
+        top.set("response", whole.text)
+        let start = out.writerIndex
+        out.writeFrame(frame, data: top.text)
+        let type = top["type"]?.rawString?.unescaped() ?? event.name.map { String(buffer: $0) }
+        if ["response.completed", "response.incomplete", "response.failed"].contains(type) {
+            out.writeString("data: [DONE]\n\n")
+            noteEnd(whole, from: start, in: out)
+        }
         return true
     }
 
@@ -125,8 +183,11 @@ package struct ResponsesFrameEdit: FrameEdit {
         _ frame: SSEFrame, _ event: SSEEvent, _ events: [ReplyEvent], into out: inout ByteBuffer
     ) -> Bool {
         if event.isDone {
-            if let owed = repair?.owed(events) { Self.write(owed, into: &out) }
+            let start = out.writerIndex
+            let owed = repair?.owed(events)
+            if let owed { Self.write(owed, into: &out) }
             out.writeString("data: [DONE]\n\n")
+            if owed != nil { noteEnd(repair?.response, from: start, in: out) }
             return true
         }
         guard event.data.readableBytes > 0 else {
@@ -137,8 +198,12 @@ package struct ResponsesFrameEdit: FrameEdit {
         guard let repaired = repair?.repair(event) else { return close(frame, into: &out) }
         let isNamed = event.name.map { $0 == ByteBuffer(string: repaired.type) } ?? false
         if isNamed, !repaired.isChanged, frame.isClosed, !repaired.isTerminal { return false }
+        let start = out.writerIndex
         Self.write(repaired, into: &out)
-        if repaired.isTerminal { out.writeString("data: [DONE]\n\n") }
+        if repaired.isTerminal {
+            out.writeString("data: [DONE]\n\n")
+            noteEnd(repair?.response, from: start, in: out)
+        }
         return true
     }
 

@@ -6,7 +6,7 @@ import NIOCore
 struct ResponsesObject: Sendable {
     enum Status: String, Sendable {
         case inProgress = "in_progress"
-        case completed, incomplete, failed
+        case queued, completed, incomplete, failed
     }
 
     struct Ending {

@@ -10,8 +10,10 @@ struct ResponsesObjectRepair: Sendable {
     private var created: ByteBuffer
     private var id: ByteBuffer?
     private var ids: IDSource
+    private let label: ResponseLabel?
 
-    init(model: String, created: Int, ids: IDSource) {
+    init(model: String, created: Int, ids: IDSource, label: ResponseLabel?) {
+        self.label = label
         self.model = .rawString(model)
         self.created = ByteBuffer(string: "\(created)")
         self.ids = ids
@@ -39,6 +41,7 @@ struct ResponsesObjectRepair: Sendable {
             response.set(name, ByteBuffer(string: value))
         }
         completeTools(&response)
+        label?.put(on: &response)
     }
 
     private static func status(_ event: String) -> String {
@@ -233,10 +236,16 @@ struct ResponsesItemRepair: Sendable {
 extension ResponsesReply {
     /// The body for a client of this dialect, as pieces to be written one after another.
     static func edit(_ body: ByteBuffer, _ target: ReplyTarget, ids: inout IDSource) -> [ByteBuffer] {
-        guard target.mode == .repair, var response = try? RawObject(body) else {
+        guard target.mode == .repair || target.label != nil, var response = try? RawObject(body) else {
             return ModelSplice.splice(target.model, into: body)
         }
-        var object = ResponsesObjectRepair(model: target.model, created: target.created, ids: ids)
+        var object = ResponsesObjectRepair(
+            model: target.model, created: target.created, ids: ids, label: target.label)
+        if target.mode == .exact {
+            target.label?.put(on: &response)
+            response.set("model", .rawString(target.model))
+            return [response.text]
+        }
         var items = ResponsesItemRepair(ids: ids)
         object.complete(&response, event: "")
         items.repair(outputOf: &response)

@@ -26,7 +26,12 @@ struct ResponsesReplay {
         say("response.in_progress", [("response", begun.text)])
         let items = (try? response["output"]?.rawElements()) ?? []
         for (index, item) in items.enumerated() { say(item: item, at: index) }
-        let ending = ["failed", "incomplete"].contains(status) ? status : "completed"
+        let ending =
+            switch status {
+            case "failed", "cancelled": "failed"
+            case "incomplete": status
+            default: "completed"
+            }
         say("response.\(ending)", [("response", text)])
         out.writeString("data: [DONE]\n\n")
     }

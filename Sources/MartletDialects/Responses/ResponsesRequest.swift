@@ -15,7 +15,7 @@ package enum ResponsesRequest {
         _ document: JSONDocument, seal: ReasoningSeal = .plain
     ) throws(GatewayError) -> CanonicalRequest {
         let state = try ResponsesState(document)
-        try state.check(stores: true, runsInBackground: true)
+        try state.check(stores: true)
         if let id = state.previousID { throw .previousResponseNotFound(id) }
         var request: CanonicalRequest
         let missingItem: String?
@@ -28,9 +28,7 @@ package enum ResponsesRequest {
             throw GatewayError(refusing: error)
         }
         guard let missingItem else { return request }
-        throw GatewayError(
-            code: .notFound, message: "Item with id '\(missingItem.prefix(128))' not found.", param: "input",
-            subject: missingItem)
+        throw .itemNotFound(missingItem)
     }
 
     /// The items of the input as they stand, a text as the message it is: what is kept for a later request.

@@ -216,14 +216,19 @@ struct ResponsesItemReader {
     // MARK: - Reasoning
 
     /// Its own text, else what this gateway sealed into it, else its summary. What others have encrypted goes along as
-    /// it is, and no further than to them.
+    /// it is, and no further than to them; what bears our mark and cannot be opened goes nowhere.
     private mutating func addReasoning(_ item: ResponsesInputItem) throws(DialectError) {
         hasBegun = true
         var reasoning = Reasoning()
         if let encrypted = item.encrypted, !encrypted.isEmpty {
-            reasoning =
-                seal.opened(encrypted)
-                ?? Reasoning(blobs: [OpaqueBlob(origin: .responses, kind: .encrypted, text: encrypted)])
+            if let opened = seal.opened(encrypted) {
+                reasoning = opened
+            } else {
+                items.append(.opaque(.responses, name: "reasoning.encrypted_content"))
+                if !encrypted.starts(with: Reasoning.gatewayMark) {
+                    reasoning.blobs = [OpaqueBlob(origin: .responses, kind: .encrypted, text: encrypted)]
+                }
+            }
         }
         let texts = try item.content.map { (text) throws(DialectError) in try ResponsesContent.texts(text) } ?? []
         // A signature is good for the text it was made for, and for no other.

@@ -135,13 +135,15 @@ struct ResponsesRequestReader {
 
     /// Best-effort members with no canonical form; values that ask for nothing are not named.
     private mutating func readRest() throws(DialectError) {
-        for (name, neutral) in [("top_logprobs", "0"), ("max_tool_calls", ""), ("truncation", #""disabled""#)] {
+        for (name, neutral) in [("top_logprobs", "0"), ("max_tool_calls", "")] {
             let value = try members.read(name) { (walk) throws(DialectError) in try walk.skip() }
             if let value, String(buffer: value.part(0..<16)) != neutral { unread.append(name) }
         }
         if includes.contains("message.output_text.logprobs"), !unread.contains("top_logprobs") {
             unread.append("top_logprobs")
         }
+        settings.truncates =
+            try members.read("truncation") { (walk) throws(DialectError) in try walk.stringIfAny() } == "auto"
         _ = try members.present(Self.hints)
     }
 

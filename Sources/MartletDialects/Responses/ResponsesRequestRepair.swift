@@ -4,15 +4,24 @@ package import NIOCore
 extension ResponsesUpstreamRequest {
     /// What a relayed conversation must lose before the API takes it: reasoning this gateway sealed for other upstreams,
     /// reasoning without the item it led to, and call ids longer than the API allows, which are cut in call and result
-    /// alike.
+    /// alike. Of a conversation that is kept here also the ids the API would look for in its own store, and reasoning that
+    /// is nowhere but there.
     ///
     /// - Returns: the value `input` is to be replaced with; nil when the body is fine, or cannot be read: then the API
     ///   says so in its own words.
-    package static func repairedInput(_ document: JSONDocument) -> ByteBuffer? {
+    /// - Throws: `notFound` for a reference to an item nobody has put in its place: what the API's own store holds under
+    ///   our key may be another client's.
+    package static func repairedInput(
+        _ document: JSONDocument, isKeptHere: Bool = false
+    ) throws(GatewayError) -> ByteBuffer? {
         guard let member = try? document.member("input"), member.kind == .array else { return nil }
         let input = document.slice(member.value)
-        guard let heads = try? ResponsesItemHead.list(input), heads.isRepairNeeded else { return nil }
-        guard let items = try? input.rawElements(), items.count == heads.count else { return nil }
+        guard var heads = try? ResponsesItemHead.list(input) else { return nil }
+        if let missing = heads.first(where: { $0.reference != nil })?.reference { throw .itemNotFound(missing) }
+        if isKeptHere {
+            for place in heads.indices { heads[place].isKeptHere = true }
+        }
+        guard heads.isRepairNeeded, let items = try? input.rawElements(), items.count == heads.count else { return nil }
         var kept: [ByteBuffer] = []
         for (place, item) in items.enumerated() where !heads.isDropped(place) {
             kept.append(heads[place].repaired(item) ?? item)
@@ -34,9 +43,21 @@ private struct ResponsesItemHead {
     var unsealed: EscapedText?
     /// The call's id, where it has to be another one.
     var callID: String?
+    /// The id an `item_reference` stands for.
+    var reference: String?
+    /// The conversation is kept here, and nothing of it there.
+    var isKeptHere = false
+    private var hasSealed = false
+    private var hasID = false
+
+    /// Items whose id means nothing but their place in the API's store.
+    private static let identified: Set<String?> = [
+        nil, "message", "function_call", "custom_tool_call", "function_call_output", "custom_tool_call_output",
+    ]
+    private var isIdentified = false
 
     private enum Field: String, RequestField {
-        case type, role
+        case type, role, id
         case sealed = "encrypted_content"
         case callID = "call_id"
     }
@@ -62,15 +83,21 @@ private struct ResponsesItemHead {
         var role: String?
         var sealed: EscapedText?
         var id: String?
+        var itemID: String?
         try walk.object(Field.self) { (walk, field) throws(DialectError) in
             switch field {
             case .type: type = try walk.stringIfAny()
             case .role: role = try walk.stringIfAny()
+            case .id: itemID = try walk.stringIfAny()
             case .sealed: sealed = try walk.escapedIfAny()
             case .callID: id = try walk.stringIfAny()
             }
         }
         isReasoning = type == "reasoning"
+        if type == "item_reference" { reference = itemID ?? "" }
+        hasSealed = sealed?.isEmpty == false
+        hasID = itemID != nil
+        isIdentified = Self.identified.contains(type)
         isOutput = (role == nil || role == "assistant") && type?.hasSuffix("_output") != true
         if let sealed, sealed.starts(with: Reasoning.gatewayMark) {
             isSealedHere = true
@@ -82,12 +109,18 @@ private struct ResponsesItemHead {
         }
     }
 
-    var needsRepair: Bool { isSealedHere || callID != nil }
+    var needsRepair: Bool { isSealedHere || callID != nil || losesID }
+
+    private var losesID: Bool { isKeptHere && hasID && isIdentified }
+
+    /// Reasoning that can only be read where it is kept.
+    fileprivate var isElsewhere: Bool { isKeptHere && isReasoning && !hasSealed }
 
     /// Nil: it stays as it is.
     func repaired(_ item: ByteBuffer) -> ByteBuffer? {
         guard needsRepair, var members = try? RawObject(item) else { return nil }
         if let callID { members.set("call_id", .rawString(callID)) }
+        if losesID { members.remove("id") }
         if let unsealed {
             var text = ByteBuffer()
             text.writeEscaped(unsealed)
@@ -102,6 +135,7 @@ extension [ResponsesItemHead] {
 
     fileprivate func isDropped(_ place: Int) -> Bool {
         if self[place].isSealedHere, self[place].unsealed == nil { return true }
+        if self[place].isElsewhere { return true }
         guard self[place].isReasoning else { return false }
         let next = self[(place + 1)...].first { !$0.isReasoning }
         return next.map { !$0.isOutput } ?? true

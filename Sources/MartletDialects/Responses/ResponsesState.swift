@@ -48,8 +48,8 @@ package struct ResponsesState: Sendable, Hashable {
     ///
     /// - Parameters:
     ///   - stores: there is a store for responses.
-    ///   - runsInBackground: there are background jobs.
-    package func check(stores: Bool, runsInBackground: Bool) throws(GatewayError) {
+    ///   - takesPrompts: the upstream has stored prompts of its own.
+    package func check(stores: Bool, takesPrompts: Bool = false) throws(GatewayError) {
         func refuse(_ name: String, _ reason: String) -> GatewayError {
             GatewayError(code: .invalidRequest, message: "\(name): \(reason)", param: name)
         }
@@ -59,10 +59,12 @@ package struct ResponsesState: Sendable, Hashable {
             }
             throw refuse("conversation", "this gateway keeps no conversations; use previous_response_id")
         }
-        if usesPrompt { throw refuse("prompt", "this gateway keeps no prompts; send instructions and input") }
+        if usesPrompt, !takesPrompts {
+            throw refuse("prompt", "this gateway keeps no prompts; send instructions and input")
+        }
         if let previousID, !stores { throw .previousResponseNotFound(previousID) }
-        guard isBackground else { return }
-        guard isStored, stores else { throw refuse("background", "needs store, so that the reply can be fetched") }
-        guard runsInBackground else { throw refuse("background", "this gateway runs nothing in the background") }
+        guard !isBackground || isStored && stores else {
+            throw refuse("background", "needs store, so that the reply can be fetched")
+        }
     }
 }

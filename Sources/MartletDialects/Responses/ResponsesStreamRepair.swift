@@ -21,13 +21,16 @@ struct ResponsesStreamRepair: Sendable {
     /// As they stood when they were done, by their number.
     private var done: [Int: ByteBuffer] = [:]
 
-    init(model: String, created: Int, ids: IDSource) {
-        object = ResponsesObjectRepair(model: model, created: created, ids: ids)
+    init(model: String, created: Int, ids: IDSource, label: ResponseLabel?) {
+        object = ResponsesObjectRepair(model: model, created: created, ids: ids, label: label)
         items = ResponsesItemRepair(ids: ids)
     }
 
     /// An event went by as it was.
     mutating func step() { number += 1 }
+
+    /// The last event went by to nobody.
+    mutating func stepBack() { number -= 1 }
 
     /// Nil for what is no event of this dialect.
     mutating func repair(_ event: SSEEvent) -> Event? {
@@ -61,6 +64,7 @@ struct ResponsesStreamRepair: Sendable {
         whole.set("output", .rawArray(done.keys.sorted().compactMap { done[$0] }))
         whole.set("status", .rawString("completed"))
         object.complete(&whole, event: "completed")
+        response = whole
         var top = RawObject()
         top.set("type", .rawString("response.completed"))
         top.set("sequence_number", ByteBuffer(string: "\(number)"))

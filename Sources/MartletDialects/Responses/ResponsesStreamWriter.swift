@@ -3,10 +3,9 @@ package import NIOCore
 
 /// Writes a reply as a stream of Responses (https://platform.openai.com/docs/api-reference/responses-streaming).
 ///
-/// Text and reasoning are open one at a time, calls side by side. An item of text or reasoning begins with its first
-/// piece, so that none is ever empty; it is said to be done when the next one begins or the reply has finished, because
-/// only then is it known whether it was cut off. The same items make the stream and the object at its end; a whole
-/// reply is that object (`ResponsesReplyWriter`).
+/// Text and reasoning are open one at a time, calls side by side. An item of either begins with its first piece, so that
+/// none is ever empty, and is done when the next begins or the reply has finished: then it is known whether it was cut off.
+/// The same items make the stream and the object at its end; a whole reply is that object (`ResponsesReplyWriter`).
 package struct ResponsesStreamWriter: StreamWriter {
     /// A block the upstream has opened, and of which nothing has come yet.
     private struct Promised: Sendable {
@@ -41,8 +40,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     private var usage = Usage()
     private var hasStarted = false
     private var hasEnded = false
-    /// Bytes of the terminal event and what follows it.
-    private var endLength = 0
+    private var endLength = 0  // bytes of the terminal event and what follows it
     package private(set) var finalObject: ByteBuffer?
 
     package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
@@ -58,7 +56,8 @@ package struct ResponsesStreamWriter: StreamWriter {
         isOpenResponses = target.isOpenResponses
         ids = target.ids
         callIDs = CallIDs(context)
-        object = ResponsesObject(id: ids.response(), model: target.model, created: target.created, echo: echo)
+        let own = ids.response()
+        object = ResponsesObject(id: target.label?.id ?? own, model: target.model, created: target.created, echo: echo)
     }
 
     package mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {

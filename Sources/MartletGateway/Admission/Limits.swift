@@ -28,6 +28,14 @@ package enum Limits {
     package static let firstBackOff = TimeAmount.milliseconds(100)
     /// Bytes of a model name: long enough for any repository path, short enough for a header line.
     package static let modelName = 512
+    /// Responses that are made in the background at the same time.
+    package static let background = 32
+    /// How long one of them may take. Nobody waits for it, so nobody else would ever end it.
+    package static let backgroundTime = TimeAmount.hours(6)
+    /// Bytes of the events of one of them, which are held so that whoever comes later can read along.
+    package static let backgroundEvents = 16 << 20
+    /// Bytes that one who reads along is given at a time.
+    package static let followedBatch = 64 << 10
     /// Bytes buffered towards one client before its upstream is paused; a quarter of it resumes the upstream.
     package static let clientHighWater = 256 << 10
     package static let clientLowWater = 64 << 10

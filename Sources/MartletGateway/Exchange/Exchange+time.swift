@@ -5,6 +5,7 @@ extension Exchange {
     /// Fires whatever is due. Called about ten times a second while the exchange lives: a deadline is kept to that precision,
     /// and bytes need only note the time.
     mutating func tick(at now: NIODeadline, into actions: inout [Action]) {
+        if case .following = phase { return followingTick(at: now, into: &actions) }
         guard let deadlines = candidate?.upstream.deadlines else { return }
         if let (total, setting) = deadlines.total(streams: plan?.streams == true), now - startedAt >= total, isWaiting {
             return timedOut("total", total, setting, at: now, into: &actions)
@@ -46,6 +47,19 @@ extension Exchange {
         default: break
         }
         keepAliveIfDue(at: now, into: &actions)
+    }
+
+    private mutating func followingTick(at now: NIODeadline, into actions: inout [Action]) {
+        if isPaused {
+            guard now - waitingSince >= Limits.clientStall else { return }
+            actions.append(.stopWaiting)
+            actions.append(.closeClient)
+            return end(.clientGone, at: now, into: &actions)
+        }
+        guard now - lastWrite >= Limits.keepAliveInterval else { return }
+        lastWrite = now
+        actions.append(.keepAlive)
+        actions.append(.flush)
     }
 
     /// Whether something else than the client is being waited for.

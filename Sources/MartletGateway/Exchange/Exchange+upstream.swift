@@ -104,7 +104,7 @@ extension Exchange {
 
     // MARK: Replies that are kept
 
-    private var isKept: Bool { plan?.isKept(from: candidate) == true }
+    var isKept: Bool { plan?.isKept(from: candidate) == true }
 
     mutating func keep(_ reply: Kept, into actions: inout [Action]) {
         phase = .keeping(reply)
@@ -114,9 +114,10 @@ extension Exchange {
     /// The reply leaves, or in its place, or behind what has left of it, why it could not be kept.
     mutating func kept(_ error: GatewayError?, at now: NIODeadline, into actions: inout [Action]) {
         guard case .keeping(let reply) = phase else { return }
+        if case .failed(let code) = reply { return end(.failed(code), at: now, into: &actions) }
         if let error {
             if case .stream(hasEnded: false) = reply { actions.append(.closeUpstream) }
-            return fail(error, at: now, into: &actions)
+            return fail(error, stores: false, at: now, into: &actions)
         }
         switch reply {
         case .own(let reply):
@@ -131,6 +132,7 @@ extension Exchange {
             phase = .draining
             waitingSince = now
             actions.append(.flush)
+        case .failed: break
         }
     }
 

@@ -12,6 +12,8 @@ package struct Exchange: Sendable {
         case deciding(InboundRequest, mayRefresh: Bool)
         /// A control route is at work.
         case answering
+        /// The reply is made elsewhere and read along.
+        case following(Following, isWaiting: Bool)
         case acquiring
         case connecting
         /// The request is sent; nothing has come back.
@@ -33,6 +35,8 @@ package struct Exchange: Sendable {
         case stream(hasEnded: Bool)
         case whole(UpstreamHead)
         case own(ControlReply)
+        /// A stream that has failed; its last word is written, and leaves whether or not it could be stored.
+        case failed(ErrorCode)
     }
 
     var phase = Phase.receiving
@@ -91,6 +95,12 @@ package struct Exchange: Sendable {
             lastWrite = now
             phase = .deciding(request, mayRefresh: true)
             actions.append(.decide(request, mayRefresh: true))
+        case .planned(let plan):
+            guard case .receiving = phase else { return }
+            startedAt = now
+            lastWrite = now
+            self.plan = plan
+            acquire(into: &actions)
         case .decided(let decision): decided(decision, at: now, into: &actions)
         case .catalogRefreshed:
             guard case .deciding(let request, _) = phase else { return }
@@ -103,7 +113,11 @@ package struct Exchange: Sendable {
             default: return
             }
             actions.append(.reply(reply))
-            end(.complete, at: now, into: &actions)
+            guard let following = reply.following else { return end(.complete, at: now, into: &actions) }
+            committed = true
+            lastWrite = now
+            follow(following, into: &actions)
+        case .followed(let batch): followed(batch, at: now, into: &actions)
         case .prepared(let reply):
             guard case .acquiring = phase, !committed else { return }
             keep(.own(reply), into: &actions)
@@ -137,6 +151,9 @@ package struct Exchange: Sendable {
         case .control:
             phase = .answering
             actions.append(.answer(request))
+        case .complete(let plan) where plan.isToBeQueued:
+            phase = .answering
+            actions.append(.queue(plan))
         case .complete(let plan):
             self.plan = plan
             acquire(into: &actions)
@@ -151,9 +168,34 @@ package struct Exchange: Sendable {
         actions.append(.acquire(candidate))
     }
 
+    // MARK: Reading along
+
+    private mutating func follow(_ following: Following, into actions: inout [Action]) {
+        phase = .following(following, isWaiting: true)
+        actions.append(.follow(following))
+    }
+
+    private mutating func followed(_ batch: EventBatch, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .following = phase else { return }
+        lastWrite = now
+        actions.append(.write(batch.bytes))
+        actions.append(.flush)
+        guard let rest = batch.rest else {
+            actions.append(.endReply)
+            return end(.complete, at: now, into: &actions)
+        }
+        if isPaused { phase = .following(rest, isWaiting: false) } else { follow(rest, into: &actions) }
+    }
+
     // MARK: The client
 
     private mutating func clientWritable(_ writable: Bool, at now: NIODeadline, into actions: inout [Action]) {
+        if case .following(let following, let isWaiting) = phase, writable == isPaused {
+            isPaused = !writable
+            waitingSince = now
+            if writable, !isWaiting { follow(following, into: &actions) }
+            return
+        }
         guard case .streaming = phase, writable == isPaused else { return }
         isPaused = !writable
         waitingSince = now
@@ -169,7 +211,7 @@ package struct Exchange: Sendable {
         guard abandon(into: &actions) else { return }
         fail(
             GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5)),
-            at: now, into: &actions)
+            stores: false, at: now, into: &actions)
     }
 
     /// Stops what is under way. False when nothing is.
@@ -179,7 +221,7 @@ package struct Exchange: Sendable {
         case .receiving:
             phase = .ended
             return false
-        case .deciding, .answering, .acquiring: actions.append(.stopWaiting)
+        case .deciding, .answering, .acquiring, .following: actions.append(.stopWaiting)
         case .connecting, .sent, .whole, .streaming, .draining, .keeping(.stream(hasEnded: false)):
             actions.append(.closeUpstream)
         case .keeping: break
@@ -206,9 +248,13 @@ package struct Exchange: Sendable {
     }
 
     /// A failure that no retry will mend: a status while the head is ours, an event afterwards.
-    mutating func fail(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
+    /// - Parameter stores: a stream that is kept is kept as it failed.
+    mutating func fail(
+        _ error: GatewayError, stores: Bool = true, at now: NIODeadline, into actions: inout [Action]
+    ) {
         let error = candidate.map { error.naming($0.upstream).doubting($0) } ?? error
         actions.append(committed ? .failInDialect(error) : .refuse(error))
+        if committed, stores, isKept { return keep(.failed(error.code), into: &actions) }
         end(.failed(error.code), at: now, into: &actions)
     }
 

@@ -6,12 +6,16 @@ extension Exchange {
     package enum Event: Sendable {
         // From the front.
         case requestComplete(InboundRequest)
+        /// In the background: the request has been decided about already.
+        case planned(Plan)
         case clientWritable(Bool)
         case clientGone
         // From decisions and the tasks that left the loop.
         case decided(Decision)
         case catalogRefreshed
         case answered(ControlReply)
+        /// More of a reply that is read along.
+        case followed(EventBatch)
         /// A reply of our own that is to be stored before it leaves.
         case prepared(ControlReply)
         case slotGranted(Origin)
@@ -47,6 +51,12 @@ extension Exchange {
         /// Stores the whole reply, and holds back what has been written of its end; answered by `kept`.
         case keepResponse
         case answer(InboundRequest)
+        /// Queues a response that is made in the background; answered by `answered`.
+        case queue(Plan)
+        /// Waits for more of a reply that is read along; answered by `followed`.
+        case follow(Following)
+        /// Bytes of a stream that is not made here.
+        case write(ByteBuffer)
         case acquire(Candidate)
         case stopWaiting
         case release
@@ -84,16 +94,25 @@ extension Exchange {
 }
 
 /// A reply that is ready to be sent, from a control route.
-package struct ControlReply: Sendable, Hashable {
+package struct ControlReply: Sendable {
     package var status: Int
     package var contentType: String
     package var body: ByteBuffer
     package var headers: [String]
+    /// Set: a stream that is still being made, in place of a body.
+    package var following: Following?
 
     package init(status: Int, contentType: String = "application/json", body: ByteBuffer, headers: [String] = []) {
         self.status = status
         self.contentType = contentType
         self.body = body
         self.headers = headers
+    }
+
+    /// An error as a status and a body in the client's dialect.
+    package init(refusing error: GatewayError, _ request: InboundRequest) {
+        self.init(
+            status: ErrorTable.status(error, for: request.dialect),
+            body: ErrorTable.body(error, for: request.dialect, requestID: request.id))
     }
 }

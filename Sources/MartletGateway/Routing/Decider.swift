@@ -44,7 +44,7 @@ package enum Decider {
             let plan = Plan(
                 request: request, responses: state, clientModel: clientModel, streams: streams,
                 usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
-                defaults: snapshot.defaults)
+                defaults: snapshot.defaults, seal: snapshot.seal)
             if let state, state.isStored || state.previousID != nil { return .recall(plan) }
             return weighed(plan)
         } catch {
@@ -55,15 +55,14 @@ package enum Decider {
     /// What follows once the prompt is all there.
     package static func weighed(_ plan: Plan) -> Decision { mayOverflow(plan) ? .weigh(plan) : .complete(plan) }
 
-    /// What is asked of whoever keeps responses; nil where that is the upstream, which speaks Responses itself.
+    /// What is asked of whoever keeps responses; nil for clients of other dialects.
     private static func responsesState(
         _ document: JSONDocument, _ request: InboundRequest, _ candidates: [Candidate], _ snapshot: Snapshot
     ) throws(GatewayError) -> ResponsesState? {
-        guard request.dialect == .responses,
-            candidates.first?.upstream.profile.dialects.contains(.responses) != true
-        else { return nil }
+        guard request.dialect == .responses else { return nil }
         var state = try ResponsesState(document)
-        try state.check(stores: snapshot.keepsResponses, runsInBackground: false)
+        let isRelayed = candidates.first?.upstream.profile.dialects.contains(.responses) == true
+        try state.check(stores: snapshot.keepsResponses, takesPrompts: isRelayed)
         state.isStored = state.isStored && snapshot.keepsResponses
         return state
     }

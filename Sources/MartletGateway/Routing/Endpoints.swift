@@ -13,6 +13,7 @@ package enum Endpoint: Sendable, Hashable {
     case response(String)
     case inputItems(String)
     case cancelResponse(String)
+    case compactResponse
     case models
     /// One model; the id is the rest of the path, percent-decoded.
     case model(String)
@@ -44,6 +45,8 @@ package enum Endpoints {
         case "/v1/responses", "/responses": return Match(endpoint: .completion(.responses), methods: ["POST"])
         case "/v1/responses/input_tokens", "/responses/input_tokens":
             return Match(endpoint: .inputTokens, methods: ["POST"])
+        case "/v1/responses/compact", "/responses/compact":
+            return Match(endpoint: .compactResponse, methods: ["POST"])
         case "/v1/models", "/models", "/anthropic/v1/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
         case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
         case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])

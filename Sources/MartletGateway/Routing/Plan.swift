@@ -34,17 +34,25 @@ package final class Plan: Sendable {
     package let document: JSONDocument
     /// Whose the reply is, where it is kept.
     package let owner: KeyTable.Digest
-    /// Of a client of Responses: what is kept here. Nil where nothing is, or an upstream does that.
+    /// Of a client of Responses: what is kept here.
     package let responses: ResponsesState?
+    /// Set once its reply is made in the background.
+    package let background: QueuedResponse?
     /// Set once what it continues from stands in the document.
     package let recalled: RecalledItems?
+    /// Of reasoning that travels through the client.
+    package let seal: ReasoningSeal
+    /// Set where the prompt is too long and its oldest turns may go: its tokens as counted, for each that is estimated.
+    private let promptScale: Double?
     private let defaults: WriteTarget.Defaults
 
     init(
         request: InboundRequest, responses: ResponsesState?, clientModel: String?, streams: Bool,
         usage: ChatFrameEdit.UsagePlacement,
-        candidates: [Candidate], document: JSONDocument, defaults: WriteTarget.Defaults
+        candidates: [Candidate], document: JSONDocument, defaults: WriteTarget.Defaults,
+        seal: ReasoningSeal = .plain
     ) {
+        self.seal = seal
         requestID = request.id
         dialect = request.dialect
         task = nil
@@ -59,6 +67,8 @@ package final class Plan: Sendable {
         self.responses = responses
         owner = request.owner
         recalled = nil
+        background = nil
+        promptScale = nil
     }
 
     /// Nothing of it is left to defaults, streamed or kept.
@@ -79,14 +89,24 @@ package final class Plan: Sendable {
         responses = nil
         owner = request.owner
         recalled = nil
+        seal = .plain
+        background = nil
+        promptScale = nil
     }
 
-    private init(_ plan: Plan, document: JSONDocument, recalled: RecalledItems) {
+    private init(
+        _ plan: Plan, document: JSONDocument, recalled: RecalledItems?, background: QueuedResponse?,
+        promptScale: Double?
+    ) {
+        self.promptScale = promptScale
+        self.background = background
+        seal = plan.seal
         requestID = plan.requestID
         dialect = plan.dialect
         task = plan.task
         clientModel = plan.clientModel
-        streams = plan.streams
+        // Whoever polls gets the whole reply, and whoever reads along its events.
+        streams = plan.streams || background != nil
         usage = plan.usage
         candidates = plan.candidates
         forwarded = plan.forwarded
@@ -101,13 +121,35 @@ package final class Plan: Sendable {
     /// The same with stored items before its own.
     /// - Parameter document: the request with all of them in its input.
     package func continued(_ document: JSONDocument, _ recalled: RecalledItems) -> Plan {
-        Plan(self, document: document, recalled: recalled)
+        Plan(self, document: document, recalled: recalled, background: background, promptScale: promptScale)
+    }
+
+    /// The same, made while nobody waits for it.
+    package func inBackground(_ queued: QueuedResponse) -> Plan {
+        Plan(self, document: document, recalled: recalled, background: queued, promptScale: promptScale)
+    }
+
+    /// The same without so many of its oldest turns that the rest fits.
+    /// - Parameter scale: tokens as counted, for each that is estimated.
+    package func truncated(scale: Double) -> Plan {
+        Plan(self, document: document, recalled: recalled, background: background, promptScale: scale)
+    }
+
+    /// Whether it has to be queued before anything else is done about it.
+    package var isToBeQueued: Bool { responses?.isBackground == true && background == nil }
+
+    /// What the reply says of itself; nil where nothing of the conversation is kept here.
+    /// - Parameter id: minted for it.
+    package func label(_ id: String) -> ResponseLabel? {
+        guard let responses, responses.isStored || responses.previousID != nil else { return nil }
+        return ResponseLabel(
+            id: background?.id ?? id, previousID: responses.previousID, isStored: responses.isStored,
+            isBackground: responses.isBackground)
     }
 
     /// Whether the reply of this candidate is kept before its end is told to the client.
     package func isKept(from candidate: Candidate?) -> Bool {
-        guard let candidate, responses?.isStored == true else { return false }
-        return !candidate.upstream.profile.dialects.contains(dialect)
+        candidate != nil && responses?.isStored == true
     }
 
     /// What replies call the model: as the client did, else by the upstream's name.
@@ -115,7 +157,7 @@ package final class Plan: Sendable {
 
     /// Whether an upstream's error may go to the client as it is: same dialect, and nothing to be mended.
     package func relaysErrors(of candidate: Candidate?) -> Bool {
-        guard let candidate else { return false }
+        guard let candidate, background == nil else { return false }
         return candidate.upstream.mode == .exact && candidate.dialect(for: dialect) == dialect
     }
 
@@ -134,9 +176,11 @@ package final class Plan: Sendable {
                 let features = candidate.capabilities.completions ?? []
                 try CompletionRequest.repair(document, for: features, with: &edit)
             }
+            let input = try dialect == .responses ? keptInput() : nil
             do throws(JSONError) {
                 return UpstreamRequest(
-                    dialect: upstream, body: try relayedBody(for: candidate, rung, edit), dropped: simplified,
+                    dialect: upstream, body: try relayedBody(for: candidate, rung, edit, input: input),
+                    dropped: simplified,
                     context: try relayContext(candidate))
             } catch {
                 throw GatewayError(code: .invalidRequest, message: error.sentence)
@@ -152,10 +196,11 @@ package final class Plan: Sendable {
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
             model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
-            contextWindow: window, defaults: defaults, isStrict: candidate.upstream.isStrict)
+            contextWindow: window, defaults: defaults, promptScale: promptScale,
+            isStrict: candidate.upstream.isStrict)
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
-            betas: header("anthropic-beta").map { [$0] } ?? [])
+            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal)
         if let responses, let echo = translated.context.echo {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
         }
@@ -184,17 +229,16 @@ package final class Plan: Sendable {
 
     /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for usage,
     /// which the reply's edit hides again. Never in place: a retry needs the original.
+    /// - Parameter input: of Responses, where it has to be another one.
     private func relayedBody(
-        for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit
+        for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit, input: ByteBuffer?
     ) throws(JSONError) -> [ByteBuffer] {
         var edit = edit
         try setModel(candidate, in: &edit)
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)
         }
-        if dialect == .responses, let input = ResponsesUpstreamRequest.repairedInput(document) {
-            try edit.set("input", input, in: document)
-        }
+        if dialect == .responses { try stayHere(&edit, input) }
         if dialect == .chat, candidate.upstream.mode == .repair, candidate.capabilities.jsonObject == .none,
             let format = try ChatRequest.objectFormat(document)
         {

@@ -50,9 +50,9 @@ package struct Control: ControlRoutes {
             } catch {
                 return self.error(error, request)
             }
-        case .inputTokens, .response, .inputItems, .cancelResponse:
+        case .inputTokens, .response, .inputItems, .cancelResponse, .compactResponse:
             do throws(GatewayError) {
-                return ControlReply(status: 200, body: try await responses.answer(request, in: snapshot))
+                return try await responses.answer(request, in: snapshot)
             } catch {
                 return self.error(error, request)
             }
@@ -157,8 +157,6 @@ package struct Control: ControlRoutes {
     }
 
     private func error(_ error: GatewayError, _ request: InboundRequest) -> ControlReply {
-        ControlReply(
-            status: ErrorTable.status(error, for: request.dialect),
-            body: ErrorTable.body(error, for: request.dialect, requestID: request.id))
+        ControlReply(refusing: error, request)
     }
 }

@@ -10,13 +10,30 @@ struct PromptCheck: Sendable {
     /// Refuses what fits into the window of no candidate.
     func weigh(_ plan: Plan) async -> Decision {
         // What is wrong with a request is said where it is translated.
-        guard let request = try? Dialects.readRequest(plan.document, from: plan.dialect) else { return .complete(plan) }
+        guard let request = try? Dialects.readRequest(plan.document, from: plan.dialect, seal: plan.seal) else {
+            return .complete(plan)
+        }
+        if request.settings.truncates { return .complete(await truncated(plan, request)) }
         var refusal: GatewayError?
         for candidate in plan.candidates {
             guard let error = await overflow(request, plan, at: candidate) else { return .complete(plan) }
             refusal = refusal ?? error
         }
         return refusal.map(Decision.refuse) ?? .complete(plan)
+    }
+
+    /// The plan without its oldest turns, where the prompt is longer than a window: by the upstream's own count where it has
+    /// one, else by the estimate.
+    private func truncated(_ plan: Plan, _ request: CanonicalRequest) async -> Plan {
+        let estimate = TokenEstimate.of(request)
+        for candidate in plan.candidates {
+            guard let window = candidate.window?.tokens, estimate > window, candidate.upstream.mode != .exact else {
+                continue
+            }
+            let count = await tokens.exact(plan.document, from: plan.dialect, at: candidate) ?? estimate
+            if count > window { return plan.truncated(scale: Double(count) / Double(max(1, estimate))) }
+        }
+        return plan
     }
 
     private func overflow(_ request: CanonicalRequest, _ plan: Plan, at candidate: Candidate) async -> GatewayError? {

@@ -14,13 +14,15 @@ struct TokenCount: Sendable {
     let calls: CallBox
     /// Where the engine of a model listens, if it is loaded already.
     let loaded: @Sendable (String) async -> Origin?
+    /// Of reasoning that comes back in requests.
+    var seal = ReasoningSeal.plain
 
     /// - Throws: `modelNotFound` as for messages, or what is wrong with the request.
     func count(
         _ document: JSONDocument, from client: DialectID, in snapshot: Snapshot
     ) async throws(GatewayError) -> Int {
         let model = try Decider.model(in: document)
-        let canonical = try Dialects.readRequest(document, from: client)
+        let canonical = try Dialects.readRequest(document, from: client, seal: seal)
         guard let candidate = try snapshot.routes.resolve(model).first else {
             return TokenEstimate.of(canonical)
         }
@@ -58,7 +60,8 @@ struct TokenCount: Sendable {
             guard client != .chat else { return (path, document.bytes) }
             let target = WriteTarget(model: candidate.model, capabilities: candidate.capabilities, streams: false)
             guard
-                let translated = try? Dialects.translateRequest(document, from: client, to: .chat, for: target),
+                let translated = try? Dialects.translateRequest(
+                    document, from: client, to: .chat, for: target, seal: seal),
                 translated.answer == nil
             else { return nil }
             return (path, translated.body)

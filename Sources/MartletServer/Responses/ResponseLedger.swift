@@ -15,9 +15,11 @@ package actor ResponseLedger: ResponseKeeper {
     private let home: String
     private let retention: Duration
     private let logger: Logger
+    /// Responses that are being made in the background, by id.
+    var jobs: [String: BackgroundJob] = [:]
     private var store: ResponseStore?
     private var lastExpiry: ContinuousClock.Instant?
-    private var ids = IDSource(seed: UInt64.random(in: .min ... .max))
+    var ids = IDSource(seed: UInt64.random(in: .min ... .max))
 
     /// - Parameter home: the folder of `martlet.db`; made if it is not there.
     package init(home: String, retention: Duration, logger: Logger) {
@@ -41,19 +43,38 @@ package actor ResponseLedger: ResponseKeeper {
         guard let json = try? JSON(parsing: object), let id = json["id"]?.string else {
             throw GatewayError(code: .internalError, message: "the reply that was to be stored cannot be read")
         }
-        var own = plan.recalled?.own ?? []
-        if plan.recalled == nil { own = try ResponsesRequest.inputItems(plan.document) }
-        let response = StoredResponse(
-            id: id, object: [UInt8](buffer: object), context: plan.recalled?.before.map { [UInt8](buffer: $0) } ?? [],
-            input: own.map { [UInt8](buffer: ResponsesRequest.identified($0, ids: &ids)) },
-            output: json["output"]?.array?.map { [UInt8](buffer: $0.buffer) } ?? [])
         let store = try opened()
+        let job = jobs[id]
+        if let job, !job.settle(object) { throw .cancelled(id) }
+        var response = if let job { job.queued } else { try stored(id, object, of: plan) }
+        response.end(in: object, json)
         do throws(LedgerError) {
             try await store.put(response, of: plan.owner, previous: plan.responses?.previousID)
+            job?.settled(isStored: true)
         } catch {
+            job?.settled(isStored: false)
             throw Self.unavailable(error)
         }
         expireIfDue(store)
+    }
+
+    /// A response with what it was asked.
+    func stored(_ id: String, _ object: ByteBuffer, of plan: Plan) throws(GatewayError) -> StoredResponse {
+        var own = plan.recalled?.own ?? []
+        if plan.recalled == nil { own = try ResponsesRequest.inputItems(plan.document) }
+        return StoredResponse(
+            id: id, object: [UInt8](buffer: object), context: plan.recalled?.before.map { [UInt8](buffer: $0) } ?? [],
+            input: own.map { [UInt8](buffer: ResponsesRequest.identified($0, ids: &ids)) })
+    }
+
+    /// The events of a response that was made in the background and has ended; nil where there are none.
+    func events(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> ByteBuffer? {
+        let store = try opened()
+        do throws(LedgerError) {
+            return try await store.events(of: id, owner: owner).map { ByteBuffer(bytes: $0) }
+        } catch {
+            throw Self.unavailable(error)
+        }
     }
 
     /// Nil when there is none of this owner's.
@@ -66,8 +87,13 @@ package actor ResponseLedger: ResponseKeeper {
         }
     }
 
+    /// One that is being made is ended first.
     func delete(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> Bool {
         let store = try opened()
+        if let job = job(id, of: owner) {
+            _ = job.cancel()
+            jobs[id] = nil
+        }
         do throws(LedgerError) {
             return try await store.delete(id, of: owner)
         } catch {
@@ -80,7 +106,7 @@ package actor ResponseLedger: ResponseKeeper {
     func continued(
         _ document: JSONDocument, from id: String, of owner: KeyTable.Digest
     ) async throws(GatewayError) -> (JSONDocument, RecalledItems) {
-        guard let stored = try await get(id, of: owner) else { throw .previousResponseNotFound(id) }
+        guard let stored = try await settled(id, of: owner) else { throw .previousResponseNotFound(id) }
         let before = stored.chain.map { ByteBuffer(bytes: $0) }
         var own = try ResponsesRequest.inputItems(document)
         var known: [String: ByteBuffer] = [:]
@@ -99,12 +125,24 @@ package actor ResponseLedger: ResponseKeeper {
         return (try Decider.check(expanded), RecalledItems(before: before, own: own))
     }
 
-    private func opened() throws(GatewayError) -> ResponseStore {
+    /// A response that can be continued from; nil when there is none of this owner's.
+    private func settled(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> StoredResponse? {
+        guard let job = job(id, of: owner) else { return try await get(id, of: owner) }
+        guard let object = job.ending else {
+            throw GatewayError(
+                code: .invalidRequest, message: "the response \(id.prefix(128)) is still being made; wait for its end",
+                param: "previous_response_id")
+        }
+        return job.finished(object)
+    }
+
+    func opened() throws(GatewayError) -> ResponseStore {
         if let store { return store }
         do throws(LedgerError) {
             let store = ResponseStore(try Ledger(path: try prepared()), retention: retention) {
                 Int64(MachineName.secondsSince1970)
             }
+            try store.settle(Self.lost)
             self.store = store
             return store
         } catch {
@@ -141,7 +179,11 @@ package actor ResponseLedger: ResponseKeeper {
         }
     }
 
-    private static func unavailable(_ error: LedgerError) -> GatewayError {
+    func warn(_ sentence: String, _ error: any Error) {
+        logger.warning("\(sentence)", metadata: ["reason": "\((error as? GatewayError)?.message ?? "\(error)")"])
+    }
+
+    static func unavailable(_ error: LedgerError) -> GatewayError {
         GatewayError(code: .storeUnavailable, message: error.message)
     }
 }

@@ -10,20 +10,23 @@ struct ResponseRoutes: Sendable {
     let ledger: ResponseLedger?
     let tokens: TokenCount
 
-    /// The body of a 200.
-    func answer(_ request: InboundRequest, in snapshot: Snapshot) async throws(GatewayError) -> ByteBuffer {
+    func answer(_ request: InboundRequest, in snapshot: Snapshot) async throws(GatewayError) -> ControlReply {
         switch request.endpoint {
-        case .inputTokens: return try await inputTokens(request, snapshot).buffer
-        case .inputItems(let id): return try await inputItems(stored(id, request), request.query)
-        case .cancelResponse(let id):
-            _ = try await stored(id, request)
+        case .inputTokens: return try await ok(inputTokens(request, snapshot).buffer)
+        case .compactResponse:
             throw GatewayError(
-                code: .invalidRequest, message: "only a response that is made in the background can be cancelled")
+                code: .invalidRequest,
+                message: "this gateway does not compact conversations; truncation: auto leaves out their oldest turns",
+                status: 501)
+        case .inputItems(let id): return try await ok(inputItems(stored(id, request), request.query))
+        case .cancelResponse(let id):
+            guard let object = try await ledger?.cancel(id, of: request.owner) else { throw Self.notFound(id) }
+            return ok(object)
         case .response(let id):
-            guard request.method == "DELETE" else { return try await object(stored(id, request), request.query) }
+            guard request.method == "DELETE" else { return try await response(id, request) }
             guard try await ledger?.delete(id, of: request.owner) == true else { throw Self.notFound(id) }
             let gone: JSON = ["id": .string(id), "object": "response", "deleted": true]
-            return gone.buffer
+            return ok(gone.buffer)
         default: throw GatewayError(code: .notFound, message: "there is no route \(request.path.prefix(200))")
         }
     }
@@ -37,13 +40,47 @@ struct ResponseRoutes: Sendable {
         GatewayError(code: .notFound, message: "Response with id '\(id.prefix(128))' not found.", subject: id)
     }
 
-    private func object(_ stored: StoredResponse, _ query: String) throws(GatewayError) -> ByteBuffer {
-        if Endpoints.parameter("stream", of: query) == "true" {
-            throw GatewayError(
-                code: .invalidRequest, message: "stream: a stored response is given whole, not as a stream",
-                param: "stream")
+    private func ok(_ body: ByteBuffer) -> ControlReply { ControlReply(status: 200, body: body) }
+
+    // MARK: One response
+
+    private func response(_ id: String, _ request: InboundRequest) async throws(GatewayError) -> ControlReply {
+        guard Endpoints.parameter("stream", of: request.query) == "true", request.method == "GET" else {
+            if let job = await ledger?.job(id, of: request.owner) { return ok(job.object) }
+            return try await ok(ByteBuffer(bytes: stored(id, request).object))
         }
-        return ByteBuffer(bytes: stored.object)
+        let place = try Endpoints.parameter("starting_after", of: request.query).map(Self.place) ?? 0
+        if let job = await ledger?.job(id, of: request.owner) {
+            var reply = ok(ByteBuffer())
+            reply.following = Following(source: job, place: place)
+            return reply
+        }
+        let object = try await ByteBuffer(bytes: stored(id, request).object)
+        var events: ArraySlice<ByteBuffer>
+        if let made = try await ledger?.events(id, of: request.owner) {
+            events = ResponsesDraft.cut(made).dropFirst(place)
+        } else {
+            // Its own events are not kept: these tell the same, and the last of them whatever has been read of others.
+            let told = ResponsesDraft.events(object)
+            events = told.dropFirst(min(place, told.count - 1))
+        }
+        var body = ByteBuffer()
+        for event in events { body.writeImmutableBuffer(event) }
+        body.writeImmutableBuffer(ResponsesDraft.endMark)
+        return ControlReply(
+            status: 200, contentType: "text/event-stream; charset=utf-8", body: body,
+            headers: ["cache-control: no-cache"])
+    }
+
+    /// The event behind the one whose number is given.
+    private static func place(_ text: String) throws(GatewayError) -> Int {
+        guard let number = Int(text), (0..<Int(Int32.max)).contains(number) else {
+            throw GatewayError(
+                code: .invalidRequest,
+                message: "starting_after must be the number of an event (got \(text.prefix(20)))",
+                param: "starting_after")
+        }
+        return number + 1
     }
 
     // MARK: Lists
@@ -85,7 +122,7 @@ struct ResponseRoutes: Sendable {
     private func inputTokens(_ request: InboundRequest, _ snapshot: Snapshot) async throws(GatewayError) -> JSON {
         var document = try Decider.check(request.body)
         let state = try ResponsesState(document)
-        try state.check(stores: ledger != nil, runsInBackground: true)
+        try state.check(stores: ledger != nil)
         if let ledger, let id = state.previousID {
             (document, _) = try await ledger.continued(document, from: id, of: request.owner)
         }

@@ -6,7 +6,7 @@ import NIOHTTPCompression
 
 /// The client's side of a connection, behind llhttp: checks heads, collects bodies, hands whole requests to the performer, and
 /// writes its replies. One request at a time.
-final class FrontHandler: ChannelDuplexHandler {
+final class FrontHandler: ChannelDuplexHandler, ReplyTaker {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer

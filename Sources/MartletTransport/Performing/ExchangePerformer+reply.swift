@@ -12,13 +12,17 @@ extension ExchangePerformer {
     /// How the client wants its reply.
     private func target() -> ReplyTarget? {
         guard let plan, let candidate else { return nil }
-        let ids = context.ids
+        var ids = context.ids
         context.ids.moveOn()  // so that two exchanges never mint the same ids
+        let label = plan.label(plan.dialect == .responses ? ids.response() : "")
+        // Who reads a stream from its middle counts its events: they are numbered as they should be.
+        let mode = plan.background == nil ? candidate.upstream.mode.frameMode : .repair
         return ReplyTarget(
-            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
-            mode: candidate.upstream.mode.frameMode, created: Int(HTTPDate.now()), ids: ids,
-            requestID: plan.requestID, showsThinkingBlocks: candidate.upstream.showsThinkingBlocks,
-            clock: { Int(HTTPDate.now()) })
+            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage, mode: mode,
+            created: plan.background?.created ?? Int(HTTPDate.now()), ids: ids, requestID: plan.requestID,
+            showsThinkingBlocks: candidate.upstream.showsThinkingBlocks, seal: plan.seal,
+            clock: { Int(HTTPDate.now()) },
+            label: label)
     }
 
     /// A reply that needs no upstream.
@@ -141,7 +145,51 @@ extension ExchangePerformer {
 
     func refuse(_ error: GatewayError) {
         guard let request else { return }
-        front.send(error, dialect: request.dialect, requestID: request.id, upstream: refusal)
+        front.send(error, dialect: request.dialect, requestID: request.id, allow: [], upstream: refusal)
+    }
+
+    /// The head has left: the stream says it.
+    func fail(_ error: GatewayError) {
+        guard pipe != nil else {
+            guard let request else { return }
+            return ErrorTable.writeInStream(error, for: request.dialect, requestID: request.id, into: &out)
+        }
+        pipe?.takeBackEnd(from: &out)
+        pipe?.fail(error, into: &out)
+    }
+
+    /// A reply that no upstream has made, or one that is made elsewhere and read along.
+    func send(_ reply: ControlReply) {
+        guard let request else { return }
+        guard reply.following != nil else {
+            return front.send(whole: reply, dialect: request.dialect, requestID: request.id)
+        }
+        var head = front.head(status: reply.status)
+        head.add(
+            fixed:
+                "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+        )
+        head.add("x-request-id", request.id)
+        front.beginStream(head)
+    }
+
+    /// Queues a response that is made in the background. It is made even when its client leaves meanwhile.
+    func queue(_ plan: Plan) {
+        guard let request else { return }
+        let responses = context.services.responses
+        let bound = NIOLoopBound(context, eventLoop: context.loop)
+        let loop = context.loop
+        later {
+            do throws(GatewayError) {
+                let (queued, reply) = try await responses.queue(plan)
+                loop.execute { bound.value.run(queued, request, plan) }
+                return reply
+            } catch {
+                return ControlReply(refusing: error, request)
+            }
+        } then: {
+            .answered($0)
+        }
     }
 
     /// Stores the reply, and keeps its end from leaving until that is done.

@@ -6,7 +6,7 @@ import NIOCore
 /// for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
 final class ExchangePerformer {
     let context: LoopContext
-    unowned let front: FrontHandler
+    unowned let front: any ReplyTaker
     var exchange = Exchange()
     var request: InboundRequest?
     /// Tells a task's answer to an earlier exchange from one to this.
@@ -37,7 +37,7 @@ final class ExchangePerformer {
     private var wantsFlush = false
     private var wantsEnd = false
 
-    init(context: LoopContext, front: FrontHandler) {
+    init(context: LoopContext, front: any ReplyTaker) {
         self.context = context
         self.front = front
         FrontHandler.prepare(&out)
@@ -45,12 +45,17 @@ final class ExchangePerformer {
 
     var isBusy: Bool { request != nil }
 
-    func begin(_ request: InboundRequest) {
+    func begin(_ request: InboundRequest) { begin(request, with: .requestComplete(request)) }
+
+    /// In the background: what is to be done about the request has been decided.
+    func begin(_ request: InboundRequest, as plan: Plan) { begin(request, with: .planned(plan)) }
+
+    private func begin(_ request: InboundRequest, with event: Exchange.Event) {
         exchange = Exchange()
         epoch += 1
         resetReply()
         self.request = request
-        receive(.requestComplete(request))
+        receive(event)
     }
 
     func upstream(read: ResponseFraming.Parsed, reusable: Bool) {
@@ -151,22 +156,25 @@ final class ExchangePerformer {
             waiting.append(.finished(pipe?.finish(into: &out) ?? .complete))
         case .collect(var bytes): collected.writeBuffer(&bytes)
         case .finishWhole(let head): waiting.append(.passed(finishWhole(head)))
+        case .queue(let plan): queue(plan)
+        case .follow(let following):
+            later({ await following.source.events(from: following.place) }, then: { .followed($0) })
+        case .write(let bytes): out.writeImmutableBuffer(bytes)
         case .keepAlive:
             if pipe == nil { makePipe() }
+            if pipe == nil, let request { ErrorTable.writeKeepAlive(for: request.dialect, into: &out) }
             pipe?.keepAlive(into: &out)
         case .commitStream(let head): commitStream(head)
         case .commitWhole(let head): commitWhole(head)
         case .resetReply: resetReply()
         case .refuse(let error): refuse(error)
         case .failInDialect(let error):
-            pipe?.takeBackEnd(from: &out)
-            pipe?.fail(error, into: &out)
+            fail(error)
             front.closeAfterReply()
             wantsFlush = true
             wantsEnd = true
         case .reply(let reply):
-            guard let request else { break }
-            front.send(whole: reply, dialect: request.dialect, requestID: request.id)
+            send(reply)
         case .closeClient: front.closeNow()
         case .record(let record): finish(record)
         }

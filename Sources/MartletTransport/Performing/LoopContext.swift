@@ -34,6 +34,7 @@ package final class LoopContext {
     /// Schemas that upstreams have refused.
     var rungs = RungMemory()
     private var fronts: [FrontHandler] = []
+    private var background: [BackgroundRun] = []
     private var isTicking = false
     /// Whether the server is shutting down: no further request is begun.
     package private(set) var isClosing = false
@@ -67,6 +68,18 @@ package final class LoopContext {
 
     package var openFronts: Int { fronts.count }
 
+    /// Begins a response that is made in the background. Once the server shuts down none is begun: what is queued then is said
+    /// to have failed by the next start.
+    func run(_ queued: QueuedResponse, _ request: InboundRequest, _ plan: Plan) {
+        guard !isClosing else { return }
+        let run = BackgroundRun(self, queued)
+        background.append(run)
+        startTicking()
+        run.start(request, plan.inBackground(queued))
+    }
+
+    func remove(_ run: BackgroundRun) { background.removeAll { $0 === run } }
+
     /// Stops taking requests; connections close as their replies end.
     package func drain() {
         isClosing = true
@@ -77,6 +90,7 @@ package final class LoopContext {
     package func closeAll() {
         isClosing = true
         for front in fronts { front.shutDown() }
+        for run in background { run.stop() }
         pool.closeAll()
     }
 
@@ -93,8 +107,9 @@ package final class LoopContext {
     private func onTick() {
         let now = NIODeadline.now()
         for front in fronts { front.tick(at: now) }
+        for run in background { run.tick(at: now) }
         pool.expire(at: now)
-        if fronts.isEmpty, pool.isEmpty {
+        if fronts.isEmpty, background.isEmpty, pool.isEmpty {
             isTicking = false
         } else {
             scheduleTick()

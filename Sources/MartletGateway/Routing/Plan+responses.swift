@@ -1,0 +1,40 @@
+import MartletDialects
+import MartletWire
+import NIOCore
+
+/// Relays of Responses: what the gateway keeps is kept nowhere else.
+extension Plan {
+    /// The input of a relay, where it has to be another one than the document's.
+    /// - Throws: `notFound` for a reference to what is not kept here.
+    func keptInput() throws(GatewayError) -> ByteBuffer? {
+        try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: label("") != nil)
+    }
+
+    /// The upstream gets the whole conversation, keeps nothing of it, and answers at once: what it kept would be kept under our
+    /// key, where one client's is every client's.
+    func stayHere(_ edit: inout JSONEdit, _ input: ByteBuffer?) throws(JSONError) {
+        if let input { try edit.set("input", input, in: document) }
+        let stored = try document.member("store")
+        if stored.flatMap(document.bool) != false { try edit.set("store", ByteBuffer(string: "false"), in: document) }
+        guard let responses, responses.isStored else { return }
+        if background != nil {
+            try edit.set("background", ByteBuffer(string: "false"), in: document)
+            try edit.set("stream", ByteBuffer(string: "true"), in: document)
+        }
+        // Reasoning that the upstream does not keep comes back sealed or not at all. Models that do not reason refuse to seal.
+        guard try document.member("reasoning")?.kind == .object, let include = try sealing() else { return }
+        try edit.set("include", include, in: document)
+    }
+
+    /// `include` with the seal of reasoning; nil when it is there, or the list is none.
+    private func sealing() throws(JSONError) -> ByteBuffer? {
+        let name = "reasoning.encrypted_content"
+        guard let member = try document.member("include"), member.kind != .null else {
+            return JSON.array([.string(name)]).buffer
+        }
+        guard member.kind == .array, let list = try JSON(parsing: document.slice(member.value)).array,
+            !list.contains(.string(name))
+        else { return nil }
+        return JSON.array(list + [.string(name)]).buffer
+    }
+}
