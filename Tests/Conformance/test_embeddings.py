@@ -72,7 +72,7 @@ def test_tokens_reach_a_server_that_takes_them_and_no_other(martlet, upstream, s
     assert got.usage.prompt_tokens == 3, "counted where the server does not"
     other = upstream()
     with pytest.raises(openai.BadRequestError) as caught:
-        sdk(martlet(other, kind="ollama")).embeddings.create(model="m1", input=[1, 2])
+        sdk(martlet(other, kind="lmstudio", wait=False)).embeddings.create(model="m1", input=[1, 2])
     assert caught.value.param == "input" and other.requests == []
 
 
@@ -174,7 +174,7 @@ def test_rankings_that_cannot_be_had(martlet, upstream):
     got = martlet(source, kind="llamacpp").ask("POST", "/v1/rerank", body)
     assert got.status == 400 and "--reranking" in got.json["error"]["message"] and len(source.requests) == 1
     other = upstream()
-    got = martlet(other, kind="ollama").ask("POST", "/v1/rerank", body)
+    got = martlet(other, kind="lmstudio", wait=False).ask("POST", "/v1/rerank", body)
     assert got.status == 400 and "no route for rerank" in got.json["error"]["message"] and other.requests == []
 
 

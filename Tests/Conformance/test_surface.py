@@ -50,6 +50,7 @@ def test_models_serve_both_dialects(martlet, upstream):
         reply = server.ask("GET", "/v1/models?limit=1000", **headers)
         entry = reply.json["data"][0]
         assert entry["id"] == "m1"
+        assert reply.json["models"] == [], "Codex refuses entries without a system prompt, and a list that is not there"
         if headers:
             assert (entry["type"], reply.json["has_more"], reply.json["first_id"]) == ("model", False, "m1")
         else:
