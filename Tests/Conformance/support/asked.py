@@ -41,9 +41,17 @@ class Result(typing.NamedTuple):
     text: str
 
 
+class Picture(typing.NamedTuple):
+    """An image, by its address or `data:` URL."""
+
+    url: str
+
+
 @dataclasses.dataclass
 class Asked:
-    """`turns` holds `Said`, `Thinking`, `Call` and `Result` in their order; `tools` are the schemas of functions by name."""
+    """`turns` holds `Said`, `Thinking`, `Call`, `Result` and `Picture` in their order, where the picture of a result follows it;
+    `tools` are the schemas of functions by name.
+    """
 
     system: str
     turns: list
@@ -92,13 +100,31 @@ def _offer(tools, name, schema):
     tools[name] = schema
 
 
-def _text(content, *types):
-    """A string, or parts of some types that have a text."""
+def _text(content, kind="text"):
+    """A string, or parts of a type that has a text."""
+    text, pictures = _parts(content, kind)
+    assert not pictures
+    return text
+
+
+def _parts(content, kind="text"):
+    """The texts of a string, or of parts of a type, and the pictures between them."""
     if isinstance(content, str):
-        return content
+        return content, []
+    texts, pictures = [], []
     for part in content:
-        assert part["type"] in types and part["text"], part
-    return "\n\n".join(part["text"] for part in content)
+        if part["type"] == kind:
+            assert part["text"], "the APIs refuse empty texts"
+            texts.append(part["text"])
+        elif part["type"] == "image":
+            assert kind == "text" and part["source"]["type"] == "base64"
+            pictures.append(Picture(f"data:{part['source']['media_type']};base64,{part['source']['data']}"))
+        elif part["type"] == "tool_reference":
+            texts.append(f"Tool loaded: {part['tool_name']}")
+        else:
+            assert (kind, part["type"]) in (("text", "image_url"), ("input_text", "input_image")), part
+            pictures.append(Picture(part["image_url"]["url"] if kind == "text" else part["image_url"]))
+    return "\n\n".join(texts), pictures
 
 
 def _chat(body, kind):
@@ -111,10 +137,11 @@ def _chat(body, kind):
         if role == "tool":
             assert set(message) == {"role", "tool_call_id", "content"}
             assert message["tool_call_id"] == pending.pop(0)
-            turns.append(Result(message["tool_call_id"], _text(message["content"], "text")))
+            turns.append(Result(message["tool_call_id"], _text(message["content"])))
         elif role == "user":
             assert not pending and before != "user" and set(message) == {"role", "content"}
-            turns.append(Said("user", _text(message["content"], "text")))
+            text, pictures = _parts(message["content"])
+            turns += [Said("user", text), *pictures]
         else:
             assert role == "assistant" and not pending and before in ("user", "tool")
             assert set(message) - {"role", "content", "tool_calls", REASONING.get(kind)} == set()
@@ -151,7 +178,7 @@ def _messages(body, kind):
         for block in content:
             kind_of = block["type"]
             if kind_of == "text":
-                assert block["text"].strip(), "the API refuses empty texts"
+                assert block["text"].strip(), "the API refuses blank texts"
                 turns.append(Said(role, block["text"]))
             elif kind_of == "thinking":
                 assert role == "assistant" and block["signature"] == SIGNATURE
@@ -163,9 +190,8 @@ def _messages(body, kind):
             else:
                 assert (kind_of, role, answered) == ("tool_result", "user", False), block
                 pending.remove(block["tool_use_id"])
-                turns.append(Result(block["tool_use_id"], _text(block["content"], "text") if not any(
-                    part["type"] == "tool_reference" for part in block["content"] if isinstance(part, dict))
-                    else json.dumps(block["content"])))
+                text, pictures = _parts(block["content"])
+                turns += [Result(block["tool_use_id"], text), *pictures]
             answered = answered or kind_of != "tool_result"
         assert not (pending and role == "user"), f"not answered: {pending}"
         before = role
@@ -179,7 +205,7 @@ def _messages(body, kind):
     system = body.get("system", [])
     assert body["max_tokens"] > body.get("thinking", {}).get("budget_tokens", 0)
     form = body.get("output_config", {}).get("format")
-    return Asked(_text(system, "text") if system else "", turns, tools, form and form["schema"], body)
+    return Asked(_text(system), turns, tools, form and form["schema"], body)
 
 
 def _responses(body, kind):
@@ -206,7 +232,8 @@ def _responses(body, kind):
             turns.append(Call(item["call_id"], name, item["arguments" if kind_of == "function_call" else "input"]))
         else:
             assert kind_of in ("function_call_output", "custom_tool_call_output"), item
-            turns.append(Result(item["call_id"], _text(item["output"], "input_text")))
+            text, pictures = _parts(item["output"], "input_text")
+            turns += [Result(item["call_id"], text), *pictures]
         before = kind_of
     tools = {}
     for tool in body.get("tools", []):

@@ -36,7 +36,7 @@ def _start(server, folder, model, *arguments, stdin=subprocess.DEVNULL, **enviro
 
 def start(server, folder, model, *arguments, prompt="hi", **environment):
     """Starts `claude -p` with a home of its own; its standard output is one JSON object."""
-    return _start(server, folder, model, prompt, "--output-format", "json", "--no-session-persistence", *arguments,
+    return _start(server, folder, model, prompt, "--output-format", "json", *arguments,
                   CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1", **environment)
 
 

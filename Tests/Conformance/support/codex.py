@@ -40,8 +40,10 @@ def work_in(folder):
     return work
 
 
-def run(server, folder, *arguments, prompt="hi", model=chat.MODEL, oss=False, within=60):
-    """Runs `codex exec` with a home of its own to its end. With `oss` it takes the server for an LM Studio."""
+def run(server, folder, *arguments, prompt="hi", model=chat.MODEL, oss=False, resumes=False, within=60):
+    """Runs `codex exec` with a home of its own to its end. With `oss` it takes the server for an LM Studio; with `resumes` it goes
+    on with the conversation before.
+    """
     home, work, last = folder / "codex-home", work_in(folder), folder / "last"
     home.mkdir(exist_ok=True)
     (home / "config.toml").write_text("" if oss else f"""
@@ -58,7 +60,7 @@ stream_max_retries = 0
 """)
     provider = ["--oss", "--local-provider", "lmstudio", "-m", model] if oss else []
     process = subprocess.Popen(
-        [program(), "exec", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json",
+        [program(), "exec", *(["resume", "--last"] if resumes else []), "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox", "--json",
          "--output-last-message", str(last), *provider, *arguments, prompt],
         env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), "CODEX_HOME": str(home),
              "CODEX_OSS_BASE_URL": f"{server.url}/v1", "GATEWAY_KEY": chat.CLIENT_KEY, "LANG": "C.UTF-8"},
