@@ -1,0 +1,271 @@
+"""The cases of Open Responses' compliance list, whole and streamed, before upstreams of every dialect and the real engine.
+
+The list is of 2026-04-24: text, streaming, phases of the assistant's messages, a system prompt, a tool, a tool in a stream, an
+image, several turns; compaction and WebSockets are not offered. Requests are ours, the names the list's. Each asserts the whole
+object, the whole grammar of the stream, and the body that the upstream got.
+"""
+
+import base64
+import json
+import zlib
+
+import pytest
+
+from support import chat, engine
+from support.answer import Answer, Call, Text, Thinking
+from support.grammar_responses import check_response, read_responses
+from support.matrix import KINDS, script, spoken
+from support.server import Martlet
+
+ROUTE = "/v1/responses"
+
+
+def square():
+    """A red square of 8 by 8 as a PNG, in a data URL's base64."""
+    def piece(kind, data):
+        return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+    head = (8).to_bytes(4, "big") * 2 + bytes([8, 2, 0, 0, 0])
+    rows = zlib.compress((b"\0" + b"\xff\0\0" * 8) * 8)
+    return base64.b64encode(b"\x89PNG\r\n\x1a\n" + piece(b"IHDR", head) + piece(b"IDAT", rows) + piece(b"IEND", b"")).decode()
+
+
+def says(role, content, **more):
+    return {"type": "message", "role": role, "content": content} | more
+
+
+PICTURE = square()
+PARAMETERS = {"type": "object", "properties": {"city": {"type": "string", "description": "The town"}}, "required": ["city"]}
+FORECAST = {"type": "function", "name": "forecast", "description": "Tomorrow's weather in a town.", "parameters": PARAMETERS}
+CALL = Call("call_f1", "forecast", '{"city": "Bergen"}')
+HELLO = Answer([Text("Hello there, friend!")])
+# name -> (input, more of the request, what the model says)
+CASES = {
+    "basic-response": ([says("user", "Greet me in three words.")], {}, HELLO),
+    "assistant-phase": ([
+        says("assistant", "I look at what was kept.", phase="commentary"),
+        says("assistant", "It was seven.", phase="final_answer"),
+        says("user", "Only the number, please.")], {}, Answer([Text("Seven.")])),
+    "streaming-response": ([says("user", "Count to five.")], {}, Answer([Text("1, 2, 3, 4, 5 – that’s it.")])),
+    "system-prompt": ([says("system", "You speak like a sailor."), says("user", "Say hello.")], {}, Answer([Text("Ahoy!")])),
+    "tool-calling": ([says("user", "Will it rain in Bergen?")], {"tools": [FORECAST]}, Answer([CALL], "calls")),
+    "tool-calling-behind-text": (
+        [says("user", "Will it rain in Bergen?")], {"tools": [FORECAST]}, Answer([Text("I look it up."), CALL], "calls")),
+    "image-input": ([says("user", [{"type": "input_text", "text": "What is it?"}, {
+        "type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}"}])], {}, Answer([Text("A red square.")])),
+    "multi-turn": ([
+        says("user", "I am called Ada."), says("assistant", "Hello, Ada."), says("user", "What am I called?")],
+        {}, Answer([Text("Ada.")])),
+    "reasoning-summary": (
+        [says("user", "Why?")], {"reasoning": {"effort": "low", "summary": "auto"}}, Answer([Thinking("hm, hm"), Text("So.")])),
+}
+# What goes up: messages for a Chat upstream; system text and messages for Anthropic's.
+CHAT = {
+    "assistant-phase": [{"role": "assistant", "content": "I look at what was kept.It was seven."},
+                        {"role": "user", "content": "Only the number, please."}],
+    "system-prompt": [{"role": "system", "content": "You speak like a sailor."}, {"role": "user", "content": "Say hello."}],
+    "image-input": [{"role": "user", "content": [{"type": "text", "text": "What is it?"}, {
+        "type": "image_url", "image_url": {"url": f"data:image/png;base64,{PICTURE}"}}]}],
+}
+BLOCKS = {
+    "assistant-phase": [("assistant", [{"type": "text", "text": text} for text in ("I look at what was kept.", "It was seven.")]),
+                        ("user", [{"type": "text", "text": "Only the number, please."}])],
+    "system-prompt": [("user", [{"type": "text", "text": "Say hello."}])],
+    "image-input": [("user", [{"type": "text", "text": "What is it?"}, {
+        "type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PICTURE}}])],
+}
+
+
+def chat_body(name, kind):
+    given, more, _ = CASES[name]
+    messages = CHAT.get(name) or [{"role": each["role"], "content": each["content"]} for each in given]
+    body = {"model": chat.MODEL, "messages": messages}
+    if "tools" in more:
+        body["tools"] = [{"type": "function", "function": {key: FORECAST[key] for key in ("name", "description", "parameters")}}]
+        if kind == "llamacpp":
+            body["parallel_tool_calls"] = True
+    return body
+
+
+def messages_body(name):
+    given, more, _ = CASES[name]
+    turns = BLOCKS.get(name) or [(each["role"], [{"type": "text", "text": each["content"]}]) for each in given]
+    body = {"model": chat.MODEL, "max_tokens": 4096, "messages": [{"role": role, "content": content} for role, content in turns]}
+    if "reasoning" in more:
+        body |= {"max_tokens": 4096 + 2048, "thinking": {"type": "enabled", "budget_tokens": 2048}}
+    if name == "system-prompt":
+        body["system"] = [{"type": "text", "text": "You speak like a sailor."}]
+    if "tools" in more:
+        body["tools"] = [{"name": "forecast", "description": FORECAST["description"], "input_schema": PARAMETERS}]
+    return body
+
+
+def ask(server, body):
+    """The finished response, and what it said while it came."""
+    reply = server.ask("POST", ROUTE, chat.dumps(body))
+    assert reply.status == 200, reply.body
+    if body.get("stream"):
+        assert reply.headers["content-type"].startswith("text/event-stream")
+        return read_responses(reply.body), reply.body
+    assert reply.headers["content-type"] == "application/json"
+    return check_response(reply.json), b""
+
+
+def same_output(response, answer):
+    """Whether the items are what the model said, in its order."""
+    def form(item):
+        match item["type"]:
+            case "message":
+                [part] = item["content"]
+                return Text, part["text"]
+            case "reasoning":
+                [part] = item["summary"] or item["content"]
+                return Thinking, part["text"]
+            case "function_call":
+                return Call, (item["call_id"], item["name"], json.loads(item["arguments"]))
+
+    said = [(Call, (part.id, part.name, json.loads(part.arguments))) if isinstance(part, Call) else (type(part), str(part))
+            for part in answer.parts]
+    return [form(item) for item in response["output"]] == said
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", CASES)
+def test_case(matrix, name, kind, stream):
+    given, more, answer = CASES[name]
+    source = matrix.play(kind, script(answer, spoken(kind, "responses")))
+    asked = {"model": f"{kind}/{chat.MODEL}", "input": given} | more
+    response, events = ask(matrix.server, asked | ({"stream": True} if stream else {}))
+
+    assert (response["status"], response["model"]) == ("completed", asked["model"])
+    assert response["completed_at"] >= response["created_at"]
+    assert same_output(response, answer), response["output"]
+    assert response["usage"] == {
+        "input_tokens": 9, "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": 4, "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 13}
+    for member in ("tools", "reasoning"):
+        for said, echoed in zip(more.get(member, []), response[member]):
+            assert said == echoed or said.items() <= echoed.items(), "the request is repeated"
+    if stream and "tools" in more:
+        for kept in (b'"type":"function_call"', b"function_call_arguments.delta", b"function_call_arguments.done"):
+            assert kept in events
+
+    sent = source.request.json
+    if kind == "openai":
+        assert source.request.target == ROUTE
+        assert {key: sent.get(key) for key in asked} == asked | {"model": chat.MODEL}
+        return
+    expected = messages_body(name) if kind == "anthropic" else chat_body(name, kind)
+    assert {key: sent.get(key) for key in expected} == expected
+    assert bool(sent.get("stream")) == (stream or kind == "llamacpp"), "llama.cpp is always asked for a stream"
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", ["openai-compatible", "llamacpp", "anthropic"])
+def test_a_tool_round_trip(matrix, kind, stream):
+    """The call is answered with a second request: by the whole input, then by `previous_response_id`."""
+    given, more, answer = CASES["tool-calling-behind-text"]
+    source = matrix.play(kind, lambda exchange: script(
+        HELLO if b"sunshine" in exchange.request.body else answer, spoken(kind, "responses"))(exchange))
+    asked = {"model": f"{kind}/{chat.MODEL}", "stream": stream} | more
+    first, _ = ask(matrix.server, asked | {"input": given})
+    told = {"type": "function_call_output", "call_id": first["output"][-1]["call_id"], "output": "sunshine"}
+    second, _ = ask(matrix.server, asked | {"input": [*given, *first["output"], told]})
+    third, _ = ask(matrix.server, asked | {"input": [told], "previous_response_id": first["id"]})
+    assert same_output(second, HELLO) and same_output(third, HELLO)
+    assert third["previous_response_id"] == first["id"]
+    by_hand, by_id = (request.json["messages"] for request in source.requests[1:])
+    assert by_hand == by_id and len(by_hand) == 3
+    if kind == "anthropic":
+        assert [block["type"] for block in by_hand[1]["content"]] == ["text", "tool_use"]
+        assert by_hand[2]["content"][0]["tool_use_id"] == CALL.id
+    else:
+        assert by_hand[1]["tool_calls"][0]["id"] == by_hand[2]["tool_call_id"] == CALL.id
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", ["openai-compatible", "anthropic"])
+def test_an_end_by_the_token_limit(matrix, kind, stream):
+    matrix.play(kind, script(Answer([Text("It was a dark and")], "length"), spoken(kind, "responses")))
+    response, _ = ask(matrix.server, {
+        "model": f"{kind}/{chat.MODEL}", "input": "Tell me.", "max_output_tokens": 16, "stream": stream})
+    assert response["status"] == "incomplete" and response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert response["output"][0]["status"] == "incomplete" and response["max_output_tokens"] == 16
+
+
+def test_a_relay_repairs_what_an_upstream_leaves_out(martlet, upstream):
+    """Events without numbers, names and parts, objects without most of their members: as small servers write them."""
+    def script(exchange):
+        assert exchange.request.json["input"] == "hi"
+        item = {"id": "msg_1", "type": "message", "role": "assistant"}
+        begun = {"id": "resp_1", "object": "response", "status": "in_progress", "model": "m1", "output": []}
+        done = item | {"status": "completed", "content": [{"type": "output_text", "text": "Hello"}]}
+        exchange.stream(b"".join(chat.event(event) for event in (
+            {"type": "response.created", "response": begun},
+            {"type": "response.in_progress", "response": begun},
+            {"type": "response.output_item.added", "output_index": 0, "item": item | {"status": "in_progress", "content": []}},
+            {"type": "response.content_part.added", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+             "part": {"type": "output_text", "text": ""}},
+            {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "content_index": 0, "delta": "Hello"},
+            {"type": "response.output_text.done", "item_id": "msg_1", "output_index": 0, "content_index": 0, "text": "Hello"},
+            {"type": "response.content_part.done", "item_id": "msg_1", "output_index": 0, "content_index": 0,
+             "part": {"type": "output_text", "text": "Hello"}},
+            {"type": "response.output_item.done", "output_index": 0, "item": done},
+            {"type": "response.completed", "response": begun | {"status": "completed", "output": [done]}})))
+
+    server = martlet(upstream(script), kind="openai", mode="repair")
+    response, _ = ask(server, {"model": "m1", "input": "hi", "stream": True})
+    assert same_output(response, Answer([Text("Hello")]))
+
+
+def test_websockets_are_refused_at_once(matrix):
+    """The list's seven cases of WebSockets are not offered: clients that try are told so, and use HTTP."""
+    reply = matrix.server.ask(
+        "GET", ROUTE, upgrade="websocket", connection="Upgrade", sec_websocket_version="13",
+        sec_websocket_key="AAAAAAAAAAAAAAAAAAAAAA==")
+    assert reply.status == 426 and reply.json["error"]["message"]
+
+
+# The engine: a tiny model that talks nonsense, which is enough to judge the form.
+
+@pytest.fixture(scope="module")
+def local_server():
+    server = Martlet(engines=engine.engines(), environment={"MARTLET_ENGINE_THREADS": "1"})
+    engine.give_model(server)
+    server.start()
+    yield server
+    wrong = server.stop()
+    server.remove()
+    assert not wrong, "; ".join(wrong)
+
+
+def ask_engine(server, **asked):
+    body = chat.dumps({"model": engine.MODEL, "max_output_tokens": 40} | asked)
+    with server.connect(timeout=120) as connection:
+        reply = connection.ask("POST", ROUTE, body)
+    assert reply.status == 200, reply.body
+    return read_responses(reply.body) if asked.get("stream") else check_response(reply.json)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("name", [
+    "basic-response", "assistant-phase", "streaming-response", "system-prompt", "image-input", "multi-turn"])
+def test_case_on_the_engine(local_server, name, stream):
+    given, more, _ = CASES[name]
+    response = ask_engine(local_server, input=given, stream=stream, **more)
+    assert response["status"] in ("completed", "incomplete")
+    assert response["output"][0]["content"][0]["text"]
+    assert response["usage"]["input_tokens"] > 3 and response["usage"]["output_tokens"] > 0
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_a_tool_on_the_engine(local_server, stream):
+    given, more, _ = CASES["tool-calling"]
+    response = ask_engine(local_server, input=given, stream=stream, tool_choice="required", max_output_tokens=300, **more)
+    assert response["status"] == "completed"
+    [call] = [item for item in response["output"] if item["type"] == "function_call"]
+    assert call["name"] == "forecast" and isinstance(json.loads(call["arguments"])["city"], str)
+    told = {"type": "function_call_output", "call_id": call["call_id"], "output": "sunshine"}
+    after = ask_engine(local_server, input=[told], stream=stream, previous_response_id=response["id"], **more)
+    assert after["previous_response_id"] == response["id"] and after["output"]
