@@ -96,15 +96,19 @@ def test_the_list_does_not_wait_for_a_question_beside_it(martlet, upstream):
 
 
 def test_ollama_is_asked_model_by_model(martlet, upstream):
+    source = upstream(models=["one", "two"])
+    plain = source.get
+
     def show(exchange):
-        assert exchange.request.target == "/api/show"
+        if exchange.request.target != "/api/show":
+            return plain(exchange)
         length = {"one": 4096, "two": 8192}[exchange.request.json["model"]]
         exchange.json({"model_info": {"general.architecture": "llama", "llama.context_length": length}})
 
-    source = upstream(show, models=["one", "two"])
+    source.get = show
     server = martlet(source, kind="ollama")
     assert [listed(server, model)["context_length"] for model in source.models] == [4096, 8192]
-    assert {request.json["model"] for request in source.requests} == {"one", "two"}
+    assert {probe.json["model"] for probe in source.probes if probe.method == "POST"} == {"one", "two"}
 
 
 # Limits

@@ -181,7 +181,7 @@ class Upstream:
             raise self.mistakes[0]
 
     def get(self, exchange):
-        """Answers whatever is not a POST. A test may put another function in its place."""
+        """Answers what the gateway asks by itself: whatever is no POST, and Ollama's `/api/show`. A test may put another function in its place."""
         if exchange.request.target.split("?")[0] in ("/v1/models", "/models"):
             entries = [{"id": model, "object": "model", "created": 1767225600, "owned_by": "me"} for model in self.models]
             exchange.json({"object": "list", "data": entries})
@@ -209,7 +209,7 @@ class Upstream:
             while request := self._read(connection, buffer):
                 request.connection = number
                 exchange = Exchange(self, connection, request)
-                if request.method != "POST":
+                if request.method != "POST" or request.target == "/api/show":
                     self.probes.append(request)
                     self.get(exchange)
                     continue
