@@ -13,6 +13,8 @@ final class BackgroundJob: BackgroundReply, EventSource {
         var cutter = ResponsesEventCutter()
         /// The Response, once it will not change.
         var ending: ByteBuffer?
+        /// The ending counts once it is in the database.
+        var isBeingStored = false
         /// No event will follow.
         var isEnded = false
         var stop: (@Sendable () -> Void)?
@@ -47,7 +49,10 @@ final class BackgroundJob: BackgroundReply, EventSource {
     /// The Response as it is now.
     var object: ByteBuffer {
         let queued = ByteBuffer(bytes: queued.object)
-        return state.withLock { $0.ending ?? ($0.events.isEmpty ? queued : ResponsesDraft.begun(queued)) }
+        return state.withLock { state in
+            if let ending = state.ending, !state.isBeingStored { return ending }
+            return state.events.isEmpty ? queued : ResponsesDraft.begun(queued)
+        }
     }
 
     /// The Response, if it will not change; of a failure that could not be stored it is in the last event only.
@@ -85,6 +90,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
         state.withLock { state in
             guard state.ending == nil else { return false }
             state.ending = object
+            state.isBeingStored = true
             return true
         }
     }
@@ -93,6 +99,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
     func settled(isStored: Bool) {
         state.withLock { state in
             state.isStored = isStored
+            state.isBeingStored = false
             if !isStored { state.ending = nil }
         }
     }
