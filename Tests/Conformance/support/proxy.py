@@ -55,9 +55,13 @@ class Proxy:
 
     @staticmethod
     def _pass(source, sink):
+        """Bytes until `source` ends, and then its ending: a reset of it is one too."""
         try:
             while data := source.recv(65536):
                 sink.sendall(data)
+        except OSError:
+            pass
+        try:
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             pass
