@@ -112,6 +112,18 @@ def launcher():
         assert not wrong, wrong
 
 
+@pytest.fixture(scope="session")
+def tiny():
+    """One server with the tiny model, for all tests that only ask it."""
+    server = Martlet(engines=engine.engines(), environment={"MARTLET_ENGINE_THREADS": "1"})
+    engine.give_model(server)
+    server.start()
+    yield server
+    wrong = server.stop()
+    server.remove()
+    assert not wrong, "; ".join(wrong)
+
+
 @pytest.fixture
 def local(martlet, launcher, tmp_path):
     """`local(load_seconds=…)`: a running server with the tiny model and the engine on PATH."""

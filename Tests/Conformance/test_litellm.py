@@ -15,7 +15,7 @@ import litellm
 import pytest
 from pydantic import BaseModel
 
-from support import chat
+from support import chat, engine
 from support.answer import Answer, Call, Text, Thinking, Usage
 from support.matrix import KINDS, script, spoken
 
@@ -247,3 +247,17 @@ def test_embeddings(matrix, provider, kind, form):
         vectors = [list(struct.unpack("<2f", base64.b64decode(vector))) for vector in vectors]
     assert vectors == [[0.5, 0.0], [0.5, 1.0]] and reply.usage.prompt_tokens == 3
     assert source.request.target == "/v1/embeddings" and source.request.json["input"] == ["a", "b"]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_the_engine(tiny, provider, streams):
+    reply = litellm.completion(
+        model=f"{provider}/{engine.MODEL}", messages=[{"role": "user", "content": "What is the weather in Paris?"}],
+        tools=[chat.WEATHER], tool_choice="required", max_tokens=300, stream=streams, api_key=chat.CLIENT_KEY, num_retries=0,
+        api_base=tiny.url + PROVIDERS[provider], timeout=120)
+    if streams:
+        reply = litellm.stream_chunk_builder(list(reply))
+    call = reply.choices[0].message.tool_calls[0]
+    assert call.function.name == "weather" and isinstance(json.loads(call.function.arguments)["place"], str)
+    assert reply.choices[0].finish_reason == "tool_calls"

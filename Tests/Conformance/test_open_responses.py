@@ -15,7 +15,6 @@ from support import chat, engine
 from support.answer import Answer, Call, Text, Thinking
 from support.grammar_responses import check_response, read_responses
 from support.matrix import KINDS, script, spoken
-from support.server import Martlet
 
 ROUTE = "/v1/responses"
 
@@ -229,17 +228,6 @@ def test_websockets_are_refused_at_once(matrix):
 
 # The engine: a tiny model that talks nonsense, which is enough to judge the form.
 
-@pytest.fixture(scope="module")
-def local_server():
-    server = Martlet(engines=engine.engines(), environment={"MARTLET_ENGINE_THREADS": "1"})
-    engine.give_model(server)
-    server.start()
-    yield server
-    wrong = server.stop()
-    server.remove()
-    assert not wrong, "; ".join(wrong)
-
-
 def ask_engine(server, **asked):
     body = chat.dumps({"model": engine.MODEL, "max_output_tokens": 40} | asked)
     with server.connect(timeout=120) as connection:
@@ -251,21 +239,21 @@ def ask_engine(server, **asked):
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("name", [
     "basic-response", "assistant-phase", "streaming-response", "system-prompt", "image-input", "multi-turn"])
-def test_case_on_the_engine(local_server, name, stream):
+def test_case_on_the_engine(tiny, name, stream):
     given, more, _ = CASES[name]
-    response = ask_engine(local_server, input=given, stream=stream, **more)
+    response = ask_engine(tiny, input=given, stream=stream, **more)
     assert response["status"] in ("completed", "incomplete")
     assert response["output"][0]["content"][0]["text"]
     assert response["usage"]["input_tokens"] > 3 and response["usage"]["output_tokens"] > 0
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
-def test_a_tool_on_the_engine(local_server, stream):
+def test_a_tool_on_the_engine(tiny, stream):
     given, more, _ = CASES["tool-calling"]
-    response = ask_engine(local_server, input=given, stream=stream, tool_choice="required", max_output_tokens=300, **more)
+    response = ask_engine(tiny, input=given, stream=stream, tool_choice="required", max_output_tokens=300, **more)
     assert response["status"] == "completed"
     [call] = [item for item in response["output"] if item["type"] == "function_call"]
     assert call["name"] == "forecast" and isinstance(json.loads(call["arguments"])["city"], str)
     told = {"type": "function_call_output", "call_id": call["call_id"], "output": "sunshine"}
-    after = ask_engine(local_server, input=[told], stream=stream, previous_response_id=response["id"], **more)
+    after = ask_engine(tiny, input=[told], stream=stream, previous_response_id=response["id"], **more)
     assert after["previous_response_id"] == response["id"] and after["output"]

@@ -83,7 +83,7 @@ def _grow_choice(choice, part):
         _grow_call(message.setdefault("tool_calls", []), call)
     choice["finish_reason"] = part["finish_reason"]
     if part["finish_reason"]:
-        assert part["finish_reason"] in REASONS and delta == {}, part
+        assert part["finish_reason"] in REASONS and not any(delta.values()), part
 
 
 def _grow_call(calls, call):

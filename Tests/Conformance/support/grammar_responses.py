@@ -67,9 +67,13 @@ ITEM = both(members(id=lambda value: string(value) and value), by_type(
     function_call=members(call_id=string, name=string, arguments=string, status=word(*ITEM_STATUSES)),
     reasoning=both(members(summary=all_of(PART)), optional("content", all_of(PART)), optional("encrypted_content", string)),
     custom_tool_call=members(call_id=string, name=string, input=string)))
-TOOL = by_type(
-    function=members(name=string, description=null_or(string), parameters=null_or(mapping), strict=null_or(flag)),
-    custom=members(name=string))
+FUNCTION = members(name=string, description=null_or(string), parameters=null_or(mapping), strict=null_or(flag))
+
+
+def a_tool(tool):
+    return FUNCTION(tool) if tool["type"] == "function" else string(tool["type"])
+
+
 USAGE = members(
     input_tokens=integer, input_tokens_details=members(cached_tokens=integer), output_tokens=integer,
     output_tokens_details=members(reasoning_tokens=integer), total_tokens=integer)
@@ -79,7 +83,7 @@ RESPONSE = {
     "error": null_or(members(code=string, message=string)), "incomplete_details": null_or(members(reason=string)),
     "model": string, "output": all_of(ITEM), "usage": null_or(USAGE), "instructions": null_or(string),
     "previous_response_id": null_or(string), "max_output_tokens": null_or(integer), "max_tool_calls": null_or(integer),
-    "safety_identifier": null_or(string), "prompt_cache_key": null_or(string), "tools": all_of(TOOL),
+    "safety_identifier": null_or(string), "prompt_cache_key": null_or(string), "tools": all_of(a_tool),
     "tool_choice": lambda value: value in ("none", "auto", "required") or (type(value) is dict and "type" in value),
     "parallel_tool_calls": flag, "truncation": word("auto", "disabled"), "text": members(format=members(type=string)),
     "reasoning": null_or(members(effort=null_or(string), summary=null_or(string))), "metadata": mapping,
