@@ -115,6 +115,8 @@ package struct Capabilities: Sendable, Hashable {
     package var textCalls = true
     /// Arguments of its calls may be no JSON, or of other types than the schema wants: each call waits for its end.
     package var garblesArguments = false
+    /// An answer that was to be JSON may come as reasoning, beside an empty text.
+    package var misplacesJSON = false
     package var callIDs = CallIDRule()
     /// Longest tool name, in bytes.
     package var toolNameLength = 64

@@ -9,3 +9,19 @@ package enum DialectID: String, Sendable, Hashable, CaseIterable {
     /// OpenAI Responses, and Open Responses.
     case responses
 }
+
+/// How an upstream is spoken to: in a dialect that clients speak too, or in one that only upstreams do.
+package enum UpstreamDialect: String, Sendable, Hashable, CaseIterable {
+    case chat, completions, anthropic, responses
+    /// LM Studio's own API, version 1.
+    case lmstudio
+
+    package init(_ client: DialectID) {
+        switch client {
+        case .chat: self = .chat
+        case .completions: self = .completions
+        case .anthropic: self = .anthropic
+        case .responses: self = .responses
+        }
+    }
+}

@@ -21,7 +21,7 @@ extension Dialects {
     ///   - seal: how reasoning was sealed that a client of Responses gives back.
     /// - Throws: `invalidRequest` for what is wrong, or cannot be said in the upstream's dialect.
     package static func translateRequest(
-        _ document: JSONDocument, from client: DialectID, to upstream: DialectID, for target: WriteTarget,
+        _ document: JSONDocument, from client: DialectID, to upstream: UpstreamDialect, for target: WriteTarget,
         version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
@@ -35,6 +35,7 @@ extension Dialects {
                     param: "model")
             case .anthropic: try AnthropicRequest.write(request, for: target)
             case .responses: try ResponsesUpstreamRequest.write(request, for: target)
+            case .lmstudio: try LMStudioRequest.write(request, for: target)
             }
         translated.context.echo = request.echo
         return translated

@@ -7,45 +7,50 @@ package enum Dialects {
     /// - Parameter context: of the request this replies to. Of it, a relay looks at `hidesProgress`, and one that repairs at
     ///   the calls to look for.
     package static func pipe(
-        from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
+        from upstream: UpstreamDialect, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
         if let watch = watch(upstream, target, context) {
             return ReplyPipe(
-                reader: reader(of: upstream), edit: edit(target, context), watch: watch, dialect: target.dialect,
+                reader: reader(of: upstream, context), edit: edit(target, context), watch: watch,
+                dialect: target.dialect,
                 requestID: target.requestID)
         }
-        guard upstream != target.dialect || mends(upstream, target, context) else {
+        guard upstream != UpstreamDialect(target.dialect) || mends(upstream, target, context) else {
             return ReplyPipe(
-                reader: reader(of: upstream, relaysAll: target.mode == .exact && target.label == nil),
+                reader: reader(of: upstream, context, relaysAll: target.mode == .exact && target.label == nil),
                 edit: edit(target, context),
                 dialect: target.dialect, requestID: target.requestID)
         }
         return ReplyPipe(
-            reader: reader(of: upstream), filter: ReplyFilter(context), writer: writer(target, context),
+            reader: reader(of: upstream, context), filter: ReplyFilter(context), writer: writer(target, context),
             dialect: target.dialect, requestID: target.requestID)
     }
 
     /// For a relay in whose text calls are looked for.
-    private static func watch(_ upstream: DialectID, _ target: ReplyTarget, _ context: ReplyContext) -> CallWatch? {
-        guard upstream == .chat, target.dialect == .chat, target.mode == .repair, !context.mendsArguments,
+    private static func watch(_ upstream: UpstreamDialect, _ target: ReplyTarget, _ context: ReplyContext) -> CallWatch?
+    {
+        guard upstream == .chat, target.dialect == .chat, target.mode == .repair, !mends(upstream, target, context),
             context.findsCalls, let tools = context.tools, !tools.isEmpty
         else { return nil }
         return CallWatch(tools, target, context)
     }
 
-    /// Within one dialect too: arguments wait for their end, which no frame is cut for.
-    private static func mends(_ upstream: DialectID, _ target: ReplyTarget, _ context: ReplyContext) -> Bool {
-        upstream == .chat && target.mode == .repair && context.mendsArguments && context.tools?.isEmpty == false
+    /// Within one dialect too: arguments wait for their end, which no frame is cut for, and JSON for the text it may be.
+    private static func mends(_ upstream: UpstreamDialect, _ target: ReplyTarget, _ context: ReplyContext) -> Bool {
+        guard upstream == .chat, target.mode == .repair else { return false }
+        return context.mendsArguments && context.tools?.isEmpty == false || context.rescuesJSON
     }
 
     /// A whole reply of an upstream, for the client. An upstream that streamed all the same is understood too.
     /// - Throws: the upstream's own error when a 200 carries one; `upstreamBadReply` when it is no reply.
     package static func translateWhole(
-        _ body: ByteBuffer, from upstream: DialectID, to target: ReplyTarget, context: ReplyContext = ReplyContext()
+        _ body: ByteBuffer, from upstream: UpstreamDialect, to target: ReplyTarget,
+        context: ReplyContext = ReplyContext()
     ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
-        if upstream == target.dialect, !body.holdsStream || upstream == .responses {
-            switch upstream {
+        let isOwn = upstream == UpstreamDialect(target.dialect) && !(target.mode == .repair && context.rescuesJSON)
+        if isOwn, !body.holdsStream || upstream == .responses {
+            switch target.dialect {
             case .chat:
                 let found = target.mode == .repair ? ChatReply.takingCalls(out: body, context) : nil
                 var reply = try ChatReply.read(found?.body ?? body)
@@ -95,12 +100,15 @@ package enum Dialects {
     }
 
     /// - Parameter relaysAll: what stands behind the terminal event is passed on too.
-    private static func reader(of dialect: DialectID, relaysAll: Bool = false) -> any StreamReader {
+    private static func reader(
+        of dialect: UpstreamDialect, _ context: ReplyContext, relaysAll: Bool = false
+    ) -> any StreamReader {
         switch dialect {
         case .chat: ChatStreamReader()
         case .completions: ChatStreamReader(.text, readsFast: true)
         case .anthropic: AnthropicStreamReader()
         case .responses: ResponsesStreamReader(awaitsDone: relaysAll)
+        case .lmstudio: LMStudioStreamReader(limit: context.outputLimit)
         }
     }
 
@@ -133,17 +141,18 @@ package enum Dialects {
     }
 
     private static func fold(
-        _ body: ByteBuffer, from dialect: DialectID, _ context: ReplyContext
+        _ body: ByteBuffer, from dialect: UpstreamDialect, _ context: ReplyContext
     ) throws(GatewayError) -> (reply: Reply, calls: CallTally) {
         let events: [ReplyEvent]
         if body.holdsStream {
-            events = try streamed(body, reader(of: dialect))
+            events = try streamed(body, reader(of: dialect, context))
         } else {
             switch dialect {
             case .chat: events = try ChatReply.events(body)
             case .completions: events = try ChatReply.events(body, .text)
             case .anthropic: events = try AnthropicReply.events(body)
             case .responses: events = try ResponsesReply.events(body)
+            case .lmstudio: events = try LMStudioReply.events(body, limit: context.outputLimit)
             }
         }
         var filter = ReplyFilter(context)

@@ -15,6 +15,8 @@ package final class Snapshot: Sendable {
     package let keepsResponses: Bool
     /// Guards reasoning that travels through clients of Responses.
     package let seal: ReasoningSeal
+    /// Images may be fetched for upstreams that take no addresses.
+    package let fetchesImages: Bool
     /// This process among Martlets, so that one never calls itself (product.md 3, No loops).
     package let instance: String
 
@@ -22,7 +24,7 @@ package final class Snapshot: Sendable {
         routes: RouteTable, hosts: HostGuard, keys: KeyTable = .open, maxBody: Int = Limits.body,
         defaults: WriteTarget.Defaults = WriteTarget.Defaults(),
         unaskedUsage: ChatFrameEdit.UsagePlacement = .hidden, keepsResponses: Bool = false,
-        seal: ReasoningSeal = .plain, instance: String
+        seal: ReasoningSeal = .plain, fetchesImages: Bool = false, instance: String
     ) {
         self.routes = routes
         self.hosts = hosts
@@ -32,12 +34,13 @@ package final class Snapshot: Sendable {
         self.unaskedUsage = unaskedUsage
         self.keepsResponses = keepsResponses
         self.seal = seal
+        self.fetchesImages = fetchesImages
         self.instance = instance
     }
 
     package func with(routes: RouteTable) -> Snapshot {
         Snapshot(
             routes: routes, hosts: hosts, keys: keys, maxBody: maxBody, defaults: defaults, unaskedUsage: unaskedUsage,
-            keepsResponses: keepsResponses, seal: seal, instance: instance)
+            keepsResponses: keepsResponses, seal: seal, fetchesImages: fetchesImages, instance: instance)
     }
 }

@@ -71,7 +71,8 @@ package struct App: Sendable {
                             $0.model.id == model && $0.state == .ready
                         }
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
-                    }, seal: seal), responses: ledger),
+                    }, seal: seal), responses: ledger,
+                images: ImageFetch(calls: callBox, rules: configuration.images.rules)),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates(),
             responses: ledger ?? NoResponses())
         let tls = try UpstreamTLS.context(configuration)
@@ -90,7 +91,7 @@ package struct App: Sendable {
             maxBody: configuration.server.maxBody,
             defaults: WriteTarget.Defaults(temperature: models.temperature, maxTokens: models.maxTokens),
             unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, keepsResponses: ledger != nil,
-            seal: seal, instance: instance)
+            seal: seal, fetchesImages: configuration.images.fetches, instance: instance)
         let catalog = Catalog(
             upstreams: upstreams, store: hasEngine ? store : nil, listener: listener, snapshot: snapshot,
             logger: logger)

@@ -27,6 +27,7 @@ package enum UpstreamFactory {
             throw GatewayError(
                 code: .invalidRequest, message: "upstreams.\(settings.name).kind \"\(kind)\" is not known")
         }
+        if let dialect = settings.dialect { profile = profile.speaking(dialect) }
         profile.capabilities = profile.capabilities.with(settings.capabilities)
         var deadlines = deadlines(settings.timeouts)
         deadlines.isInferenceForm = isInferenceForm

@@ -2,10 +2,11 @@ import NIOSSL
 
 /// TLS to upstreams: who vouches for them.
 enum UpstreamTLS {
-    /// Nil when no upstream uses TLS: reading the system's authorities takes milliseconds and megabytes.
+    /// Nil when nothing uses TLS: reading the system's authorities takes milliseconds and megabytes.
     /// - Throws: `AppError` when the file of authorities cannot be used.
     static func context(_ configuration: Configuration) throws(AppError) -> NIOSSLContext? {
-        guard configuration.upstreams.contains(where: { $0.url.lowercased().hasPrefix("https:") }) else { return nil }
+        let hasUpstream = configuration.upstreams.contains { $0.url.lowercased().hasPrefix("https:") }
+        guard hasUpstream || configuration.images.rules != nil else { return nil }
         var settings = TLSConfiguration.makeClientConfiguration()
         if let path = configuration.network.authorities { settings.trustRoots = .file(path) }
         do {

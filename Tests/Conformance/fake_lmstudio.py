@@ -1,4 +1,5 @@
-"""A stand-in for LM Studio's server, which cannot run where the tests do: greeting, model lists, chat completions.
+"""A stand-in for LM Studio's server, which cannot run where the tests do: greeting, model lists, chat completions, and its own
+chat API.
 
 Its misbehaviours are those that users have reported of the real one. Each is a field of `Quirks`, says where the LM Studio notes
 have it, and can be switched off; `Quirks.none()` is the server that one would wish for. Try it by hand:
@@ -40,10 +41,18 @@ class Quirks:
     refuses_json_object: bool = True
     # "Chat completions, messages": images by http(s) are refused.
     refuses_image_urls: bool = True
+    # "Chat completions, messages": the role `developer` was refused once.
+    refuses_developer: bool = True
+    # "Chat completions, request": efforts it does not know are refused.
+    refuses_efforts: bool = True
+    # "Native v1, stream": the socket stays open behind `chat.end`.
+    native_stream_stays_open: bool = True
     # "Tools": ids of calls are nine-digit strings.
     numeric_call_ids: bool = True
     # "Tools": a call that cannot be parsed comes back as ordinary text with finish reason `stop`.
     leaks_calls_as_text: bool = False
+    # "Structured output": the JSON of a model that reasons lands in its reasoning, and the text stays empty.
+    json_in_reasoning: bool = False
     # "Reasoning": where it is written, `reasoning_content`, `reasoning` or `think_tags`.
     reasoning: str = "reasoning_content"
     # "Context overflow": `event` (an error event in a 200 stream), `empty` (a 200 stream without a word), `string` (400 with a bare
@@ -134,6 +143,8 @@ class FakeLMStudio(Upstream):
     # Chat completions
 
     def _post(self, exchange):
+        if exchange.request.target.split("?")[0] == "/api/v1/chat":
+            return self._native(exchange)
         if exchange.request.target.split("?")[0] != "/v1/chat/completions":
             return self._unknown(exchange)
         try:
@@ -165,10 +176,14 @@ class FakeLMStudio(Upstream):
             raise self._refusal("Invalid tool_choice type: 'object'. Supported string values: none, auto, required")
         if self.quirks.refuses_json_object and (asked.get("response_format") or {}).get("type") == "json_object":
             raise self._refusal("'response_format.type' must be 'json_schema' or 'text'")
+        if self.quirks.refuses_efforts and asked.get("reasoning_effort") not in (None, "none", "low", "medium", "high"):
+            raise self._refusal("Invalid reasoning_effort")
         for message in asked["messages"]:
+            if self.quirks.refuses_developer and message["role"] == "developer":
+                raise self._refusal("Invalid 'role' in message: developer")
             for part in message["content"] if isinstance(message.get("content"), list) else []:
                 url = (part.get("image_url") or {}).get("url", "data:")
-                if self.quirks.refuses_image_urls and not url.startswith("data:"):
+                if self.quirks.refuses_image_urls and not url.startswith(("data:image/png;", "data:image/jpeg;")):
                     raise self._refusal("'url' field must be a base64 encoded image.")
         return asked
 
@@ -211,6 +226,8 @@ class FakeLMStudio(Upstream):
 
     def _pieces(self, asked):
         """What is said: reasoning, text pieces, calls, finish reason."""
+        if self.quirks.json_in_reasoning and asked.get("response_format"):
+            return '{"city":"Oslo"}', [], [], "stop"
         calls = self.calls if asked.get("tools") and asked.get("tool_choice") != "none" else []
         text = [] if calls else list(self.answer)
         thinking = self.thinking
@@ -264,6 +281,78 @@ class FakeLMStudio(Upstream):
             exchange.chunked(chat.event(base | {"choices": [], "usage": self._usage()}))
         exchange.chunked(chat.DONE)
         exchange.end_chunks()
+
+
+    # Its own API
+
+    NATIVE_KEYS = {"model", "input", "system_prompt", "integrations", "stream", "temperature", "top_p", "top_k", "min_p",
+                   "repeat_penalty", "max_output_tokens", "reasoning", "context_length", "store", "previous_response_id"}
+
+    def _native(self, exchange):
+        try:
+            asked = self._checked_native(exchange.request)
+            model = self._resolved(asked.get("model"))
+        except Refused as refusal:
+            body = refusal.body if isinstance(refusal.body["error"], dict) else {
+                "error": {"type": "invalid_request", "message": refusal.body["error"]}}
+            return exchange.json(body, refusal.status, "Refused", x_powered_by="Express")
+        tokens = len(json.dumps(asked["input"])) // 4
+        failure = None
+        if tokens > model.context:
+            failure = {"type": "internal_error",
+                       "message": f"request ({tokens} tokens) exceeds the available context size ({model.context} tokens)"}
+        if asked.get("stream"):
+            return self._native_stream(exchange, model, failure)
+        if failure:
+            return exchange.json({"error": failure}, 500, "Internal Server Error")
+        exchange.json(self._native_whole(model), x_powered_by="Express")
+
+    def _checked_native(self, request):
+        asked = json.loads(request.body)
+        unknown = sorted(set(asked) - self.NATIVE_KEYS)
+        if unknown:
+            text = "Unrecognized key(s) in object: " + ", ".join(f"'{key}'" for key in unknown)
+            raise Refused(400, {"error": {"type": "invalid_request", "message": text, "code": "unrecognized_keys"}})
+        if "input" not in asked:
+            raise Refused(400, {"error": {"type": "invalid_request", "message": '"input" is required', "param": "input"}})
+        for item in asked["input"] if isinstance(asked["input"], list) else []:
+            if item["type"] not in ("text", "image"):
+                raise Refused(400, {"error": {"type": "invalid_request", "message": "Invalid input", "code": "invalid_union"}})
+        return asked
+
+    def _native_whole(self, model):
+        output = [{"type": "reasoning", "content": self.thinking}] if self.thinking else []
+        output.append({"type": "message", "content": "".join(self.answer)})
+        return {"model_instance_id": model.key, "output": output, "stats": {
+            "input_tokens": 21, "total_output_tokens": 9, "reasoning_output_tokens": 5 if self.thinking else 0,
+            "tokens_per_second": 50.5, "time_to_first_token_seconds": 0.2}}
+
+    def _native_stream(self, exchange, model, failure):
+        def event(type, **more):
+            exchange.chunked(f"event: {type}\ndata: ".encode() + chat.dumps({"type": type} | more) + b"\n\n")
+
+        def block(kind, pieces):
+            event(f"{kind}.start")
+            for piece in pieces:
+                event(f"{kind}.delta", content=piece)
+            event(f"{kind}.end")
+
+        exchange.stream_head(cache_control="no-cache", x_powered_by="Express")
+        event("chat.start", model_instance_id=model.key)
+        event("prompt_processing.start")
+        event("prompt_processing.progress", progress=0.5)
+        if failure:
+            event("error", error=failure)
+        else:
+            event("prompt_processing.end")
+            if self.thinking:
+                block("reasoning", [self.thinking])
+            block("message", self.answer)
+        event("chat.end", result=self._native_whole(model) | ({"output": []} if failure else {}))
+        if self.quirks.native_stream_stays_open:
+            exchange.wait_gone()
+        else:
+            exchange.end_chunks()
 
 
 if __name__ == "__main__":

@@ -182,7 +182,7 @@ struct CompletionRelayTests {
 @Suite("Legacy Completions before upstreams without them")
 struct CompletionTranslationTests {
     private func translate(
-        _ request: String, to upstream: DialectID = .chat, _ flags: Capabilities = Capabilities()
+        _ request: String, to upstream: UpstreamDialect = .chat, _ flags: Capabilities = Capabilities()
     ) throws -> (body: JSON, dropped: [String]) {
         let target = WriteTarget(model: "up", capabilities: flags, streams: false, defaults: .init(maxTokens: 100))
         let translated = try Dialects.translateRequest(

@@ -25,7 +25,7 @@ func responsesToAnthropic(
 }
 
 private func responsesRequest(
-    _ body: String, to upstream: DialectID, _ flags: Capabilities, window: Int?, strict: Bool, seal: ReasoningSeal
+    _ body: String, to upstream: UpstreamDialect, _ flags: Capabilities, window: Int?, strict: Bool, seal: ReasoningSeal
 ) throws -> TranslatedRequest {
     let target = WriteTarget(
         model: "local", capabilities: flags, streams: false, contextWindow: window, isStrict: strict)
@@ -51,7 +51,7 @@ func responsesTarget(_ seed: UInt64 = 1, isOpenResponses: Bool = false) -> Reply
 
 /// An upstream's stream as a Responses client gets it.
 func asResponses(
-    _ stream: String, _ context: ReplyContext = ReplyContext(), from upstream: DialectID = .chat, cut: Int = 0
+    _ stream: String, _ context: ReplyContext = ReplyContext(), from upstream: UpstreamDialect = .chat, cut: Int = 0
 ) -> Relayed {
     run(Dialects.pipe(from: upstream, to: responsesTarget(), context: context), reads(stream, of: cut))
 }

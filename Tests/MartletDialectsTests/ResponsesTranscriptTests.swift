@@ -80,7 +80,7 @@ struct ResponsesTranscriptTests {
 
     @Test("another upstream's stream", arguments: replies)
     func reply(name: String) throws {
-        let upstream: DialectID = name.hasPrefix("chat/") ? .chat : .anthropic
+        let upstream: UpstreamDialect = name.hasPrefix("chat/") ? .chat : .anthropic
         let stream = try Self.read(name, "reply.sse")
         let relayed = asResponses(stream, from: upstream)
         try compare(name, "as-responses.sse", relayed.text)

@@ -51,6 +51,22 @@ struct ModelListsTests {
             ),
             ("lmstudio", ["/v1/models": list("{\"id\":\"m\"}")], nil),
             (
+                "lmstudio",
+                [
+                    "/v1/models": list("{\"id\":\"m\"}"), "/api/v0/models": "{\"error\":\"Unexpected endpoint\"}",
+                    "/api/v1/models":
+                        "{\"models\":[{\"key\":\"m\",\"max_context_length\":131072,\"loaded_instances\":[{\"config\":{\"context_length\":16384}}]}]}",
+                ], ContextWindow(loaded: 16384, maximum: 131072)
+            ),
+            (
+                "lmstudio",
+                [
+                    "/v1/models": list("{\"id\":\"m\"}"),
+                    "/api/v1/models":
+                        "{\"models\":[{\"key\":\"m\",\"max_context_length\":131072,\"loaded_instances\":[]}]}",
+                ], ContextWindow(maximum: 131072)
+            ),
+            (
                 "ollama",
                 [
                     "/v1/models": list("{\"id\":\"m\"}"),

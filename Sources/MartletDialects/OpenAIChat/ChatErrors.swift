@@ -70,7 +70,9 @@ package enum ChatErrors {
                 code: .upstreamCredentials,
                 message: "the upstream refused the gateway's own credentials (HTTP \(status))", detail: detail)
         case 404:
-            let isModel = said.code == "model_not_found" || said.message.lowercased().contains("model")
+            let isModel =
+                said.code == "model_not_found" || said.type == "model_not_found"
+                || said.message.lowercased().contains("model")
             return make(isModel ? .modelNotFound : .notFound, "the upstream does not know this")
         case 408, 504: return make(.upstreamTimeout, "the upstream took too long")
         case 413: return make(.bodyTooLarge, "the upstream finds the request too large")
@@ -90,10 +92,10 @@ package enum ChatErrors {
         if said.code == "model_not_found" { return 404 }
         if said.code == "invalid_api_key" { return 401 }
         switch said.type {
-        case "invalid_request_error", "exceed_context_size_error", "badrequesterror": return 400
+        case "invalid_request", "invalid_request_error", "exceed_context_size_error", "badrequesterror": return 400
         case "authentication_error": return 401
         case "permission_error": return 403
-        case "not_found_error", "notfounderror": return 404
+        case "not_found_error", "notfounderror", "model_not_found": return 404
         case "request_too_large": return 413
         case "rate_limit_error", "insufficient_quota": return 429
         case "timeout_error": return 504

@@ -9,11 +9,19 @@ package enum ChatRequestKinds {
     /// - Parameters:
     ///   - messages: the value of `messages`, a checked JSON array.
     ///   - takesImages: false refuses images.
+    /// - Returns: whether there are images.
     /// - Throws: `invalidRequest` with the path of the first member that cannot be what it should be.
-    package static func check(messages: ByteBuffer, takesImages: Bool) throws(GatewayError) {
+    package static func check(messages: ByteBuffer, takesImages: Bool) throws(GatewayError) -> Bool {
+        var images = Images(areTaken: takesImages)
         try check("messages", messages) { (walk: inout JSONWalk) throws(JSONError) in
-            try list(&walk) { (walk: inout JSONWalk) throws(JSONError) in try message(&walk, takesImages) }
+            try list(&walk) { (walk: inout JSONWalk) throws(JSONError) in try message(&walk, &images) }
         }
+        return images.areThere
+    }
+
+    private struct Images {
+        let areTaken: Bool
+        var areThere = false
     }
 
     /// - Parameter tools: the value of `tools`, a checked JSON array.
@@ -88,7 +96,7 @@ package enum ChatRequestKinds {
         }
     }
 
-    private static func message(_ walk: inout JSONWalk, _ takesImages: Bool) throws(JSONError) -> DialectError? {
+    private static func message(_ walk: inout JSONWalk, _ images: inout Images) throws(JSONError) -> DialectError? {
         guard try walk.kind() == .object else { return DialectError(.unexpected, "an object was expected") }
         try walk.enterObject()
         var role: Role?
@@ -105,7 +113,7 @@ package enum ChatRequestKinds {
             } else if walk.key(key, is: "content") {
                 if try walk.takeNull() { continue }
                 hasContent = true
-                if let fault = try content(&walk, takesImages) { return fault.inside("content") }
+                if let fault = try content(&walk, &images) { return fault.inside("content") }
             } else if walk.key(key, is: "tool_calls") {
                 if try walk.takeNull() { continue }
                 if let fault = try calls(&walk) { return fault.inside("tool_calls") }
@@ -120,18 +128,18 @@ package enum ChatRequestKinds {
         return nil
     }
 
-    private static func content(_ walk: inout JSONWalk, _ takesImages: Bool) throws(JSONError) -> DialectError? {
+    private static func content(_ walk: inout JSONWalk, _ images: inout Images) throws(JSONError) -> DialectError? {
         switch try walk.kind() {
         case .string:
             _ = try walk.skip()
             return nil
         case .array:
-            return try list(&walk) { (walk: inout JSONWalk) throws(JSONError) in try part(&walk, takesImages) }
+            return try list(&walk) { (walk: inout JSONWalk) throws(JSONError) in try part(&walk, &images) }
         default: return DialectError(.unexpected, "a string or a list of parts was expected")
         }
     }
 
-    private static func part(_ walk: inout JSONWalk, _ takesImages: Bool) throws(JSONError) -> DialectError? {
+    private static func part(_ walk: inout JSONWalk, _ images: inout Images) throws(JSONError) -> DialectError? {
         // Some clients write a text without the part around it.
         if try walk.kind() == .string {
             _ = try walk.skip()
@@ -164,7 +172,8 @@ package enum ChatRequestKinds {
         if walk.text(type, is: "text"), !hasText { return DialectError(.unexpected, at: "text", "is required") }
         guard walk.text(type, is: "image_url") else { return nil }
         guard hasImage else { return DialectError(.unexpected, at: "image_url", "is required") }
-        return takesImages ? nil : DialectError(.unexpected, at: "image_url", "this model cannot see images")
+        images.areThere = true
+        return images.areTaken ? nil : DialectError(.unexpected, at: "image_url", "this model cannot see images")
     }
 
     /// A string, or an object with one under `url`.

@@ -127,7 +127,7 @@ extension ChatRequestWriter {
                 out.key("image_url")
                 out.openObject()
                 out.key("url")
-                write(address: source)
+                out.value(address: source)
                 out.closeObject()
             case .file(let name, let base64):
                 out.value("file")
@@ -154,19 +154,5 @@ extension ChatRequestWriter {
             out.closeObject()
         }
         out.closeArray()
-    }
-
-    private mutating func write(address source: MediaSource) {
-        switch source {
-        case .base64(let type, let data):
-            let type = EscapedText(escaping: type)
-            out.value { out in
-                out.piece("data:")
-                out.piece(type)
-                out.piece(";base64,")
-                out.piece(data)
-            }
-        case .url(let address), .file(let address): out.value(address)
-        }
     }
 }

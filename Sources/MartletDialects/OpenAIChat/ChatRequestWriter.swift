@@ -71,7 +71,7 @@ struct ChatRequestWriter {
         }
     }
 
-    private func answer() -> LocalAnswer? {
+    func answer() -> LocalAnswer? {
         if request.settings.maxTokens == 0 { return .nothing }
         var hosted: Tool?
         if case .tool(let name) = request.settings.toolChoice {
@@ -83,7 +83,7 @@ struct ChatRequestWriter {
         return .unavailable(tool: hosted.name, type: type)
     }
 
-    private mutating func fillContext(_ estimate: Int) {
+    mutating func fillContext(_ estimate: Int) {
         context.inputEstimate = estimate
         context.contextWindow = target.contextWindow
         context.clientStops = request.settings.stops
@@ -102,17 +102,21 @@ struct ChatRequestWriter {
 
     // MARK: - Settings
 
-    /// Agents ask for 32 000 and more; a server that reserves them, or refuses, is asked for what is free.
     private mutating func writeLimit(_ estimate: Int) {
-        guard var limit = request.settings.maxTokens ?? target.defaults.maxTokens else { return }
-        if let window = target.contextWindow, limit >= window - estimate {
-            // The estimate is high: a floor keeps a long conversation from getting no reply at all.
-            let free = max(window - estimate, min(1024, max(1, window / 8)))
-            if free < limit { notes.note(flags.maxTokensField.rawValue) }
-            limit = min(limit, free)
-        }
+        guard let limit = limit(estimate) else { return }
         out.key(named: flags.maxTokensField.rawValue)
         out.value(limit)
+    }
+
+    /// Tokens the reply may have; nil: the upstream's own affair. Agents ask for 32 000 and more; a server that reserves them,
+    /// or refuses, is asked for what is free.
+    mutating func limit(_ estimate: Int) -> Int? {
+        guard let limit = request.settings.maxTokens ?? target.defaults.maxTokens else { return nil }
+        guard let window = target.contextWindow, limit >= window - estimate else { return limit }
+        // The estimate is high: a floor keeps a long conversation from getting no reply at all.
+        let free = max(window - estimate, min(1024, max(1, window / 8)))
+        if free < limit { notes.note(flags.maxTokensField.rawValue) }
+        return min(limit, free)
     }
 
     private mutating func writeSampling() throws(GatewayError) {

@@ -27,6 +27,8 @@ package struct ReplyContext: Sendable, Hashable {
     package var includesUsage: Bool
     /// Structured output was asked for: content that is empty while the reasoning is JSON is to be moved.
     package var wantsJSON: Bool
+    /// And the upstream does that, so that a relay has to look, too.
+    package var misplacesJSON = false
     /// Of a client of Responses: what its reply repeats, and the kinds its tools were declared as.
     package var echo: ResponsesEcho?
     /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.
@@ -35,6 +37,8 @@ package struct ReplyContext: Sendable, Hashable {
     package var tools: OfferedTools?
     /// The upstream leaves calls in the text.
     package var findsCalls: Bool
+    /// Tokens the upstream was told to stop at, where its dialect does not say why a reply ended.
+    package var outputLimit: Int?
     /// The upstream garbles the arguments of its own calls.
     package var mendsArguments: Bool
 
@@ -65,6 +69,11 @@ package struct ReplyContext: Sendable, Hashable {
         self.findsCalls = findsCalls
         self.mendsArguments = mendsArguments
     }
+}
+
+extension ReplyContext {
+    /// A relay, too, has to look where the JSON is that was asked for.
+    var rescuesJSON: Bool { wantsJSON && misplacesJSON }
 }
 
 /// The tool names an upstream is given for those of the client, and back. Rebuilt from each request, never stored.

@@ -102,6 +102,21 @@ struct JSONOut {
         bytes.writeStaticString("null")
     }
 
+    /// An address, or a `data:` URL of the bytes.
+    mutating func value(address source: MediaSource) {
+        switch source {
+        case .base64(let type, let data):
+            let type = EscapedText(escaping: type)
+            value { out in
+                out.piece("data:")
+                out.piece(type)
+                out.piece(";base64,")
+                out.piece(data)
+            }
+        case .url(let address), .file(let address): value(address)
+        }
+    }
+
     /// One string, put together from pieces that are escaped already.
     mutating func value(pieces: (inout JSONOut) -> Void) {
         startValue()

@@ -121,7 +121,7 @@ extension ResponsesRequestWriter {
         case .image(let source, let detail):
             out.value("input_image")
             out.key("image_url")
-            write(address: source)
+            out.value(address: source)
             out.key("detail")
             out.value(detail ?? "auto")
         case .audio(let audio):
@@ -146,22 +146,8 @@ extension ResponsesRequestWriter {
             out.key("filename")
             out.value(name ?? EscapedText(escaping: "document.pdf"))
             out.key("file_data")
-            write(address: source)
+            out.value(address: source)
         }
         out.closeObject()
-    }
-
-    private mutating func write(address source: MediaSource) {
-        switch source {
-        case .base64(let type, let data):
-            let type = EscapedText(escaping: type)
-            out.value { out in
-                out.piece("data:")
-                out.piece(type)
-                out.piece(";base64,")
-                out.piece(data)
-            }
-        case .url(let address), .file(let address): out.value(address)
-        }
     }
 }

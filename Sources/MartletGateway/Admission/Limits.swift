@@ -26,6 +26,14 @@ package enum Limits {
     package static let backOff = TimeAmount.seconds(30)
     /// The first pause before a retry where the upstream names none; it doubles with every attempt.
     package static let firstBackOff = TimeAmount.milliseconds(100)
+    /// Bytes of an image's address, and redirects that are followed to it: what web servers and browsers manage.
+    package static let imageAddress = 8 << 10
+    package static let imageHops = 3
+    /// Images of one request that are fetched for it, the bytes of all of them, and the time for that: a conversation's
+    /// pictures, a body of the size a client may send itself, and less than a client's patience.
+    package static let images = 16
+    package static let imageBytes = 20 << 20
+    package static let imageTime = TimeAmount.seconds(20)
     /// Bytes of a model name: long enough for any repository path, short enough for a header line.
     package static let modelName = 512
     /// Responses that are made in the background at the same time.

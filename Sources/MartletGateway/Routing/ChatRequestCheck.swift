@@ -15,10 +15,10 @@ package enum ChatRequestCheck {
     private static let kinds: [StaticString] = ["tools", "tool_choice", "stop", "seed", "response_format"]
     private static let names = ["messages"] + ranges.map(\.name) + integers.map(\.name) + kinds
 
-    /// - Parameter takesImages: false refuses images.
-    package static func check(_ document: JSONDocument, takesImages: Bool) throws(GatewayError) {
+    /// - Parameter images: what they have to be.
+    package static func check(_ document: JSONDocument, _ images: ImageRequirement) throws(GatewayError) {
         let found = try NamedMembers(names, of: document)
-        try checkMessages(found.member(0, of: document), document, takesImages: takesImages)
+        try checkMessages(found.member(0, of: document), document, images)
         try checkSettings(found, document)
     }
 
@@ -72,7 +72,7 @@ package enum ChatRequestCheck {
     }
 
     private static func checkMessages(
-        _ member: JSONMember?, _ document: JSONDocument, takesImages: Bool
+        _ member: JSONMember?, _ document: JSONDocument, _ images: ImageRequirement
     ) throws(GatewayError) {
         guard let member else {
             throw GatewayError(code: .invalidRequest, message: "messages is required", param: "messages")
@@ -86,7 +86,9 @@ package enum ChatRequestCheck {
             throw GatewayError(
                 code: .invalidRequest, message: "messages must hold at least one message", param: "messages")
         }
-        try ChatRequestKinds.check(messages: messages, takesImages: takesImages)
+        if try ChatRequestKinds.check(messages: messages, takesImages: images.takesAny) {
+            try images.check(messages: messages)
+        }
     }
 
     private static func number(

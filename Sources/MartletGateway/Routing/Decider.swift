@@ -32,7 +32,7 @@ package enum Decider {
             let streams = try flag(members.member(1, of: document), "stream", in: document)
             if let first = candidates.first, first.upstream.mode == .repair {
                 if request.dialect == .chat {
-                    try ChatRequestCheck.check(document, takesImages: first.capabilities.images != .none)
+                    try ChatRequestCheck.check(document, ImageRequirement(first, fetches: snapshot.fetchesImages))
                 } else if request.dialect == .completions {
                     try ChatRequestCheck.checkSettings(document)
                 }
@@ -44,7 +44,7 @@ package enum Decider {
             let plan = Plan(
                 request: request, responses: state, clientModel: clientModel, streams: streams,
                 usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
-                defaults: snapshot.defaults, seal: snapshot.seal)
+                defaults: snapshot.defaults, seal: snapshot.seal, fetchesImages: snapshot.fetchesImages)
             if let state, state.isStored || state.previousID != nil { return .recall(plan) }
             return weighed(plan)
         } catch {
@@ -53,7 +53,9 @@ package enum Decider {
     }
 
     /// What follows once the prompt is all there.
-    package static func weighed(_ plan: Plan) -> Decision { mayOverflow(plan) ? .weigh(plan) : .complete(plan) }
+    package static func weighed(_ plan: Plan) -> Decision {
+        plan.awaitsImages || mayOverflow(plan) ? .weigh(plan) : .complete(plan)
+    }
 
     /// What is asked of whoever keeps responses; nil for clients of other dialects.
     private static func responsesState(
@@ -73,7 +75,7 @@ package enum Decider {
         guard let first = plan.candidates.first, let window = first.window?.tokens, first.upstream.mode != .exact else {
             return false
         }
-        return TokenEstimate.of(bytes: plan.document.bytes.readableBytes) > window
+        return plan.mayBeLonger(than: window)
     }
 
     /// A body as a checked JSON object.

@@ -9,7 +9,7 @@ extension Plan {
     /// What to try after schemas were refused; nil: there is nothing simpler, or no schema to be simpler.
     /// - Parameter rung: the one that was refused; nil: the first.
     package func rung(after rung: SchemaRung?, at candidate: Candidate) -> SchemaRung? {
-        let isRelayed = candidate.upstream.profile.dialects.contains(dialect)
+        let isRelayed = candidate.upstream.profile.speaks(dialect)
         if isRelayed, candidate.upstream.mode == .exact || dialect != .chat { return nil }
         guard holds("tools") || Plan.members.contains(where: holds) else { return nil }
         let refused = rung ?? (isRelayed ? .verbatim : .fitted)

@@ -9,7 +9,7 @@ package enum Decision: Sendable {
     case refresh
     /// A control route answers.
     case control
-    /// The prompt may be longer than the window: to be counted before it waits for anything.
+    /// The prompt may be longer than the window: to be counted before it waits for anything. Or images are to be fetched.
     case weigh(Plan)
     /// What it continues from is to be put before it, and there must be room for its reply.
     case recall(Plan)
@@ -45,12 +45,13 @@ package final class Plan: Sendable {
     /// Set where the prompt is too long and its oldest turns may go: its tokens as counted, for each that is estimated.
     private let promptScale: Double?
     private let defaults: WriteTarget.Defaults
+    private let fetchesImages: Bool
 
     init(
         request: InboundRequest, responses: ResponsesState?, clientModel: String?, streams: Bool,
         usage: ChatFrameEdit.UsagePlacement,
         candidates: [Candidate], document: JSONDocument, defaults: WriteTarget.Defaults,
-        seal: ReasoningSeal = .plain
+        seal: ReasoningSeal = .plain, fetchesImages: Bool
     ) {
         self.seal = seal
         requestID = request.id
@@ -64,6 +65,7 @@ package final class Plan: Sendable {
         query = request.query
         self.document = document
         self.defaults = defaults
+        self.fetchesImages = fetchesImages
         self.responses = responses
         owner = request.owner
         recalled = nil
@@ -92,6 +94,7 @@ package final class Plan: Sendable {
         seal = .plain
         background = nil
         promptScale = nil
+        fetchesImages = false
     }
 
     private init(
@@ -113,6 +116,7 @@ package final class Plan: Sendable {
         query = plan.query
         self.document = document
         defaults = plan.defaults
+        fetchesImages = plan.fetchesImages
         responses = plan.responses
         owner = plan.owner
         self.recalled = recalled
@@ -147,6 +151,28 @@ package final class Plan: Sendable {
             isBackground: responses.isBackground)
     }
 
+    /// Whether it may have more tokens, by an estimate on the high side.
+    package func mayBeLonger(than window: Int) -> Bool {
+        TokenEstimate.of(bytes: document.bytes.readableBytes) > window
+    }
+
+    /// Whether images are to be fetched, because the first place it goes takes bytes only.
+    package var awaitsImages: Bool {
+        guard fetchesImages, let first = candidates.first, first.upstream.mode == .repair,
+            first.capabilities.images == .data
+        else { return false }
+        return (try? ImageAddresses.find(in: document, of: dialect).isEmpty) == false
+    }
+
+    /// The same with images' bytes in the places of their addresses; what is kept of it keeps the addresses.
+    package func illustrated(_ document: JSONDocument) throws(GatewayError) -> Plan {
+        var kept = recalled
+        if kept == nil, dialect == .responses {
+            kept = RecalledItems(before: [], own: try ResponsesRequest.inputItems(self.document))
+        }
+        return Plan(self, document: document, recalled: kept, background: background, promptScale: promptScale)
+    }
+
     /// Whether the reply of this candidate is kept before its end is told to the client.
     package func isKept(from candidate: Candidate?) -> Bool {
         candidate != nil && responses?.isStored == true
@@ -158,7 +184,7 @@ package final class Plan: Sendable {
     /// Whether an upstream's error may go to the client as it is: same dialect, and nothing to be mended.
     package func relaysErrors(of candidate: Candidate?) -> Bool {
         guard let candidate, background == nil else { return false }
-        return candidate.upstream.mode == .exact && candidate.dialect(for: dialect) == dialect
+        return candidate.upstream.mode == .exact && candidate.speaks(dialect)
     }
 
     /// The request as one candidate is to get it.
@@ -170,7 +196,7 @@ package final class Plan: Sendable {
         if let task { return try request(of: task, for: candidate) }
         let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.dialect(for: dialect)
-        guard upstream != dialect else {
+        guard upstream != UpstreamDialect(dialect) else {
             var edit = JSONEdit()
             if dialect == .completions, candidate.upstream.mode == .repair {
                 let features = candidate.capabilities.completions ?? []
@@ -213,13 +239,16 @@ package final class Plan: Sendable {
     private func relayContext(_ candidate: Candidate) throws(JSONError) -> ReplyContext {
         let flags = candidate.capabilities
         var context = ReplyContext(hidesProgress: try asksForProgress(candidate))
-        guard dialect == .chat, candidate.upstream.mode == .repair, flags.textCalls || flags.garblesArguments else {
+        guard dialect == .chat, candidate.upstream.mode == .repair,
+            flags.textCalls || flags.garblesArguments || flags.misplacesJSON
+        else {
             return context
         }
         context.tools = try ChatRequest.offeredTools(document)
         context.findsCalls = flags.textCalls
         context.mendsArguments = flags.garblesArguments
         if let format = try document.member("response_format") { context.wantsJSON = format.kind == .object }
+        context.misplacesJSON = flags.misplacesJSON
         return context
     }
 
@@ -234,7 +263,11 @@ package final class Plan: Sendable {
         for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit, input: ByteBuffer?
     ) throws(JSONError) -> [ByteBuffer] {
         var edit = edit
-        try setModel(candidate, in: &edit)
+        var document = document
+        if dialect == .chat, candidate.upstream.mode == .repair {
+            document = try ChatRequest.fitted(document, candidate.capabilities) ?? document
+        }
+        try setModel(candidate, of: document, in: &edit)
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)
         }
@@ -262,7 +295,9 @@ package final class Plan: Sendable {
         return edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes)
     }
 
-    private func setModel(_ candidate: Candidate, in edit: inout JSONEdit) throws(JSONError) {
+    private func setModel(
+        _ candidate: Candidate, of document: JSONDocument, in edit: inout JSONEdit
+    ) throws(JSONError) {
         guard clientModel != candidate.model else { return }
         var value = ByteBuffer()
         value.writeJSONString(candidate.model)
@@ -272,13 +307,13 @@ package final class Plan: Sendable {
     private func request(of task: VectorTask, for candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
         var edit = JSONEdit()
         do throws(JSONError) {
-            try setModel(candidate, in: &edit)
+            try setModel(candidate, of: document, in: &edit)
         } catch {
             throw GatewayError(code: .invalidRequest, message: error.sentence)
         }
         let prepared = try task.prepare(
             document, edit: edit, for: candidate.capabilities, repairs: candidate.upstream.mode == .repair)
-        return UpstreamRequest(dialect: dialect, body: prepared.body, task: prepared)
+        return UpstreamRequest(dialect: UpstreamDialect(dialect), body: prepared.body, task: prepared)
     }
 
     private func isAbsent(_ name: String) throws(JSONError) -> Bool {
@@ -324,43 +359,5 @@ package struct RecalledItems: Sendable, Hashable {
     package init(before: [ByteBuffer], own: [ByteBuffer]) {
         self.before = before
         self.own = own
-    }
-}
-
-/// A request in an upstream's dialect, and what its reply has to be read with. Immutable; a class so that passing it on costs
-/// one count.
-package final class UpstreamRequest: Sendable {
-    package let dialect: DialectID
-    package let body: [ByteBuffer]
-    /// Names of what had no counterpart, for `x-translation-dropped`.
-    package let dropped: [String]
-    package let context: ReplyContext
-    /// Set: nothing is sent, the gateway answers this itself.
-    package let answer: LocalAnswer?
-    package let isTranslated: Bool
-    /// Nil: a completion.
-    package let task: PreparedTask?
-
-    init(
-        dialect: DialectID, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),
-        answer: LocalAnswer? = nil, isTranslated: Bool = false, task: PreparedTask? = nil
-    ) {
-        self.task = task
-        self.dialect = dialect
-        self.body = body
-        self.dropped = dropped
-        self.context = context
-        self.answer = answer
-        self.isTranslated = isTranslated
-    }
-
-    package var path: StaticString {
-        if let task { return task.path }
-        return switch dialect {
-        case .chat: "/v1/chat/completions"
-        case .completions: "/v1/completions"
-        case .anthropic: "/v1/messages"
-        case .responses: "/v1/responses"
-        }
     }
 }

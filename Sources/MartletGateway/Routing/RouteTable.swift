@@ -44,9 +44,13 @@ package struct Candidate: Sendable {
     package var capabilities: Capabilities { traits?.capabilities ?? upstream.profile.capabilities }
 
     /// The dialect the upstream is spoken to in for a client of `dialect`: the client's own if it can be.
-    package func dialect(for client: DialectID) -> DialectID {
-        client == .completions && capabilities.completions != nil ? client : upstream.profile.dialect(for: client)
+    package func dialect(for client: DialectID) -> UpstreamDialect {
+        client == .completions && capabilities.completions != nil
+            ? .completions : upstream.profile.dialect(for: client)
     }
+
+    /// Whether it is spoken to in that very dialect.
+    package func speaks(_ client: DialectID) -> Bool { dialect(for: client) == UpstreamDialect(client) }
 
     /// `upstream/model`, for headers and logs.
     package var shown: String { "\(upstream.name)/\(model)" }

@@ -9,6 +9,7 @@ extension Capabilities {
         flags.images = .data
         flags.imageTypes = ["image/png", "image/jpeg"]
         flags.jsonObject = .none
+        flags.misplacesJSON = true
         flags.reasoningIn = .field("reasoning_content")
         flags.stopLimit = nil
         flags.topK = true

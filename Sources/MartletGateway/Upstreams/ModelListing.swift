@@ -1,7 +1,7 @@
 /// How a kind of upstream tells which models it has and how much they hold, as data.
 package struct ModelListing: Sendable, Hashable {
-    /// Where something stands in a JSON value: members from the outside in. One that begins with `*` is any member with that
-    /// end.
+    /// Where something stands in a JSON value: members from the outside in, and numbers of elements. One that begins with `*`
+    /// is any member with that end.
     package typealias Path = [String]
 
     /// A question beside the list, about context windows only. What fails is left open; the list stands without it.
@@ -60,11 +60,15 @@ package struct ModelListing: Sendable, Hashable {
         loaded: [["meta", "n_ctx"]], maximum: [["meta", "n_ctx_train"]],
         questions: [Question("/props", .single, loaded: [["default_generation_settings", "n_ctx"]])])
 
+    /// Its own list is the newer one, and what it tells counts; versions before 0.4 have the older one only.
     package static let lmStudio = ModelListing(
         questions: [
             Question(
                 "/api/v0/models", .many(entries: "data", id: "id"), loaded: [["loaded_context_length"]],
-                maximum: [["max_context_length"]])
+                maximum: [["max_context_length"]]),
+            Question(
+                "/api/v1/models", .many(entries: "models", id: "key"),
+                loaded: [["loaded_instances", "0", "config", "context_length"]], maximum: [["max_context_length"]]),
         ])
 
     /// What is loaded tells its window; of the others only the maximum is known, model by model.

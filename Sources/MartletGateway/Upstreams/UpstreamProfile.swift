@@ -14,22 +14,27 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var shownName: String
     /// What to try when it cannot be reached.
     package var hint: String
-    package var dialects: [DialectID]
+    package var dialects: [UpstreamDialect]
     package var mode: RelayMode
     package var credential: Credential
     /// What its models can do, as far as the kind tells.
     package var capabilities: Capabilities
     /// Where the model that is asked for is not there it takes another, and only the reply's `model` tells.
     package var mayAnswerWithAnother: Bool
+    /// It refuses images at addresses; where that is not known, they are passed on to it.
+    package var refusesImageAddresses: Bool
+    /// A prompt that does not fit may be answered with a stream that ends before it has begun.
+    package var mayOverflowSilently: Bool
     /// How it counts the tokens of a prompt.
     package var counting: Counting
     /// How it lists its models.
     package var listing: ModelListing
 
     package init(
-        kind: String, shownName: String, hint: String, dialects: [DialectID], mode: RelayMode,
+        kind: String, shownName: String, hint: String, dialects: [UpstreamDialect], mode: RelayMode,
         credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
-        listing: ModelListing = .common, mayAnswerWithAnother: Bool = false
+        listing: ModelListing = .common, mayAnswerWithAnother: Bool = false, refusesImageAddresses: Bool = false,
+        mayOverflowSilently: Bool = false
     ) {
         self.kind = kind
         self.shownName = shownName
@@ -41,6 +46,8 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.counting = counting
         self.listing = listing
         self.mayAnswerWithAnother = mayAnswerWithAnother
+        self.refusesImageAddresses = refusesImageAddresses
+        self.mayOverflowSilently = mayOverflowSilently
     }
 
     package static let all: [UpstreamProfile] = [
@@ -51,7 +58,8 @@ package struct UpstreamProfile: Sendable, Hashable {
 
     package static let lmStudio = UpstreamProfile(
         kind: "lmstudio", shownName: "LM Studio", hint: "Is its server running? (lms server start)",
-        dialects: [.chat], mode: .repair, capabilities: .lmStudio, listing: .lmStudio, mayAnswerWithAnother: true)
+        dialects: [.chat], mode: .repair, capabilities: .lmStudio, listing: .lmStudio, mayAnswerWithAnother: true,
+        refusesImageAddresses: true, mayOverflowSilently: true)
     package static let llamaCpp = UpstreamProfile(
         kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair,
         capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp)
@@ -81,8 +89,18 @@ package struct UpstreamProfile: Sendable, Hashable {
         capabilities: .engine, counting: .chatInputTokens, listing: .llamaCpp)
 
     /// The dialect this upstream is spoken to in for a client of `dialect`: the client's own if it can be.
-    package func dialect(for client: DialectID) -> DialectID {
-        dialects.contains(client) ? client : dialects.first ?? .chat
+    package func dialect(for client: DialectID) -> UpstreamDialect {
+        speaks(client) ? UpstreamDialect(client) : dialects.first ?? .chat
+    }
+
+    package func speaks(_ client: DialectID) -> Bool { dialects.contains(UpstreamDialect(client)) }
+
+    /// The same, spoken to in one dialect only.
+    package func speaking(_ dialect: UpstreamDialect) -> UpstreamProfile {
+        var profile = self
+        profile.dialects = [dialect]
+        if dialect == .lmstudio { profile.capabilities = capabilities.inLMStudioAPI }
+        return profile
     }
 }
 

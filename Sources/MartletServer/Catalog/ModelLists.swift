@@ -155,6 +155,8 @@ package struct ModelLists: Sendable {
                 if step.hasPrefix("*") {
                     let name = place?.object?.keys.first { $0.hasSuffix(step.dropFirst()) }
                     place = name.flatMap { place?[$0] }
+                } else if let index = Int(step), let elements = place?.array {
+                    place = elements.indices.contains(index) ? elements[index] : nil
                 } else {
                     place = place?[step]
                 }

@@ -1,3 +1,4 @@
+package import MartletDialects
 package import MartletGateway
 
 /// Every effective setting of a server, with its default (product.md 3). Made by `ConfigurationLoader` from flags, environment and a file.
@@ -14,6 +15,7 @@ package struct Configuration: Sendable, Equatable {
     package var engine = EngineOptions()
     package var queue = QueueSettings()
     package var store = StoreSettings()
+    package var images = ImageSettings()
     package var log = LogSettings()
     package var network = NetworkSettings()
     /// `--mode`: of every upstream, also of those found on loopback. Nil: each upstream's own.
@@ -62,6 +64,8 @@ package struct Configuration: Sendable, Equatable {
         package var maxIdleConnections = 10
         /// Nil: the kind's own.
         package var mode: RelayMode?
+        /// The one it is spoken to in. Nil: the kind's, for each client.
+        package var dialect: UpstreamDialect?
         /// Where it differs from its kind.
         package var capabilities: [CapabilitySetting] = []
         /// What a translation could only drop is refused.
@@ -140,6 +144,15 @@ package struct Configuration: Sendable, Equatable {
     package struct StoreSettings: Sendable, Equatable {
         /// How long responses are kept. Nil: none is.
         package var responses: Duration? = .seconds(30 * 86400)
+    }
+
+    package struct ImageSettings: Sendable, Equatable {
+        /// Images are fetched for upstreams that take no addresses.
+        package var fetches = false
+        package var allowedHosts: [String] = []
+
+        /// Nil: none is fetched.
+        package var rules: ImageRules? { fetches ? ImageRules(allowedHosts: allowedHosts) : nil }
     }
 
     /// What every program takes from the environment about the network; no keys of ours.

@@ -50,7 +50,8 @@ enum ConfigurationKeys {
     /// Full paths, for looking up what an unknown key may have meant.
     static let allNames = general.map(\.name) + [modelFlags] + upstream.map { "upstreams.NAME.\($0.name)" }
 
-    static let general: [ConfigurationKey<Configuration>] = server + auth + models + engine + queue + store + log
+    static let general: [ConfigurationKey<Configuration>] =
+        server + auth + models + engine + queue + store + images + log
 
     private static let server: [ConfigurationKey<Configuration>] = [
         .init("server.host", set: { $0.server.host = try $1.host() }, show: { $0.server.host }),
@@ -147,6 +148,13 @@ enum ConfigurationKeys {
         .init(
             "store.responses", set: { $0.store.responses = try $1.retention() },
             show: { $0.store.responses.map { SettingText.show($0) } ?? "off" })
+    ]
+
+    private static let images: [ConfigurationKey<Configuration>] = [
+        .init("images.fetch", set: { $0.images.fetches = try $1.flag() }, show: { "\($0.images.fetches)" }),
+        .init(
+            "images.allowed_hosts", .list, set: { $0.images.allowedHosts = try $1.allowedHosts() },
+            show: { SettingText.show($0.images.allowedHosts) }),
     ]
 
     private static let log: [ConfigurationKey<Configuration>] = [

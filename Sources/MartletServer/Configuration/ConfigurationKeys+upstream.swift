@@ -1,3 +1,4 @@
+import MartletDialects
 import MartletGateway
 
 extension ConfigurationKeys {
@@ -37,6 +38,14 @@ extension ConfigurationKeys {
                 }
             },
             show: { $0.mode?.rawValue ?? "the kind's" }),
+        .init(
+            "dialect",
+            set: { upstream, written in
+                upstream.dialect = try written.optional {
+                    try $0.word([UpstreamDialect.chat, .anthropic, .responses, .lmstudio])
+                }
+            },
+            show: { $0.dialect?.rawValue ?? "the kind's" }),
         .init("strict", set: { $0.isStrict = try $1.flag() }, show: { "\($0.isStrict)" }),
         .init(
             "thinking_blocks", set: { $0.showsThinkingBlocks = try $1.flag() }, show: { "\($0.showsThinkingBlocks)" }),

@@ -10,14 +10,16 @@ package struct Control: ControlRoutes {
     private let startedAt: Int
     private let tokens: TokenCount
     private let responses: ResponseRoutes
+    private let images: ImageFetch
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
     ///   - startedAt: seconds since 1970; the `created` of models that tell none, so that it does not change from list to list.
     init(
         catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
-        responses: ResponseLedger?
+        responses: ResponseLedger?, images: ImageFetch
     ) {
+        self.images = images
         self.tokens = tokens
         self.responses = ResponseRoutes(ledger: responses, tokens: tokens)
         self.catalog = catalog
@@ -28,7 +30,11 @@ package struct Control: ControlRoutes {
     package func refreshCatalog() async { await catalog.value?.refresh(ifOlderThan: .seconds(1)) }
 
     package func weigh(_ plan: Plan) async -> Decision {
-        await PromptCheck(tokens: tokens, catalog: catalog).weigh(plan)
+        do throws(GatewayError) {
+            return await PromptCheck(tokens: tokens, catalog: catalog).weigh(try await images.inlined(plan))
+        } catch {
+            return .refuse(error)
+        }
     }
 
     package func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply {

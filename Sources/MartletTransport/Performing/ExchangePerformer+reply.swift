@@ -76,6 +76,17 @@ extension ExchangePerformer {
         }
     }
 
+    /// The stream's last word. One that has none, after a prompt that all estimates find too long, is an overflow's.
+    func finishPipe(cleanly: Bool) -> Finding {
+        if pipe == nil { makePipe() }
+        let finding = pipe?.finish(into: &out) ?? .complete
+        guard case .failed(let error) = finding, error.code == .upstreamClosedEarly, cleanly, pipe?.tally.events == 0,
+            let plan, let candidate, candidate.upstream.profile.mayOverflowSilently,
+            let window = candidate.window?.tokens, plan.mayBeLonger(than: window)
+        else { return finding }
+        return .failed(.contextOverflow(maximum: window))
+    }
+
     /// A read of a stream into the pipe. Whether the right model answers is looked at once, before anything of it leaves.
     func passed(_ bytes: ByteBuffer) -> Finding {
         let finding = pipe?.pass(bytes, into: &out) ?? .nothing

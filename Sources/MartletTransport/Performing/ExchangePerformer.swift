@@ -151,9 +151,7 @@ final class ExchangePerformer {
         case .keepUpstream:
             upstream?.keep()
             upstream = nil
-        case .finishPipe:
-            if pipe == nil { makePipe() }
-            waiting.append(.finished(pipe?.finish(into: &out) ?? .complete))
+        case .finishPipe(let cleanly): waiting.append(.finished(finishPipe(cleanly: cleanly)))
         case .collect(var bytes): collected.writeBuffer(&bytes)
         case .finishWhole(let head): waiting.append(.passed(finishWhole(head)))
         case .queue(let plan): queue(plan)

@@ -10,7 +10,7 @@ package struct UpstreamReply: Sendable {
 
 /// The `async` face of one loop's pool, for model lists, probes and readiness. Not for completions.
 package struct UpstreamCalls: Sendable {
-    private let context: NIOLoopBound<LoopContext>
+    let context: NIOLoopBound<LoopContext>
 
     init(_ context: NIOLoopBound<LoopContext>) { self.context = context }
 

@@ -41,25 +41,7 @@ package final class UpstreamPool {
         // The exchange's own deadline comes first and says which setting raises it; this one ends the attempt itself.
         let limit = (upstream.deadlines.connect ?? .hours(1)) + .seconds(1)
         let bound = NIOLoopBound((pool: self, then: then), eventLoop: loop)
-        let tls = self.tls
-        let bootstrap = ClientBootstrap(group: loop)
-            .connectTimeout(limit)
-            .channelOption(.socketOption(.tcp_nodelay), value: 1)
-            .channelInitializer { channel in
-                channel.eventLoop.makeCompletedFuture {
-                    if let proxy {
-                        let handler = TunnelHandler(to: origin, through: proxy)
-                        try channel.pipeline.syncOperations.addHandler(handler)
-                    }
-                    if origin.usesTLS, let tls, case .tcp(let host, _) = origin.address {
-                        let name = host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) } ? nil : host
-                        let handler = try NIOSSLClientHandler(context: tls, serverHostname: name)
-                        try channel.pipeline.syncOperations.addHandler(handler)
-                    }
-                    let handler = UpstreamHandler(origin: origin, shown: shown, pool: bound.value.pool)
-                    try channel.pipeline.syncOperations.addHandler(handler)
-                }
-            }
+        let bootstrap = bootstrap(to: origin, through: proxy, shown: shown, limit: limit)
         let address = proxy.map { Origin.Address.tcp(host: $0.host, port: $0.port) } ?? origin.address
         let future =
             switch address {
@@ -90,6 +72,53 @@ package final class UpstreamPool {
                 then(.failure(ConnectFailure.error(error, upstream: upstream)))
             }
         }
+    }
+
+    /// A connection to an address that has been looked up already, never kept; nil when there is none.
+    /// - Parameter origin: whose name TLS insists on.
+    func connect(to address: SocketAddress, as origin: Origin, then: @escaping (UpstreamHandler?) -> Void) {
+        let limit = TimeAmount.seconds(10)
+        let bound = NIOLoopBound((pool: self, then: then), eventLoop: loop)
+        let bootstrap = bootstrap(to: origin, through: nil, shown: origin.shown, limit: limit)
+        bootstrap.connect(to: address).assumeIsolated().whenComplete { result in
+            let (pool, then) = bound.value
+            guard case .success(let channel) = result,
+                let handler = try? channel.pipeline.syncOperations.handler(type: UpstreamHandler.self)
+            else { return then(nil) }
+            pool.open[ObjectIdentifier(handler)] = handler
+            let alarm = pool.loop.assumeIsolated().scheduleTask(in: limit) {
+                handler.giveUp(ChannelError.connectTimeout(limit))
+            }
+            handler.whenReady { problem in
+                alarm.cancel()
+                then(problem == nil ? handler : nil)
+            }
+        }
+    }
+
+    private func bootstrap(
+        to origin: Origin, through proxy: Proxy?, shown: String, limit: TimeAmount
+    ) -> ClientBootstrap {
+        let tls = self.tls
+        let bound = NIOLoopBound(self, eventLoop: loop)
+        return ClientBootstrap(group: loop)
+            .connectTimeout(limit)
+            .channelOption(.socketOption(.tcp_nodelay), value: 1)
+            .channelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    if let proxy {
+                        let handler = TunnelHandler(to: origin, through: proxy)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                    if origin.usesTLS, let tls, case .tcp(let host, _) = origin.address {
+                        let name = host.utf8.allSatisfy { $0 == 0x2E || (0x30...0x39).contains($0) } ? nil : host
+                        let handler = try NIOSSLClientHandler(context: tls, serverHostname: name)
+                        try channel.pipeline.syncOperations.addHandler(handler)
+                    }
+                    let handler = UpstreamHandler(origin: origin, shown: shown, pool: bound.value)
+                    try channel.pipeline.syncOperations.addHandler(handler)
+                }
+            }
     }
 
     func keep(_ handler: UpstreamHandler) {

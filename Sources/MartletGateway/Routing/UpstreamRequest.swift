@@ -1,0 +1,41 @@
+package import MartletDialects
+package import NIOCore
+
+/// A request in an upstream's dialect, and what its reply has to be read with. Immutable; a class so that passing it on costs
+/// one count.
+package final class UpstreamRequest: Sendable {
+    package let dialect: UpstreamDialect
+    package let body: [ByteBuffer]
+    /// Names of what had no counterpart, for `x-translation-dropped`.
+    package let dropped: [String]
+    package let context: ReplyContext
+    /// Set: nothing is sent, the gateway answers this itself.
+    package let answer: LocalAnswer?
+    package let isTranslated: Bool
+    /// Nil: a completion.
+    package let task: PreparedTask?
+
+    init(
+        dialect: UpstreamDialect, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),
+        answer: LocalAnswer? = nil, isTranslated: Bool = false, task: PreparedTask? = nil
+    ) {
+        self.task = task
+        self.dialect = dialect
+        self.body = body
+        self.dropped = dropped
+        self.context = context
+        self.answer = answer
+        self.isTranslated = isTranslated
+    }
+
+    package var path: StaticString {
+        if let task { return task.path }
+        return switch dialect {
+        case .chat: "/v1/chat/completions"
+        case .completions: "/v1/completions"
+        case .anthropic: "/v1/messages"
+        case .responses: "/v1/responses"
+        case .lmstudio: "/api/v1/chat"
+        }
+    }
+}
