@@ -19,12 +19,19 @@ extension Dialects {
     ///   - version: the client's `anthropic-version`, where it sent one.
     ///   - betas: its `anthropic-beta` lists.
     ///   - seal: how reasoning was sealed that a client of Responses gives back.
+    ///   - misfit: an answer to the request that was not in the form it asks for; it is asked again, told so.
     /// - Throws: `invalidRequest` for what is wrong, or cannot be said in the upstream's dialect.
     package static func translateRequest(
         _ document: JSONDocument, from client: DialectID, to upstream: UpstreamDialect, for target: WriteTarget,
-        version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain
+        version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain,
+        after misfit: AnswerMisfit? = nil
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
+        if let misfit {
+            request.items += [
+                .message(.assistant, [Part(.text(misfit.text))]), .message(.user, [Part(.text(misfit.complaint))]),
+            ]
+        }
         request.truncate(for: target)
         var translated =
             switch upstream {
@@ -38,6 +45,7 @@ extension Dialects {
             case .lmstudio: try LMStudioRequest.write(request, for: target)
             }
         translated.context.echo = request.echo
+        translated.context.spent = misfit?.usage
         return translated
     }
 }

@@ -53,8 +53,12 @@ package enum Dialects {
             switch target.dialect {
             case .chat:
                 let found = target.mode == .repair ? ChatReply.takingCalls(out: body, context) : nil
-                var reply = try ChatReply.read(found?.body ?? body)
+                let checked = try ChatReply.checked(found?.body ?? body, context)
+                var reply = try ChatReply.read(checked.body)
                 reply.summary.callTally = found?.tally ?? CallTally()
+                if let misfit = checked.misfit {
+                    return WholeReply(pieces: [], summary: reply.summary, misfit: misfit)
+                }
                 let pieces = reply.edit(mode: target.mode, model: target.model, created: target.created, ids: &ids)
                 return WholeReply(pieces: pieces, summary: reply.summary)
             case .completions:
@@ -70,7 +74,12 @@ package enum Dialects {
                 return WholeReply(pieces: ResponsesReply.edit(whole, target, ids: &ids), summary: summary)
             }
         }
-        let (reply, calls) = try fold(body, from: upstream, context)
+        var (reply, calls) = try fold(body, from: upstream, context)
+        // What continues a turn of the client's own is not the whole answer.
+        if let form = context.answerForm, context.prefill == nil, let misfit = reply.fit(to: form) {
+            return WholeReply(pieces: [], summary: reply.summary, misfit: misfit)
+        }
+        if let spent = context.spent { reply.usage = spent + reply.usage }
         if target.dialect == .anthropic, let fault = reply.brokenCall(context) { throw fault }
         var summary = reply.summary
         summary.callTally = calls

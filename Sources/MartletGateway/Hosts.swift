@@ -105,6 +105,11 @@ package struct NoResponses: ResponseKeeper {
     }
 }
 
+/// Is shown each request as it is sent. Called on the loop: must not wait.
+package protocol PromptWatch: Sendable {
+    func sent(_ request: UpstreamRequest, to candidate: Candidate, id: String)
+}
+
 /// Keeps the record of an exchange. Called on the loop: must not wait.
 package protocol RecordSink: Sendable {
     func keep(_ record: ExchangeRecord, of request: InboundRequest, usage: Usage?)

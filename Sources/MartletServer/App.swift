@@ -74,7 +74,7 @@ package struct App: Sendable {
                     }, seal: seal), responses: ledger,
                 images: ImageFetch(calls: callBox, rules: configuration.images.rules)),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates(),
-            responses: ledger ?? NoResponses())
+            responses: ledger ?? NoResponses(), prompts: PrefixReporter(logger: logger))
         let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(
             group: group, services: services, snapshot: empty, tls: tls,

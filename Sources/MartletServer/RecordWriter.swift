@@ -23,7 +23,8 @@ package struct RecordWriter: RecordSink {
         ]
         if let candidate = record.candidate { metadata["model"] = "\(candidate)" }
         if let firstByte = record.firstByte { metadata["first_byte_ms"] = "\(firstByte.nanoseconds / 1_000_000)" }
-        if let rung = record.rung { metadata["schemas"] = "\(rung)" }
+        if let rung = record.rung { metadata["schemas"] = "\(rung.note)" }
+        if record.asksAgain { metadata["asked_again"] = "true" }
         if !record.calls.isEmpty { metadata["calls"] = "\(record.calls.line)" }
         if let usage {
             if let input = usage.input { metadata["input_tokens"] = "\(input)" }

@@ -64,11 +64,28 @@ def test_an_anthropic_client_is_helped_too(martlet, upstream):
     assert schemas(source)[1:] == [MINIMAL, {"type": "object"}]
 
 
-def test_an_answers_schema_keeps_its_form(martlet, upstream):
-    source = upstream(refusing(9))
-    assert martlet(source, kind="llamacpp").chat(chat.body(response_format=format_of(PATTERN))).status == 400
-    sent = [request.json["response_format"]["json_schema"]["schema"] for request in source.requests]
-    assert sent[0] == PATTERN and sent[-1] == MINIMAL and len(sent) == 3
+def test_an_answers_schema_is_asked_for_in_words_at_last_and_checked(martlet, upstream):
+    source = upstream(refusing(3, lambda exchange: exchange.json(chat.completion("```json\n{\"p\": \"y\"}\n```"))))
+    reply = martlet(source, kind="llamacpp").chat(chat.body(response_format=format_of(PATTERN)))
+    assert reply.json["choices"][0]["message"]["content"] == '{"p": "y"}'
+    assert reply.headers["x-translation-dropped"] == "schemas.bare"
+    *sent, last = [request.json for request in source.requests]
+    schemas = [request["response_format"]["json_schema"]["schema"] for request in sent]
+    assert schemas[0] == PATTERN and schemas[-1] == MINIMAL and len(schemas) == 3
+    assert "response_format" not in last and "(?=x)y" in last["messages"][0]["content"]
+
+
+def test_only_the_tool_that_a_refusal_names_loses_its_schema(martlet, upstream):
+    def refuse(exchange):
+        exchange.json({"error": {"message": "Invalid schema for function 'f': unsupported pattern"}}, 400, "Bad Request")
+
+    source = upstream([refuse, refuse, lambda exchange: exchange.json(chat.completion())])
+    other = {"type": "function", "function": {"name": "other", "parameters": PATTERN}}
+    reply = martlet(source, kind="llamacpp").chat(chat.body(tools=[TOOL, other]))
+    assert reply.status == 200 and reply.headers["x-translation-dropped"] == "schemas.without.f"
+    bare, kept = (tool["function"]["parameters"] for tool in source.requests[-1].json["tools"])
+    assert bare == {"type": "object"}
+    assert kept["properties"]["p"] == {"type": "string", "description": "(pattern: (?=x)y)"}
 
 
 def test_what_worked_is_where_the_next_request_starts(martlet, upstream):

@@ -172,6 +172,7 @@ struct ChatErrorsTests {
         ),
         (.storeUnavailable, 503, 503, "server_error", "store_unavailable", "api_error"),
         (.schemaRefused, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
+        (.answerMisfit, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
         (.contextOverflow, 400, 400, "invalid_request_error", "context_length_exceeded", "invalid_request_error"),
         (.queueFull, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),
         (.rateLimited, 429, 429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error"),

@@ -8,6 +8,7 @@ import Testing
 struct SchemaLadderTests {
     static let refused = GatewayError(code: .schemaRefused, message: "failed to parse grammar")
     static let pattern = #"{"type":"object","properties":{"p":{"type":"string","pattern":"(?=x)y"}}}"#
+    static let fitted = #"{"type":"object","properties":{"p":{"type":"string","description":"(pattern: (?=x)y)"}}}"#
     static let tools = #""tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":\#(pattern)}}]"#
     static let format =
         #""response_format":{"type":"json_schema","json_schema":{"name":"o","schema":\#(pattern),"strict":true}}"#
@@ -29,17 +30,18 @@ struct SchemaLadderTests {
     }
 
     /// All forms a plan has for its schemas, the first as nil.
-    static func rungs(_ plan: Plan?) throws -> [SchemaRung] {
+    static func rungs(_ plan: Plan?, _ refusal: String = refused.message) throws -> [SchemaRung] {
         let plan = try #require(plan)
+        let refusal = GatewayError(code: .schemaRefused, message: refusal)
         var rungs: [SchemaRung] = []
-        while let next = plan.rung(after: rungs.last, at: plan.candidates[0]) { rungs.append(next) }
+        while let next = plan.rung(after: rungs.last, at: plan.candidates[0], refusal: refusal) { rungs.append(next) }
         return rungs
     }
 
     @Test("Each form is tried once, from the profile's down to none; what a client relies on stays")
     func rungs() throws {
         #expect(try Self.rungs(Self.plan(Self.tools)) == [.fitted, .minimal, .bare])
-        #expect(try Self.rungs(Self.plan(Self.format)) == [.fitted, .minimal])
+        #expect(try Self.rungs(Self.plan(Self.format)) == [.fitted, .minimal, .bare])
         #expect(try Self.rungs(Self.plan(Self.tools, profile: .mock)) == [.minimal, .bare])
         let anthropic = #""tools":[{"name":"f","input_schema":\#(Self.pattern)}]"#
         #expect(try Self.rungs(Self.plan(anthropic, dialect: .anthropic)) == [.minimal, .bare])
@@ -63,27 +65,56 @@ struct SchemaLadderTests {
         let first = try Self.body(plan, nil)
         #expect(first.json["tools"]?[0]?["function"]?["parameters"] == (try JSON(parsing: Self.pattern)))
         #expect(first.dropped == [])
-        for (rung, parameters, output) in [
-            (
-                SchemaRung.fitted,
-                #"{"type":"object","properties":{"p":{"type":"string","description":"(pattern: (?=x)y)"}}}"#,
-                #"{"type":"object","properties":{"p":{"type":"string","description":"(pattern: (?=x)y)"}}}"#
-            ),
+        let forms: [(SchemaRung, String, String?)] = [
+            (.fitted, Self.fitted, Self.fitted),
             (
                 .minimal, #"{"type":"object","properties":{"p":{"type":"string"}}}"#,
                 #"{"type":"object","properties":{"p":{"type":"string"}}}"#
             ),
-            (.bare, #"{"type":"object"}"#, #"{"type":"object","properties":{"p":{"type":"string"}}}"#),
-        ] {
+            (.without(tool: "f"), #"{"type":"object"}"#, Self.fitted), (.bare, #"{"type":"object"}"#, nil),
+        ]
+        for (rung, parameters, output) in forms {
             let made = try Self.body(plan, rung)
             #expect(made.json["tools"]?[0]?["function"]?["parameters"] == (try JSON(parsing: parameters)), "\(rung)")
             #expect(made.json["tools"]?[0]?["function"]?["name"] == "f")
             #expect((made.json["tools"]?[0]?["function"]?["strict"] == nil) == (rung != .fitted))
             #expect(
-                made.json["response_format"]?["json_schema"]?["schema"] == (try JSON(parsing: output)), "\(rung)")
+                try made.json["response_format"]?["json_schema"]?["schema"] == output.map { try JSON(parsing: $0) },
+                "\(rung)")
+            #expect(made.json["messages"]?[0]?["role"] == (output == nil ? "system" : "user"))
             #expect(made.json["x"]?.text == "1.50")
-            #expect(made.dropped == ["schemas.\(rung)"])
+            #expect(made.dropped == [rung.note])
         }
+    }
+
+    @Test("A tool that a refusal names loses its schema before all others do, each as its profile has it")
+    func offender() throws {
+        let two =
+            Self.tools.dropLast()
+            + #",{"type":"function","function":{"name":"pattern","parameters":\#(Self.pattern)}}]"#
+        let plan = try #require(Self.plan(String(two)))
+        for refusal in [
+            "Invalid schema for function 'pattern': bad", "tool pattern: failed to parse grammar", "in \"pattern\"",
+        ] {
+            #expect(
+                try Self.rungs(plan, refusal) == [.fitted, .without(tool: "pattern"), .minimal, .bare], "\(refusal)")
+        }
+        for refusal in ["unsupported pattern", "function patterns: bad", "tools 'f' and 'pattern'", "tool f-pattern"] {
+            #expect(try Self.rungs(plan, refusal) == [.fitted, .minimal, .bare], "\(refusal)")
+        }
+        let made = try Self.body(plan, .without(tool: "pattern"))
+        #expect(made.json["tools"]?[1]?["function"]?["parameters"] == ["type": "object"])
+        #expect(made.json["tools"]?[0]?["function"]?["parameters"] == (try JSON(parsing: Self.fitted)))
+        #expect(made.dropped == ["schemas.without.pattern"])
+        let anthropic = try #require(
+            Self.plan(
+                #""tools":[{"name":"a\r\nb","input_schema":\#(Self.pattern)},{"name":"f","input_schema":\#(Self.pattern)}]"#,
+                dialect: .anthropic))
+        #expect(try Self.rungs(anthropic, "tool 'f'") == [.without(tool: "f"), .minimal, .bare])
+        let translated = try Self.body(anthropic, .without(tool: "f"))
+        #expect(translated.json["tools"]?[1]?["function"]?["parameters"] == ["type": "object"])
+        #expect(translated.json["tools"]?[0]?["function"]?["parameters"] == (try JSON(parsing: Self.fitted)))
+        #expect(SchemaRung.without(tool: "a\r\nb").note == "schemas.without.a__b")
     }
 
     @Test("A translated request is written with simpler schemas")

@@ -80,22 +80,37 @@ extension AnthropicRequestWriter {
             }
             out.closeObject()
         }
-        var schema: ByteBuffer?
-        if case .jsonSchema(let format) = request.settings.format { schema = format.schema }
-        guard choice.effort != nil || schema != nil else { return }
+    }
+
+    /// What `output_config.format` says; where it cannot, the system text does. The API has no form for any JSON object.
+    mutating func chooseFormat() throws(GatewayError) -> JSONSchemaFormat? {
+        var flags = flags
+        flags.jsonObject = .none
+        if request.settings.format == .jsonObject { flags.jsonSchema = .none }
+        let choice = FormatChoice(request.settings.format, flags, hasTools: !tools.isEmpty)
+        if case .words(let form) = choice {
+            demands.append(form.demand)
+            context.answerForm = try notes.checked(form, for: request)
+        }
+        guard case .schema(let format) = choice else { return nil }
+        return format
+    }
+
+    mutating func writeConfig(_ choice: AnthropicThinking, _ format: JSONSchemaFormat?) {
+        guard choice.effort != nil || format != nil else { return }
         out.key("output_config")
         out.openObject()
         if let effort = choice.effort {
             out.key("effort")
             out.value(effort.rawValue)
         }
-        if let schema {
+        if let format {
             out.key("format")
             out.openObject()
             out.key("type")
             out.value("json_schema")
             out.key("schema")
-            out.value(json: SchemaFit.output(schema, .strictAnthropic))
+            out.value(json: SchemaFit.output(format.schema, .strictAnthropic))
             out.closeObject()
         }
         out.closeObject()

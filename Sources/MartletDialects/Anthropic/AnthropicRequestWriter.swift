@@ -9,9 +9,9 @@ struct AnthropicRequestWriter {
     var out: JSONOut
     var context = ReplyContext()
     /// What the model is offered.
-    private var tools: [Tool] = []
+    var tools: [Tool] = []
     /// Sentences of our own behind the system text.
-    private var demands: [EscapedText] = []
+    var demands: [EscapedText] = []
 
     var flags: Capabilities { target.capabilities }
 
@@ -37,9 +37,7 @@ struct AnthropicRequestWriter {
             turns = Turns([.message(.user, last)], late: .user, hoistsEarly: false)
         }
         let thinking = try chooseThinking(turns)
-        if case .jsonObject = request.settings.format {
-            demands.append(EscapedText(escaping: "Answer with one JSON object and nothing else."))
-        }
+        let format = try chooseFormat()
         fillContext()
 
         out.openObject()
@@ -54,6 +52,7 @@ struct AnthropicRequestWriter {
         writeStops()
         try writeSampling(isThinking: thinking.budget != nil || thinking.effort != nil)
         writeThinking(thinking)
+        writeConfig(thinking, format)
         if let user = request.settings.user, !user.isEmpty, user.bytes.readableBytes <= 256 {
             out.key("metadata")
             out.openObject()
@@ -171,8 +170,8 @@ struct AnthropicRequestWriter {
             out.value(description)
         }
         out.key("input_schema")
-        let profile = tool.strict == true && flags.strictTools ? SchemaProfile.strictAnthropic : flags.schemaProfile
-        out.value(json: SchemaFit.parameters(schema, profile))
+        let isStrict = tool.strict == true && flags.strictTools
+        out.value(json: SchemaFit.parameters(schema, isStrict ? .strictAnthropic : target.profile(of: tool)))
     }
 
     private mutating func writeChoice() throws(GatewayError) {

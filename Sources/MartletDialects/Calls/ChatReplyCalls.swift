@@ -24,7 +24,8 @@ extension ChatReply {
         return (rewritten(body, fold.reply) ?? body, tally)
     }
 
-    private static func rewritten(_ body: ByteBuffer, _ reply: Reply) -> ByteBuffer? {
+    /// The body with the text, thinking and calls of this reply; every other member stays as it is.
+    static func rewritten(_ body: ByteBuffer, _ reply: Reply) -> ByteBuffer? {
         guard var top = try? RawObject(body), let choices = try? top["choices"]?.rawElements(), choices.count == 1,
             var choice = try? RawObject(choices[0]), let text = choice["message"], var message = try? RawObject(text)
         else { return nil }
@@ -37,7 +38,8 @@ extension ChatReply {
         if message["reasoning_content"] == nil, message["reasoning"] == nil, reasoning.readableBytes > 4 {
             message.set("reasoning_content", reasoning)
         }
-        message.set("tool_calls", .rawArray(calls(of: reply, native)))
+        let calls = calls(of: reply, native)
+        if !calls.isEmpty || !native.isEmpty { message.set("tool_calls", .rawArray(calls)) }
         choice.set("message", message.text)
         if reply.finish == .toolCalls { choice.set("finish_reason", .rawString("tool_calls")) }
         top.set("choices", .rawArray([choice.text]))

@@ -28,6 +28,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     package static let contextOverflow = ErrorCode("context_overflow")
     /// The upstream could not make use of a JSON Schema; a simpler one may do.
     package static let schemaRefused = ErrorCode("schema_refused")
+    /// The model was asked for an answer in some form and gave one in another.
+    package static let answerMisfit = ErrorCode("answer_misfit")
 
     // Ourselves.
     package static let queueFull = ErrorCode("queue_full")

@@ -44,6 +44,7 @@ package enum ErrorTable {
         .previousResponseNotFound: Row(400, invalid, "previous_response_not_found", anthropic: invalid),
         .contextOverflow: Row(400, invalid, "context_length_exceeded", anthropic: invalid),
         .schemaRefused: Row(400, invalid, nil, anthropic: invalid),
+        .answerMisfit: Row(400, invalid, nil, anthropic: invalid),
         .queueFull: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
         .rateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
         .engineFailed: Row(502, "server_error", "engine_failed", anthropic: "api_error"),

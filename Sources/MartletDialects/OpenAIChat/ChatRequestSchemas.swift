@@ -14,8 +14,9 @@ extension ChatRequest {
 
     /// Its `tools` and `response_format` with simpler schemas, each where it is there and can be read.
     package static func refitted(
-        _ document: JSONDocument, _ profile: SchemaProfile
+        _ document: JSONDocument, _ rung: SchemaRung, _ own: SchemaProfile
     ) throws(JSONError) -> [(name: String, value: ByteBuffer)] {
+        let profile = rung.profile(own)
         var changed: [(name: String, value: ByteBuffer)] = []
         if let member = try document.member("tools"),
             case .array(var tools) = try JSON(parsing: document.slice(member.value))
@@ -23,20 +24,20 @@ extension ChatRequest {
             for place in tools.indices {
                 guard var function = tools[place]["function"], function.object != nil else { continue }
                 if let schema = function["parameters"] {
+                    let isBare = profile == .bare || rung.bareTool.map { function["name"] == .string($0) } ?? false
                     function["parameters"] =
-                        profile == .bare ? ["type": "object"] : SchemaFit.rewritten(schema, profile, isTool: true)
+                        isBare ? ["type": "object"] : SchemaFit.rewritten(schema, profile, isTool: true)
                 }
                 if profile == .minimal || profile == .bare { function["strict"] = nil }
                 tools[place]["function"] = function
             }
             changed.append(("tools", JSON.array(tools).buffer))
         }
-        if let member = try document.member("response_format"),
+        if profile != .bare, let member = try document.member("response_format"),
             var format = Optional(try JSON(parsing: document.slice(member.value))),
             let schema = format["json_schema"]?["schema"]
         {
-            let output = profile == .bare ? .minimal : profile
-            format["json_schema"]?["schema"] = SchemaFit.rewritten(schema, output, isTool: false)
+            format["json_schema"]?["schema"] = SchemaFit.rewritten(schema, profile, isTool: false)
             changed.append(("response_format", format.buffer))
         }
         return changed

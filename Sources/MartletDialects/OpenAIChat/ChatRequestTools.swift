@@ -114,7 +114,7 @@ extension ChatRequestWriter {
             out.value(description)
         }
         out.key("parameters")
-        out.value(json: SchemaFit.parameters(schema, flags.schemaProfile))
+        out.value(json: SchemaFit.parameters(schema, target.profile(of: tool)))
     }
 
     mutating func writeChoice(_ choice: ChatToolChoice?) {
@@ -151,48 +151,23 @@ extension ChatRequestWriter {
 
     // MARK: - Structured output
 
-    enum Format {
-        case object
-        case schema(JSONSchemaFormat)
-    }
-
     /// What `response_format` says; where the upstream cannot be told, the system text says it.
-    mutating func chooseFormat() -> Format? {
-        switch request.settings.format {
-        case nil: return nil
-        case .jsonObject:
-            if flags.jsonObject == .native { return .object }
-            if canConstrain {
-                let schema = ByteBuffer(string: #"{"type":"object"}"#)
-                return .schema(JSONSchemaFormat(name: "output", schema: schema))
-            }
-            demand("Answer with one JSON object and nothing else.")
-            return nil
-        case .jsonSchema(let format):
-            if canConstrain { return .schema(format) }
-            var sentence = TextBuilder()
-            sentence.add("Answer with JSON that fits this JSON Schema, and nothing else:\n")
-            sentence.add(String(buffer: format.schema))
-            demands.append(sentence.text)
-            return nil
-        }
+    mutating func chooseFormat() throws(GatewayError) -> FormatChoice? {
+        let choice = FormatChoice(request.settings.format, flags, hasTools: !tools.isEmpty)
+        guard case .words(let form) = choice else { return choice }
+        demands.append(form.demand)
+        context.answerForm = try notes.checked(form, for: request)
+        return nil
     }
 
-    private var canConstrain: Bool {
-        switch flags.jsonSchema {
-        case .native: true
-        case .grammar: tools.isEmpty
-        case .none: false
-        }
-    }
-
-    mutating func writeFormat(_ format: Format?) throws(GatewayError) {
+    mutating func writeFormat(_ format: FormatChoice?) throws(GatewayError) {
         guard let format else { return }
         out.key("response_format")
         out.openObject()
         out.key("type")
         switch format {
         case .object: out.value("json_object")
+        case .words: break
         case .schema(let format):
             out.value("json_schema")
             out.key("json_schema")

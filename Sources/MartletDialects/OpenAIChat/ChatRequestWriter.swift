@@ -30,7 +30,7 @@ struct ChatRequestWriter {
         for name in request.unread { try notes.drop(name) }
         notes.note(opaqueIn: request.items)
         let choice = try chooseTools()
-        let format = chooseFormat()
+        let format = try chooseFormat()
         let turns = Turns(request.items, late: flags.systemLate, hoistsEarly: true)
         let estimate = TokenEstimate.of(request, offered: tools)
         fillContext(estimate)

@@ -51,9 +51,12 @@ package struct WholeReply: Sendable {
     /// The body, to be written piece by piece.
     package var pieces: [ByteBuffer]
     package var summary: ReplySummary
+    /// Set: the answer is not in the form it was asked for. Then there are no pieces.
+    package var misfit: AnswerMisfit?
 
-    package init(pieces: [ByteBuffer], summary: ReplySummary) {
+    package init(pieces: [ByteBuffer], summary: ReplySummary, misfit: AnswerMisfit? = nil) {
         self.pieces = pieces
         self.summary = summary
+        self.misfit = misfit
     }
 }

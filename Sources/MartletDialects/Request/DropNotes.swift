@@ -16,6 +16,14 @@ struct DropNotes {
         note(name)
     }
 
+    /// An answer's form that is asked for in words: what a whole answer is checked for. A streamed one is not, which is
+    /// named by the client's word for it.
+    mutating func checked(_ form: AnswerForm, for request: CanonicalRequest) throws(GatewayError) -> AnswerForm? {
+        guard request.settings.streams else { return form }
+        try drop(OutputFormat.member(of: request.origin.dialect))
+        return nil
+    }
+
     /// Something left out, or replaced by words, in every mode.
     mutating func note(_ name: String) {
         let name = Self.header(name)
@@ -29,7 +37,7 @@ struct DropNotes {
     }
 
     /// Fit for a header's value, whatever a client called its tool.
-    private static func header(_ name: String) -> String {
+    static func header(_ name: String) -> String {
         let letters = name.utf8.prefix(80).map { byte -> UInt8 in
             let isPlain = byte >= 0x30 && byte <= 0x39 || byte | 0x20 >= 0x61 && byte | 0x20 <= 0x7A
             return isPlain || "._-[]".utf8.contains(byte) ? byte : UInt8(ascii: "_")

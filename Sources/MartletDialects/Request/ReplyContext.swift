@@ -29,6 +29,10 @@ package struct ReplyContext: Sendable, Hashable {
     package var wantsJSON: Bool
     /// And the upstream does that, so that a relay has to look, too.
     package var misplacesJSON = false
+    /// What a whole answer has to be checked for; nil where the upstream sees to it, or the answer is streamed.
+    package var answerForm: AnswerForm?
+    /// What an answer took that did not fit, and was asked for again.
+    package var spent: Usage?
     /// Of a client of Responses: what its reply repeats, and the kinds its tools were declared as.
     package var echo: ResponsesEcho?
     /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.

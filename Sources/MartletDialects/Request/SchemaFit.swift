@@ -13,7 +13,7 @@ enum SchemaFit {
 
     /// The schema of an answer.
     static func output(_ schema: ByteBuffer, _ profile: SchemaProfile) -> ByteBuffer {
-        // A client relies on an answer's form: even the last rung of the ladder keeps that.
+        // A client relies on an answer's form: where it is shown at all, it is one.
         fit(schema, profile == .bare ? .minimal : profile, isTool: false)
     }
 

@@ -33,10 +33,12 @@ package struct WriteTarget: Sendable, Hashable {
     package var promptScale: Double?
     /// What cannot be honoured at best effort is refused and not dropped.
     package var isStrict: Bool
+    /// The client's name of the one tool that is shown without its schema.
+    package var bareTool: String?
 
     package init(
         model: String, capabilities: Capabilities, streams: Bool, contextWindow: Int? = nil,
-        defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false
+        defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false, bareTool: String? = nil
     ) {
         self.model = model
         self.capabilities = capabilities
@@ -45,7 +47,11 @@ package struct WriteTarget: Sendable, Hashable {
         self.defaults = defaults
         self.promptScale = promptScale
         self.isStrict = isStrict
+        self.bareTool = bareTool
     }
+
+    /// For the schema of a tool's arguments.
+    func profile(of tool: Tool) -> SchemaProfile { tool.name == bareTool ? .bare : capabilities.schemaProfile }
 }
 
 /// A request in an upstream's dialect.

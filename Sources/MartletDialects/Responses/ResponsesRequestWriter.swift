@@ -37,7 +37,7 @@ struct ResponsesRequestWriter {
         notes.note(opaqueIn: request.items)
         if request.settings.seed != nil { try notes.drop("seed") }
         let choice = try chooseTools()
-        let format = chooseFormat()
+        let format = try chooseFormat()
         var turns = Turns(request.items, late: flags.systemLate, hoistsEarly: true)
         var leading = turns.leading
         // The API wants some input: a request of nothing but instructions is asked in the user's name.

@@ -104,7 +104,7 @@ extension ResponsesRequestWriter {
             out.value(description)
         }
         out.key("parameters")
-        out.value(json: SchemaFit.parameters(schema, flags.schemaProfile))
+        out.value(json: SchemaFit.parameters(schema, target.profile(of: tool)))
     }
 
     mutating func writeChoice(_ choice: ResponsesToolChoice?) {
@@ -138,40 +138,16 @@ extension ResponsesRequestWriter {
 
     // MARK: - Structured output
 
-    enum Format {
-        case object
-        case schema(JSONSchemaFormat)
-    }
-
     /// What `text.format` says; where the upstream cannot be told, the instructions say it.
-    mutating func chooseFormat() -> Format? {
-        let canConstrain =
-            switch flags.jsonSchema {
-            case .native: true
-            case .grammar: tools.isEmpty
-            case .none: false
-            }
-        switch request.settings.format {
-        case nil: return nil
-        case .jsonObject:
-            if flags.jsonObject == .native { return .object }
-            if canConstrain {
-                let schema = ByteBuffer(string: #"{"type":"object"}"#)
-                return .schema(JSONSchemaFormat(name: "output", schema: schema))
-            }
-            demand("Answer with one JSON object and nothing else.")
-            return nil
-        case .jsonSchema(let format):
-            if canConstrain { return .schema(format) }
-            var sentence = TextBuilder()
-            sentence.add("Answer with JSON that fits this JSON Schema, and nothing else:\n")
-            sentence.add(String(buffer: format.schema))
-            demands.append(sentence.text)
-            return nil
-        }
+    mutating func chooseFormat() throws(GatewayError) -> FormatChoice? {
+        let choice = FormatChoice(request.settings.format, flags, hasTools: !tools.isEmpty)
+        guard case .words(let form) = choice else { return choice }
+        demands.append(form.demand)
+        context.answerForm = try notes.checked(form, for: request)
+        return nil
     }
 
-    mutating func writeFormat(_ format: Format?) {
+    mutating func writeFormat(_ format: FormatChoice?) {
         guard let format else { return }
         out.key("text")
         out.openObject()
@@ -180,6 +156,7 @@ extension ResponsesRequestWriter {
         out.key("type")
         switch format {
         case .object: out.value("json_object")
+        case .words: break
         case .schema(let format):
             out.value("json_schema")
             out.key("name")

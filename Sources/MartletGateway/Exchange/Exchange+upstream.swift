@@ -78,6 +78,7 @@ extension Exchange {
     ) {
         if case .failed(let error) = finding {
             if simplify(after: error, into: &actions) { return }
+            if error.code == .answerMisfit { return askAgain(after: error, at: now, into: &actions) }
             if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed,
                 mayTryAgain(after: head.retryAfter, at: now) || hasNextCandidate
             {
@@ -227,13 +228,25 @@ extension Exchange {
 
     /// Asks again with simpler schemas where these were refused (specs 5.3); each form once, and none counts as a retry.
     private mutating func simplify(after error: GatewayError, into actions: inout [Action]) -> Bool {
-        guard error.code == .schemaRefused, !committed, let candidate, let next = plan?.rung(after: rung, at: candidate)
+        guard error.code == .schemaRefused, !committed, let candidate,
+            let next = plan?.rung(after: rung, at: candidate, refusal: error)
         else { return false }
         rung = next
         attemptsHere -= 1
         prepareNextAttempt(into: &actions)
         acquire(into: &actions)
         return true
+    }
+
+    /// Asks once more for an answer that came in another form, telling what is wrong with it (specs 2.9.10). No retry.
+    private mutating func askAgain(
+        after error: GatewayError, at now: NIODeadline, into actions: inout [Action]
+    ) {
+        guard !asksAgain else { return giveUp(error, at: now, into: &actions) }
+        asksAgain = true
+        attemptsHere -= 1
+        prepareNextAttempt(into: &actions)
+        acquire(into: &actions)
     }
 
     /// Backs off before the next attempt. A `retry-after` that is not waited for is not cut short either.

@@ -49,6 +49,8 @@ package struct Exchange: Sendable {
     var hasRetriedStale = false
     /// How far down the schemas have been brought at the current candidate; nil: its first form.
     package var rung: SchemaRung?
+    /// The current candidate has answered in another form than was asked for, and is asked once more.
+    package internal(set) var asksAgain = false
     var holdsSlot = false
     var committed = false
     var isPaused = false
@@ -244,7 +246,8 @@ package struct Exchange: Sendable {
             .record(
                 ExchangeRecord(
                     outcome: outcome, place: candidate, attempts: attempts, duration: now - startedAt,
-                    firstByte: firstByteAt.map { $0 - startedAt }, committed: committed, rung: rung)))
+                    firstByte: firstByteAt.map { $0 - startedAt }, committed: committed, rung: rung,
+                    asksAgain: asksAgain)))
     }
 
     /// A failure that no retry will mend: a status while the head is ours, an event afterwards.
@@ -265,6 +268,7 @@ package struct Exchange: Sendable {
         candidateIndex += 1
         attemptsHere = 0
         rung = nil
+        asksAgain = false
         hasRetriedStale = false
         acquire(into: &actions)
     }

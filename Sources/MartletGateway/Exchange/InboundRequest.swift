@@ -74,6 +74,8 @@ package struct ExchangeRecord: Sendable {
     package var committed: Bool
     /// How far the schemas had to be simplified; nil: not at all.
     package var rung: SchemaRung?
+    /// The answer was asked for twice, the first not being in the form that was asked for.
+    package var asksAgain = false
     /// What became of calls the upstream left in its text.
     package var calls = CallTally()
 }

@@ -188,51 +188,70 @@ package final class Plan: Sendable {
     }
 
     /// The request as one candidate is to get it.
-    /// - Parameter rung: how far its schemas are simplified; nil: not more than the way to this upstream always does.
+    /// - Parameters:
+    ///   - rung: how far its schemas are simplified; nil: not more than the way to this upstream always does.
+    ///   - misfit: an answer in another form than was asked for, for which it is asked again.
     /// - Throws: `invalidRequest` for what cannot be said in the upstream's dialect.
     package func request(
-        for candidate: Candidate, rung: SchemaRung? = nil
+        for candidate: Candidate, rung: SchemaRung? = nil, after misfit: AnswerMisfit? = nil
     ) throws(GatewayError) -> UpstreamRequest {
         if let task { return try request(of: task, for: candidate) }
         let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.dialect(for: dialect)
-        guard upstream != UpstreamDialect(dialect) else {
-            var edit = JSONEdit()
-            if dialect == .completions, candidate.upstream.mode == .repair {
-                let features = candidate.capabilities.completions ?? []
-                try CompletionRequest.repair(document, for: features, with: &edit)
-            }
-            let input = try dialect == .responses ? keptInput() : nil
-            do throws(JSONError) {
-                return UpstreamRequest(
-                    dialect: upstream, body: try relayedBody(for: candidate, rung, edit, input: input),
-                    dropped: simplified,
-                    context: try relayContext(candidate))
-            } catch {
-                throw GatewayError(code: .invalidRequest, message: error.sentence)
-            }
-        }
+        guard upstream != UpstreamDialect(dialect) else { return try relayed(to: candidate, rung, misfit, simplified) }
         var flags = candidate.capabilities
         // An upstream that gets its requests exactly is asked for as many tokens as the client wants.
         let window = candidate.upstream.mode == .exact ? nil : candidate.window?.tokens
         if let rung {
             flags.schemaProfile = rung.profile(flags.schemaProfile)
             flags.strictTools = false
+            if rung == .bare { flags.takesNoForms() }
         }
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
             model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
             contextWindow: window, defaults: defaults, promptScale: promptScale,
-            isStrict: candidate.upstream.isStrict)
+            isStrict: candidate.upstream.isStrict, bareTool: rung?.bareTool)
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
-            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal)
+            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit)
         if let responses, let echo = translated.context.echo {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
         }
         return UpstreamRequest(
             dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
             context: translated.context, answer: translated.answer, isTranslated: true)
+    }
+
+    private func relayed(
+        to candidate: Candidate, _ rung: SchemaRung?, _ misfit: AnswerMisfit?, _ simplified: [String]
+    ) throws(GatewayError) -> UpstreamRequest {
+        let (form, isPrefilled): (AnswerForm?, Bool)
+        var context: ReplyContext
+        let body: [ByteBuffer]
+        var edit = JSONEdit()
+        if dialect == .completions, candidate.upstream.mode == .repair {
+            try CompletionRequest.repair(document, for: candidate.capabilities.completions ?? [], with: &edit)
+        }
+        let input = try dialect == .responses ? keptInput() : nil
+        do throws(JSONError) {
+            form = try wordedForm(candidate, rung)
+            isPrefilled = form == nil ? false : try ChatRequest.isPrefilled(document)
+            context = try relayContext(candidate)
+            body = try relayedBody(for: candidate, rung, edit, input: input, form, misfit)
+        } catch {
+            throw GatewayError(code: .invalidRequest, message: error.sentence)
+        }
+        if form != nil, streams, candidate.upstream.isStrict { throw unchecked }
+        if !streams, !isPrefilled, let form {
+            context.answerForm = form
+            context.reasoningOut = candidate.capabilities.reasoningOut
+            context.startsInsideThinking = candidate.capabilities.promptOpenedThink
+        }
+        context.spent = misfit?.usage
+        return UpstreamRequest(
+            dialect: UpstreamDialect(dialect), body: body,
+            dropped: simplified + (form != nil && streams ? [OutputFormat.member(of: dialect)] : []), context: context)
     }
 
     /// What the repair of a relayed reply has to know of its request.
@@ -260,7 +279,8 @@ package final class Plan: Sendable {
     /// which the reply's edit hides again. Never in place: a retry needs the original.
     /// - Parameter input: of Responses, where it has to be another one.
     private func relayedBody(
-        for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit, input: ByteBuffer?
+        for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit, input: ByteBuffer?, _ form: AnswerForm?,
+        _ misfit: AnswerMisfit?
     ) throws(JSONError) -> [ByteBuffer] {
         var edit = edit
         var document = document
@@ -272,14 +292,21 @@ package final class Plan: Sendable {
             try edit.set("messages", messages, in: document)
         }
         if dialect == .responses { try stayHere(&edit, input) }
-        if dialect == .chat, candidate.upstream.mode == .repair, candidate.capabilities.jsonObject == .none,
+        if let form, let place = try document.index(of: "response_format") {
+            edit.remove(place, of: document)
+            if let messages = try ChatRequest.messages(document, asking: form, after: misfit) {
+                try edit.set("messages", messages, in: document)
+            }
+        } else if dialect == .chat, candidate.upstream.mode == .repair, candidate.capabilities.jsonObject == .none,
             let format = try ChatRequest.objectFormat(document)
         {
             try edit.set("response_format", format, in: document)
         }
         if let rung, dialect == .chat {
-            let profile = rung.profile(candidate.capabilities.schemaProfile)
-            for (name, value) in try ChatRequest.refitted(document, profile) { try edit.set(name, value, in: document) }
+            let own = candidate.capabilities.schemaProfile
+            for (name, value) in try ChatRequest.refitted(document, rung, own) {
+                try edit.set(name, value, in: document)
+            }
         }
         if let temperature = defaults.temperature, try isAbsent("temperature") {
             try edit.set("temperature", ByteBuffer(string: JSON.double(temperature).text), in: document)

@@ -70,6 +70,10 @@ extension ExchangePerformer {
                 }
             wholePieces = whole.pieces
             wholeSummary = whole.summary
+            if let misfit = whole.misfit, let plan {
+                self.misfit = misfit
+                return .failed(misfit.error(for: plan.dialect))
+            }
             return substitution(whole.summary.model).map { .failed($0) } ?? .complete
         } catch {
             return .failed(error)

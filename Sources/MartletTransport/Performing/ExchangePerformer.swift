@@ -21,6 +21,8 @@ final class ExchangePerformer {
     /// The request as the current candidate gets it.
     var prepared: UpstreamRequest?
     var wholeSummary: ReplySummary?
+    /// The answer for which this candidate is asked again.
+    var misfit: AnswerMisfit?
     /// The upstream's last head that was no success.
     var refusal: UpstreamHead?
     var upstream: UpstreamHandler?
@@ -219,7 +221,8 @@ final class ExchangePerformer {
             exchange.rung = context.rungs.rung(for: plan.schemaKey(at: candidate), at: .now())
         }
         do throws(GatewayError) {
-            let request = try plan.request(for: candidate, rung: exchange.rung)
+            let request = try plan.request(
+                for: candidate, rung: exchange.rung, after: exchange.asksAgain ? misfit : nil)
             prepared = request
             if let answer = request.answer {
                 let reply = local(answer, request)
@@ -307,6 +310,7 @@ final class ExchangePerformer {
 
     private func send(_ plan: Plan, _ candidate: Candidate) {
         guard let prepared else { return }
+        context.services.prompts?.sent(prepared, to: candidate, id: plan.requestID)
         upstream?.send(RequestHead.pieces(plan, candidate, prepared))
     }
 
@@ -325,6 +329,7 @@ final class ExchangePerformer {
         candidate = nil
         prepared = nil
         wholeSummary = nil
+        misfit = nil
         pipe = nil
         task = nil
         collected = ByteBuffer()

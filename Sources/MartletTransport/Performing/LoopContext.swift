@@ -11,11 +11,14 @@ package struct Services: Sendable {
     package var records: any RecordSink
     package var responses: any ResponseKeeper
     package var gates: [String: UpstreamGate]
+    /// Nil unless somebody wants to see what breaks prefix caches.
+    package var prompts: (any PromptWatch)?
 
     package init(
         control: any ControlRoutes, models: any ModelHost, records: any RecordSink, gates: [String: UpstreamGate],
-        responses: any ResponseKeeper = NoResponses()
+        responses: any ResponseKeeper = NoResponses(), prompts: (any PromptWatch)? = nil
     ) {
+        self.prompts = prompts
         self.responses = responses
         self.control = control
         self.models = models
