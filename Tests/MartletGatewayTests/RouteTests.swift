@@ -115,8 +115,11 @@ struct RouteTests {
 
     @Test("An upstream without the route is not asked, in either mode", arguments: RelayMode.allCases)
     func noRoute(mode: RelayMode) {
-        #expect(throws: GatewayError.self) { try sent("/v1/embeddings", "{'model':'m','input':'a'}", .anthropic, mode) }
-        for profile in [UpstreamProfile.lmStudio, .ollama, .openAI, .anthropic] {
+        let texts = "{'model':'m','input':'a'}"
+        for profile in [UpstreamProfile.anthropic, .engine] {
+            #expect(throws: GatewayError.self) { try sent("/v1/embeddings", texts, profile, mode) }
+        }
+        for profile in [UpstreamProfile.lmStudio, .ollama, .openAI, .anthropic, .engine] {
             #expect(throws: GatewayError.self) {
                 try sent("/v1/rerank", "{'model':'m','query':'q','documents':['a']}", profile, mode)
             }

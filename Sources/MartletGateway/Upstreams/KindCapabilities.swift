@@ -35,10 +35,12 @@ extension Capabilities {
         return flags
     }
 
-    /// The local engine runs every model without a projector, and such a model is blind.
+    /// The local engine runs every model without a projector, and such a model is blind; and for chat, not for vectors.
     static var engine: Capabilities {
         var flags = llamaCpp
         flags.images = .none
+        flags.embeddings = .none
+        flags.rerank = false
         return flags
     }
 
