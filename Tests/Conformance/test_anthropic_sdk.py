@@ -6,7 +6,7 @@ import threading
 import anthropic
 import pytest
 
-from support import chat
+from support import cases, chat
 from support.wire import request
 
 TOOL = {"name": "weather", "description": "The weather at a place.", "input_schema": chat.WEATHER["function"]["parameters"]}
@@ -237,12 +237,14 @@ def test_bad_requests_get_anthropic_errors(martlet, upstream):
 
 @pytest.mark.parametrize("root", ["", "/anthropic"])
 def test_tokens_are_counted(martlet, upstream, claude, root):
+    """B20: with tools, system blocks and images, on every root."""
     server = martlet(upstream())
     client = anthropic.Anthropic(base_url=server.url + root, api_key="x", max_retries=0)
     few = client.messages.count_tokens(model="m1", messages=chat.MESSAGES).input_tokens
     many = client.messages.count_tokens(
         model="m1", system="Be brief. " * 50, tools=[TOOL], messages=chat.MESSAGES).input_tokens
-    assert 0 < few < many
+    seen = client.messages.count_tokens(model="m1", messages=[{"role": "user", "content": [cases.PICTURE]}]).input_tokens
+    assert 0 < few < many and few + 100 < seen
     assert client.messages.create(model="m1", max_tokens=9, messages=chat.MESSAGES).content
     client.close()
 

@@ -43,6 +43,7 @@ def half_reply(exchange):
 @pytest.mark.parametrize("leave", ["close", "reset"])
 @pytest.mark.parametrize("script", [silent, head_only, mid_stream, half_event, half_reply])
 def test_upstream_is_closed_at_once(martlet, upstream, mode, script, leave):
+    """A21, E12: also in prefill, so that no copy of a request queues behind one that nobody waits for."""
     source = upstream(script)
     server = martlet(source, mode=mode)
     client = server.connect()

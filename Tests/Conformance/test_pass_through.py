@@ -134,6 +134,7 @@ def test_an_errors_event_in_mid_stream_is_the_last_one(matrix):
 
 
 def test_anthropics_headers_and_query_travel(matrix):
+    """B22, B23: the query is routed past, and betas nobody knows yet go on as they came."""
     source = matrix.play("anthropic", lambda exchange: exchange.json(
         WHOLE["messages"], anthropic_ratelimit_requests_remaining=59, anthropic_organization_id="org", set_cookie="a=b"))
     with matrix.server.connect() as client:

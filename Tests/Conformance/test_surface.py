@@ -45,6 +45,7 @@ def test_models_answer_without_any_upstream(martlet):
 
 
 def test_models_serve_both_dialects(martlet, upstream):
+    """D16: and Codex, which wants a list of its own beside theirs, and is served best by an empty one."""
     server = martlet(upstream())
     for headers in ({}, {"anthropic_version": "2023-06-01"}):
         reply = server.ask("GET", "/v1/models?limit=1000", **headers)

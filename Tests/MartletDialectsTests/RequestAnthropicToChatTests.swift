@@ -218,7 +218,7 @@ struct RequestAnthropicToChatTests {
         #expect(made.request.context.prefill?.unescaped() == "{\"a\":")
     }
 
-    @Test("images: data and addresses, and words where the model is blind")
+    @Test("E14: images: data and addresses, and words where the model is blind or takes no address")
     func images() throws {
         let address = #"{"type":"image","source":{"type":"url","url":"https://example.org/a.png"}}"#
         let made = try translatedToChat(user(text("see"), pixelBlock, address)) { $0.images = .url }

@@ -83,7 +83,7 @@ struct RequestAnthropicToChatToolsTests {
     }
 
     @Test(
-        "tool_choice, by what the upstream takes",
+        "B14: tool_choice, by what the upstream takes",
         arguments: [
             (#"{"type":"auto"}"#, Capabilities.ToolChoiceForm.full, nil, 2),
             (#"{"type":"any"}"#, .full, #""required""#, 2),
@@ -180,7 +180,7 @@ struct RequestAnthropicToChatToolsTests {
     }
 
     @Test(
-        "thinking and effort, by the upstream's control",
+        "E11: thinking and effort, by the upstream's control",
         arguments: [
             (#""thinking":{"type":"disabled"}"#, Capabilities.ThinkingControl.effort, #""reasoning_effort":"none""#),
             (#""thinking":{"type":"disabled"}"#, .enableThinking, #""chat_template_kwargs":{"enable_thinking":false}"#),

@@ -85,7 +85,7 @@ struct RequestPropertyTests {
         }
     }
 
-    @Test("members and blocks nobody knows are never an error, wherever they stand", arguments: UInt64(1)...20)
+    @Test("F3: members and blocks nobody knows are never an error, wherever they stand", arguments: UInt64(1)...20)
     func unknownThings(_ seed: UInt64) throws {
         var random = Seeded(seed)
         func noise() -> String {

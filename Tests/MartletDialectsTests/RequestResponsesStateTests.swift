@@ -183,7 +183,8 @@ struct RequestResponsesStateTests {
         }
     }
 
-    @Test("members, parts and items nobody knows are never an error, wherever they stand", arguments: UInt64(1)...20)
+    @Test(
+        "F3: members, parts and items nobody knows are never an error, wherever they stand", arguments: UInt64(1)...20)
     func unknownThings(_ seed: UInt64) throws {
         var random = Seeded(seed)
         func noise() -> String {

@@ -99,6 +99,23 @@ struct DeciderTests {
         #expect(sent.body.map { String(buffer: $0) }.joined().contains(part))
     }
 
+    @Test("E13: whoever asks for a name goes to the same server first, whatever others have asked for meanwhile")
+    func sameServer() {
+        let lists = ["a": ServedModels(ids: ["real"]), "b": ServedModels(ids: ["real"])]
+        let routes = RouteTable(
+            upstreams: [Make.upstream("a"), Make.upstream("b")], served: lists,
+            aliases: [(pattern: "m", targets: ["a/real", "b/real"])])
+        for turn in 0..<6 {
+            let request = Make.request("{\"model\":\"m\",\"user\":\"\(turn % 2)\",\(Make.messages)}")
+            guard case .complete(let plan) = Decider.decide(request, in: Make.snapshot(routes), mayRefresh: false)
+            else {
+                Issue.record("refused")
+                return
+            }
+            #expect(plan.candidates.map(\.upstream.name) == ["a", "b"])
+        }
+    }
+
     @Test("A request that names no model gets one")
     func noModel() throws {
         let text = try body("{\(Make.messages)}", .exact)

@@ -142,7 +142,7 @@ struct ExchangeRetryTests {
         #expect(driver.exchange.isConnecting(attempt: driver.exchange.attempts))
     }
 
-    @Test("A stream that breaks before the commit is tried again; after it, it never is")
+    @Test("E17: a stream that breaks before the commit is tried again; after it, it never is")
     func broken() {
         var driver = ExchangeDriver(candidates: 2)
         driver.go(to: .streaming)
@@ -324,7 +324,7 @@ struct ExchangeRetryTests {
     // MARK: Keep-alive
 
     @Test(
-        "After five seconds the head leaves with a first keep-alive, then one follows each ten seconds",
+        "A17, A21: after five seconds the head leaves with a first keep-alive, then one follows each ten seconds",
         arguments: [ExchangeDriver.Phase.acquiring, .connecting, .sent, .streaming])
     func keepAlive(phase: ExchangeDriver.Phase) {
         var driver = ExchangeDriver(deadlines: Deadlines(connect: nil))

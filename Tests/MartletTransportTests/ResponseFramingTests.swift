@@ -1,5 +1,4 @@
 import MartletGateway
-import MartletTestSupport
 import MartletTransport
 import NIOCore
 import Testing
@@ -209,24 +208,6 @@ struct ResponseFramingTests {
         "its content-length is not a number", "a chunk's extension is odd",
     ]
 
-    @Test("Mutated replies are read as llhttp reads them", arguments: 0..<8)
-    func mutated(batch: Int) {
-        let corpus = (Self.valid + Self.invalid).map { Array($0.text.utf8) }
-        for round in 0..<4000 {
-            let seed = UInt64(batch) << 32 | UInt64(round)
-            var random = Seeded(seed)
-            var bytes = random.pick(corpus)
-            for _ in 0..<random.below(4) { random.mutate(&bytes, corpus) }
-            let size = random.pick([1, 2, 5, 1000])
-            guard let difference = Self.difference(Self.cuts(bytes, every: size), stricter: Self.stricter.contains)
-            else { continue }
-            Issue.record(
-                "seed \(seed), pieces of \(size): \(difference)\n\(String(decoding: bytes, as: UTF8.self).debugDescription)"
-            )
-            return
-        }
-    }
-
     @Test("A connection is kept only when nothing follows the reply")
     func leftOver() {
         #expect(FramedReply.read([Array((Self.ok + Self.five).utf8)], closes: false).isReusable)
@@ -263,28 +244,5 @@ struct ResponseFramingTests {
         #expect(head?.status == 429)
         #expect(head?.content == content)
         #expect(head?.retryAfter == retryAfter)
-    }
-}
-
-extension Seeded {
-    fileprivate mutating func mutate(_ bytes: inout [UInt8], _ corpus: [[UInt8]]) {
-        let odd: [UInt8] = [0, 1, 9, 10, 13, 32, 48, 53, 58, 59, 44, 43, 45, 65, 102, 127, 128, 255]
-        guard !bytes.isEmpty else { return bytes = pick(corpus) }
-        let at = below(bytes.count)
-        switch below(7) {
-        case 0: bytes.remove(at: at)
-        case 1: bytes.insert(pick(odd), at: at)
-        case 2: bytes[at] = pick(odd)
-        case 3: bytes[at] ^= 1 << UInt8(below(8))
-        case 4: bytes.removeSubrange(at..<min(bytes.count, at + 1 + below(8)))
-        case 5:
-            let end = min(bytes.count, at + 1 + below(20))
-            bytes.insert(contentsOf: bytes[at..<end], at: pick([at, end]))
-        default:
-            let other = pick(corpus)
-            guard !other.isEmpty else { return }
-            let from = below(other.count)
-            bytes.insert(contentsOf: other[from..<min(other.count, from + 1 + below(30))], at: at)
-        }
     }
 }

@@ -51,6 +51,9 @@ extension AnthropicRequestWriter {
         case .url where flags.images != .url:
             notes.note("content.image_url")
             return write(words: "[image omitted: this model takes no image addresses]")
+        case .file where request.origin.dialect != .anthropic:
+            notes.note("content.image_url")
+            return write(words: "[image omitted: uploaded files are not available]")
         case .base64, .url, .file: break
         }
         out.openObject()

@@ -53,7 +53,7 @@ extension AnthropicRequestWriter {
         if !hasLimit { choice.maxTokens = budget + Self.maxTokens }
         let room = choice.maxTokens - 1
         guard room >= Self.leastBudget else {
-            notes.note("reasoning_effort")
+            notes.note(request.effortName)
             return
         }
         choice.budget = min(budget, max(Self.leastBudget, min(room, choice.maxTokens - choice.maxTokens / 4)))

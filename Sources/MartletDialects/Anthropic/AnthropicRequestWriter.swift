@@ -24,6 +24,9 @@ struct AnthropicRequestWriter {
 
     mutating func write() throws(GatewayError) -> TranslatedRequest {
         try refuse()
+        if let answer = request.localAnswer {
+            return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
+        }
         for name in request.unread { try notes.drop(name) }
         notes.note(opaqueIn: request.items)
         if request.settings.seed != nil { try notes.drop("seed") }

@@ -52,7 +52,7 @@ struct LMStudioRequestWriter {
 
     mutating func write() throws(GatewayError) -> TranslatedRequest {
         try refuse()
-        if let answer = chat.answer() {
+        if let answer = request.localAnswer {
             return TranslatedRequest(body: ByteBuffer(), dropped: [], context: chat.context, answer: answer)
         }
         try chooseTools()

@@ -91,15 +91,23 @@ struct ChatRequestReader {
         settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number(in: 0...1) }
         settings.topK = try members.read("top_k") { (walk) throws(DialectError) in try walk.number() }
         settings.seed = try members.read("seed") { (walk) throws(DialectError) in try walk.number() }
+        settings.presencePenalty = try penalty("presence_penalty")
+        settings.frequencyPenalty = try penalty("frequency_penalty")
         settings.parallelCalls = try members.read("parallel_tool_calls") { (walk) throws(DialectError) in
             try walk.boolIfAny()
         }
     }
 
+    /// Nil for 0, which asks for nothing.
+    private mutating func penalty(_ name: String) throws(DialectError) -> JSONNumber? {
+        let penalty = try members.read(name) { (walk) throws(DialectError) in try walk.number() }
+        return penalty?.double == 0 ? nil : penalty
+    }
+
     /// Best-effort members with no canonical form. Values that ask for nothing are not named.
     private mutating func leftOver() throws(DialectError) -> [String] {
         let names = [
-            "frequency_penalty", "presence_penalty", "logprobs", "top_logprobs", "logit_bias", "prediction",
+            "logprobs", "top_logprobs", "logit_bias", "prediction",
             "verbosity", "service_tier", "store", "web_search_options", "audio",
         ]
         let neutral: Set<String> = ["0", "0.0", "false", "{}", "[]", #""auto""#, #""default""#]

@@ -24,7 +24,7 @@ struct ChatRequestWriter {
 
     mutating func write() throws(GatewayError) -> TranslatedRequest {
         try refuse()
-        if let answer = answer() {
+        if let answer = request.localAnswer {
             return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
         }
         for name in request.unread { try notes.drop(name) }
@@ -69,18 +69,6 @@ struct ChatRequestWriter {
                 code: .invalidRequest, message: "mcp_servers: this gateway does not run MCP servers for this model",
                 param: "mcp_servers")
         }
-    }
-
-    func answer() -> LocalAnswer? {
-        if request.settings.maxTokens == 0 { return .nothing }
-        var hosted: Tool?
-        if case .tool(let name) = request.settings.toolChoice {
-            hosted = request.tools[name].flatMap { $0.isServer ? $0 : nil }
-        } else if request.tools.isServerOnly, request.settings.toolChoice != .never {
-            hosted = request.tools.tools.first
-        }
-        guard let hosted, case .server(let type) = hosted.kind else { return nil }
-        return .unavailable(tool: hosted.name, type: type)
     }
 
     mutating func fillContext(_ estimate: Int) {
@@ -181,7 +169,7 @@ struct ChatRequestWriter {
         switch (flags.thinkingControl, wish) {
         case (_, .unset), (_, .adaptive): break
         case (.none, .off): context.hidesReasoning = true
-        case (.none, .effort): if request.settings.effort != nil { try notes.drop("output_config.effort") }
+        case (.none, .effort): if request.settings.effort != nil { try notes.drop(request.effortName) }
         case (.none, .budget): try notes.drop("thinking")
         case (.effort, .off):
             if flags.effortNone {

@@ -42,10 +42,11 @@ enum ReplyArguments {
 
     /// Whether the text begins as an object and is none, so that clients would read something else than the model meant.
     ///
-    /// - Parameter isCut: the reply ended at a token limit, which says by itself that calls are incomplete.
+    /// - Parameter isCut: the reply ended at a token limit: a text that only lacks its end is none of these.
     static func isBroken(_ text: EscapedText, isCut: Bool) -> Bool {
-        guard !isCut, text.firstVisible == UInt8(ascii: "{") else { return false }
-        return kind(ByteBuffer(string: text.unescaped()).trimmed) == nil
+        guard text.firstVisible == UInt8(ascii: "{") else { return false }
+        let text = ByteBuffer(string: text.unescaped()).trimmed
+        return kind(text) == nil && !(isCut && ending(of: text) != nil)
     }
 
     /// The model called a tool with what nobody can read: no call is better than another call.
@@ -65,12 +66,16 @@ enum ReplyArguments {
         }
     }
 
+    /// What may have been cut off before the closing brackets: a value, a member, the rest of a word or number.
+    private static let missing =
+        ["", ":null", "null", "0", "\"\":null"] + ["e", "ue", "rue", "se", "lse", "alse", "l", "ll", "ull"]
+
     /// What an object that was cut off lacks: the end of a string, a value, the closing brackets. Nil when that does not
     /// make it one.
     static func ending(of text: ByteBuffer) -> String? {
         let (string, brackets) = openEnds(text)
         guard !brackets.isEmpty, text.readableBytesView.first == UInt8(ascii: "{") else { return nil }
-        for value in ["", ":null", "null", "0"] {
+        for value in Self.missing {
             let end = string + value + brackets
             var whole = text
             whole.writeString(end)

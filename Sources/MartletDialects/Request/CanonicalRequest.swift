@@ -44,6 +44,17 @@ package struct CanonicalRequest: Sendable, Hashable {
     }
 }
 
+extension CanonicalRequest {
+    /// The client's word for how much to think.
+    var effortName: String {
+        switch origin.dialect {
+        case .chat, .completions: "reasoning_effort"
+        case .anthropic: "output_config.effort"
+        case .responses: "reasoning.effort"
+        }
+    }
+}
+
 /// Where a request came from.
 package struct RequestOrigin: Sendable, Hashable {
     package var dialect: DialectID

@@ -79,6 +79,21 @@ package enum LocalAnswer: Sendable, Hashable {
     case unavailable(tool: String, type: String)
 }
 
+extension CanonicalRequest {
+    /// Set where no model is needed.
+    var localAnswer: LocalAnswer? {
+        if settings.maxTokens == 0 { return .nothing }
+        var hosted: Tool?
+        if case .tool(let name) = settings.toolChoice {
+            hosted = tools[name].flatMap { $0.isServer ? $0 : nil }
+        } else if tools.isServerOnly, settings.toolChoice != .never {
+            hosted = tools.tools.first
+        }
+        guard let hosted, case .server(let type) = hosted.kind else { return nil }
+        return .unavailable(tool: hosted.name, type: type)
+    }
+}
+
 extension LocalAnswer {
     /// The reply, as events for any stream writer or fold.
     ///

@@ -30,7 +30,7 @@ struct ResponsesRequestWriter {
 
     mutating func write() throws(GatewayError) -> TranslatedRequest {
         try refuse()
-        if let answer = answer() {
+        if let answer = request.localAnswer {
             return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
         }
         for name in request.unread { try notes.drop(name) }
@@ -82,18 +82,6 @@ struct ResponsesRequestWriter {
         if let servers = request.raw["mcp_servers"], servers.rawKind == .array, servers.readableBytes > 2 {
             throw refused("mcp_servers", "this gateway does not run MCP servers for this model")
         }
-    }
-
-    private func answer() -> LocalAnswer? {
-        if request.settings.maxTokens == 0 { return .nothing }
-        var hosted: Tool?
-        if case .tool(let name) = request.settings.toolChoice {
-            hosted = request.tools[name].flatMap { $0.isServer ? $0 : nil }
-        } else if request.tools.isServerOnly, request.settings.toolChoice != .never {
-            hosted = request.tools.tools.first
-        }
-        guard let hosted, case .server(let type) = hosted.kind else { return nil }
-        return .unavailable(tool: hosted.name, type: type)
     }
 
     /// The API knows no stop strings: the gateway looks for them itself.
@@ -164,7 +152,7 @@ struct ResponsesRequestWriter {
         guard flags.thinkingControl == .effort else {
             switch wish {
             case .off: context.hidesReasoning = true
-            case .effort where request.settings.effort != nil: try notes.drop("reasoning.effort")
+            case .effort where request.settings.effort != nil: try notes.drop(request.effortName)
             case .budget: try notes.drop("thinking")
             case .unset, .adaptive, .effort: break
             }

@@ -1,0 +1,34 @@
+import MartletTestSupport
+import Testing
+
+/// Mutated replies of HTTP/1.1; see `Fuzz` for how long, and `Scripts/fuzz`.
+@Suite("Fuzzing the framing of replies")
+struct FramingFuzzTests {
+    /// Why we may refuse what llhttp takes.
+    static let stricter: Set<String> = [
+        "its status line is not HTTP/1.1", "it switched protocols unasked", "a header line is folded",
+        "it compressed the reply unasked", "its transfer-encoding is not chunked", "a chunk's size is too large",
+        "its content-length is not a number", "a chunk's extension is odd",
+    ]
+
+    @Test("a mutated reply is read as llhttp reads it, in any cut")
+    func framing() {
+        let corpus = (ResponseFramingTests.valid + ResponseFramingTests.invalid).map { Array($0.text.utf8) }
+        let fault = Fuzz(.framing).run(corpus, count: 20_000) { bytes, random in
+            let whole = FramedReply.read([bytes], closes: true)
+            var pieces: [[UInt8]] = []
+            var rest = bytes[...]
+            let most = random.pick([1, 3, 30])
+            while !rest.isEmpty {
+                pieces.append(Array(rest.prefix(1 + random.below(most))))
+                rest = rest.dropFirst(pieces.last?.count ?? 0)
+            }
+            let cut = FramedReply.read(pieces, closes: true)
+            if (cut.error == nil) != (whole.error == nil) || cut.error == nil && cut != whole {
+                return "whole \(whole), cut \(cut)"
+            }
+            return ResponseFramingTests.difference(pieces, stricter: Self.stricter.contains)
+        }
+        #expect(fault == nil)
+    }
+}
