@@ -75,6 +75,8 @@ package struct Ledger: Sendable {
                         response TEXT PRIMARY KEY NOT NULL REFERENCES response (id) ON DELETE CASCADE,
                         body BLOB NOT NULL
                     ) STRICT, WITHOUT ROWID;
+                    ALTER TABLE item ADD COLUMN name TEXT;
+                    CREATE INDEX item_name ON item (name) WHERE name IS NOT NULL;
                     """)
         }
         return migrator

@@ -95,7 +95,11 @@ package struct ResponseStore: Sendable {
         {
             return shared
         }
-        try database.execute(sql: "INSERT INTO item (body) VALUES (?)", arguments: [Data(body)])
+        try database.execute(
+            sql: """
+                INSERT INTO item (body, name)
+                VALUES (?1, CASE WHEN json_valid(CAST(?1 AS TEXT)) THEN json_extract(CAST(?1 AS TEXT), '$.id') END)
+                """, arguments: [Data(body)])
         return database.lastInsertedRowID
     }
 
@@ -122,6 +126,27 @@ package struct ResponseStore: Sendable {
                 }
             }
             return response
+        }
+    }
+
+    /// Items of this owner's responses, by the `id` they have as JSON, the newest of each; those there are none of are not
+    /// among them.
+    package func items(_ names: [String], of owner: Owner) async throws(LedgerError) -> [String: [UInt8]] {
+        let now = now()
+        return try await ledger.read { database in
+            var found: [String: [UInt8]] = [:]
+            for name in names where found[name] == nil {
+                let body = try Data.fetchOne(
+                    database,
+                    sql: """
+                        SELECT item.body FROM item JOIN link ON link.item = item.id
+                        JOIN response ON response.id = link.response
+                        WHERE item.name = ? AND owner = ? AND expires > ?
+                        ORDER BY item.id DESC LIMIT 1
+                        """, arguments: [name, Data(owner), now])
+                found[name] = body.map { [UInt8]($0) }
+            }
+            return found
         }
     }
 

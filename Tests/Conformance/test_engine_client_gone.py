@@ -42,6 +42,18 @@ WATCHED = pytest.mark.parametrize(("target", "stream"), [
     ("/v1/chat/completions", True), ("/v1/messages", True), ("/v1/messages", False)], ids=["chat", "messages", "messagesWhole"])
 
 
+def test_cancelled_in_the_background(local):
+    server = local()
+    assert server.chat(chat.body(model=engine.MODEL, max_tokens=1)).status == 200
+    body = {"model": engine.MODEL, "input": prompt(60_000, "b"), "background": True}
+    made = server.ask("POST", "/v1/responses", chat.dumps(body)).json
+    until(lambda: engine.busy_slots(server) == 1, "the engine works on the prompt")
+    left = time.monotonic()
+    cancelled = server.ask("POST", f"/v1/responses/{made['id']}/cancel")
+    assert cancelled.status == 200 and cancelled.json["status"] == "cancelled"
+    assert busy_after(server, left + WITHIN - time.monotonic()) == 0
+
+
 @WATCHED
 def test_in_prefill(local, target, stream):
     server = local()

@@ -201,11 +201,12 @@ def test_another_key_cannot_touch_it(martlet, upstream, held):
         assert mine.responses.retrieve(response.id).output_text == "first second"
 
 
-def test_a_restart_ends_what_was_being_made(martlet, upstream, sdk, held):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_a_restart_ends_what_was_being_made(martlet, upstream, sdk, held, end):
     server = martlet(upstream(held))
     response = sdk(server).responses.create(model="m1", input="x", background=True)
     assert held.began.wait(10)
-    server.signal(signal.SIGKILL)
+    server.signal(end)
     server.wait()
     client = sdk(server.start())
     found = client.responses.retrieve(response.id)

@@ -18,9 +18,9 @@ def ask(server, token, target, body=None, method=None):
                       authorization=f"Bearer {token}")
 
 
-def guarded(martlet, source, **options):
+def guarded(martlet, source):
     """A server with two tokens."""
-    return martlet(source, wait=False, **options, config={
+    return martlet(source, wait=False, config={
         "auth": {"tokens": [digest(TOKEN), digest(SECOND)]},
         "upstreams": {"mine": {"kind": "openai-compatible", "url": source.url}}})
 

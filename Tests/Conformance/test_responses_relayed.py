@@ -6,7 +6,8 @@ import pytest
 from support import chat
 from support.waiting import until
 
-from test_responses import SECOND, TOKEN, digest
+from test_responses import SECOND, TOKEN, digest, texts
+from test_responses import parrot as chat_parrot
 
 
 def response(text, status="completed", identity="resp_theirs", **more):
@@ -124,6 +125,35 @@ def test_it_is_made_in_the_background(martlet, upstream, sdk):
     events = list(client.responses.retrieve(made.id, stream=True))
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert source.request.json["stream"] is True
+
+
+def test_it_goes_on_at_an_upstream_of_another_dialect(martlet, upstream, sdk):
+    """The one that has begun is gone: the next one gets the whole conversation."""
+    first, second = upstream(parrot), upstream(chat_parrot)
+    server = martlet(first, config={
+        "models": {"aliases": {"any": ["open/m1", "mine/m1"]}}, "upstreams": {
+            "open": {"kind": "openai", "url": first.url}, "mine": {"kind": "openai-compatible", "url": second.url}}})
+    client = sdk(server)
+    one = client.responses.create(model="any", input="one")
+    assert one.output_text == "1: one" and not second.requests
+    first.stop_listening()
+    two = client.responses.create(model="any", input="two", previous_response_id=one.id)
+    assert two.output_text == "3: two"
+    assert texts(second.request) == [("user", "one"), ("assistant", "1: one"), ("user", "two")]
+
+
+def test_items_are_referred_to(martlet, upstream, sdk):
+    """As SDKs do that keep the ids of items instead of that of the response."""
+    source = upstream(parrot)
+    client = sdk(martlet(source, kind="openai"))
+    first = client.responses.create(model="m1", input="one")
+    second = client.responses.create(model="m1", input=[
+        {"role": "user", "content": "one"}, {"type": "item_reference", "id": first.output[0].id},
+        {"role": "user", "content": "two"}])
+    assert second.output_text == "3: two"
+    assert source.requests[-1].json["input"][1]["content"][0]["text"] == "1: one"
+    with pytest.raises(openai.NotFoundError):
+        client.responses.create(model="m1", input=[{"type": "item_reference", "id": "msg_nobody"}])
 
 
 def test_where_nothing_is_stored_nothing_is_stored_there_either(martlet, upstream, sdk):

@@ -31,6 +31,7 @@ struct ExchangePropertyTests {
             case .commitStream:
                 if hasHead { wrongs.append("two heads") }
                 hasHead = true
+            case .reply(let reply) where reply.following != nil: hasHead = true
             case .commitWhole, .refuse, .reply:
                 if hasHead { wrongs.append("\(name) after a head") }
                 hasHead = true
@@ -65,7 +66,10 @@ struct ExchangePropertyTests {
                     .complete(plan), .complete(plan), .complete(plan), .refresh, .control, .refuse(Fault.invalid),
                 ]))
         case 4: return .catalogRefreshed
-        case 5: return .answered(ControlReply(status: 200, body: ByteBuffer()))
+        case 5:
+            var reply = ControlReply(status: 200, body: ByteBuffer())
+            if random.below(2) == 0 { reply.following = following }
+            return .answered(reply)
         case 6, 7, 8: return .slotGranted(Make.place.origin)
         case 9 where random.below(3) == 0: return .slotRefused(Fault.busy)
         case 10, 11, 12: return .connected
@@ -78,6 +82,8 @@ struct ExchangePropertyTests {
         }
     }
 
+    static var following: Following { Following(source: KeptRepliesTests.NoEvents(), place: 0) }
+
     /// Answers an order that has to be answered.
     static func answer(_ action: Exchange.Action, _ random: inout Seeded) -> Exchange.Event? {
         switch action {
@@ -86,12 +92,15 @@ struct ExchangePropertyTests {
         case .finishPipe: .finished(random.pick([.complete, .failed(.closedEarly)]))
         case .finishWhole(let head):
             .passed(head.isSuccess && random.below(3) > 0 ? .complete : .failed(random.pick(errors)))
+        case .keepResponse: .kept(random.below(3) > 0 ? nil : KeptRepliesTests.full)
+        case .follow:
+            .followed(EventBatch(bytes: ByteBuffer(string: "x"), rest: random.below(4) > 0 ? following : nil))
         default: nil
         }
     }
 
     @Test("no order is out of place, the slot is given back once, and there is one record", arguments: 0..<8)
-    func property(batch: Int) {
+    func property(batch: Int) throws {
         for round in 0..<2500 {
             let seed = UInt64(batch) << 32 | UInt64(round)
             var random = Seeded(seed)
@@ -99,12 +108,16 @@ struct ExchangePropertyTests {
                 Deadlines(),
                 Deadlines(connect: .seconds(1), firstByte: .seconds(2), idle: .seconds(1), total: .seconds(9)),
             ])
-            let plan = Make.plan(
-                streams: random.below(3) > 0,
-                upstreams: ["a", "b", "c"].prefix(1 + random.below(3)).map {
-                    Make.upstream(
-                        $0, mode: random.pick([.exact, .repair]), deadlines: deadlines, retries: random.below(3))
-                })
+            let kept = try KeptRepliesTests.plan(streams: random.below(3) > 0)
+            let plan =
+                random.below(3) == 0
+                ? kept
+                : Make.plan(
+                    streams: random.below(3) > 0,
+                    upstreams: ["a", "b", "c"].prefix(1 + random.below(3)).map {
+                        Make.upstream(
+                            $0, mode: random.pick([.exact, .repair]), deadlines: deadlines, retries: random.below(3))
+                    })
             var exchange = Exchange()
             var model = Model()
             var now = NIODeadline.uptimeNanoseconds(1_000_000_000_000)

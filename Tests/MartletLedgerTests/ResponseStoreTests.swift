@@ -136,6 +136,20 @@ struct ResponseStoreTests {
         #expect(try await next.get("making", of: mine)?.object != Self.bytes("twice"))
     }
 
+    @Test("an item is found by its id, among its owner's only, as long as a response holds it")
+    func named() async throws {
+        let store = try store()
+        let item = "{\"type\":\"message\",\"id\":\"msg_1\"}"
+        try await store.put(Self.response("r1", input: ["{\"id\":7}", "no json"], output: [item]), of: mine)
+        try await store.put(Self.response("r2", context: [item], input: [], output: []), of: mine, previous: "r1")
+        #expect(try await store.items(["msg_1", "msg_2", "msg_1"], of: mine) == ["msg_1": Self.bytes(item)])
+        #expect(try await store.items(["msg_1"], of: theirs) == [:])
+        _ = try await store.delete("r1", of: mine)
+        #expect(try await store.items(["msg_1"], of: mine).count == 1)
+        _ = try await store.delete("r2", of: mine)
+        #expect(try await store.items(["msg_1"], of: mine) == [:])
+    }
+
     @Test("events are kept beside their response, for its owner, and go with it")
     func events() async throws {
         let store = try store()

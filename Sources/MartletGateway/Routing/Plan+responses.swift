@@ -7,7 +7,7 @@ extension Plan {
     /// The input of a relay, where it has to be another one than the document's.
     /// - Throws: `notFound` for a reference to what is not kept here.
     func keptInput() throws(GatewayError) -> ByteBuffer? {
-        try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: label("") != nil)
+        try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: keepsConversation)
     }
 
     /// The upstream gets the whole conversation, keeps nothing of it, and answers at once: what it kept would be kept under our

@@ -142,10 +142,16 @@ package final class Plan: Sendable {
     /// Whether it has to be queued before anything else is done about it.
     package var isToBeQueued: Bool { responses?.isBackground == true && background == nil }
 
+    /// Whether its conversation is kept here, before or behind it.
+    var keepsConversation: Bool {
+        guard let responses else { return false }
+        return responses.isStored || responses.previousID != nil
+    }
+
     /// What the reply says of itself; nil where nothing of the conversation is kept here.
     /// - Parameter id: minted for it.
     package func label(_ id: String) -> ResponseLabel? {
-        guard let responses, responses.isStored || responses.previousID != nil else { return nil }
+        guard let responses, keepsConversation else { return nil }
         return ResponseLabel(
             id: background?.id ?? id, previousID: responses.previousID, isStored: responses.isStored,
             isBackground: responses.isBackground)

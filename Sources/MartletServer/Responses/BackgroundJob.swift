@@ -1,12 +1,12 @@
-import MartletDialects
-import MartletGateway
-import MartletLedger
+package import MartletDialects
+package import MartletGateway
+package import MartletLedger
 import MartletWire
-import NIOCore
+package import NIOCore
 import Synchronization
 
 /// A response that is made in the background: what it was asked, and what has come of it so far.
-final class BackgroundJob: BackgroundReply, EventSource {
+package final class BackgroundJob: BackgroundReply, EventSource {
     private struct State {
         var events: [ByteBuffer] = []
         var bytes = 0
@@ -24,7 +24,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
         var nextReader: UInt64 = 0
     }
 
-    let owner: KeyTable.Digest
+    package let owner: KeyTable.Digest
     let previous: String?
     /// As it was queued, with its input.
     let queued: StoredResponse
@@ -32,7 +32,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
     private let onEnd: @Sendable (BackgroundJob) -> Void
 
     /// - Parameter onEnd: called once, on the loop that makes it.
-    init(
+    package init(
         _ queued: StoredResponse, of owner: KeyTable.Digest, previous: String?,
         onEnd: @escaping @Sendable (BackgroundJob) -> Void
     ) {
@@ -44,10 +44,10 @@ final class BackgroundJob: BackgroundReply, EventSource {
 
     var id: String { queued.id }
 
-    var isEnded: Bool { state.withLock { $0.isEnded } }
+    package var isEnded: Bool { state.withLock { $0.isEnded } }
 
     /// The Response as it is now.
-    var object: ByteBuffer {
+    package var object: ByteBuffer {
         let queued = ByteBuffer(bytes: queued.object)
         return state.withLock { state in
             if let ending = state.ending, !state.isBeingStored { return ending }
@@ -66,7 +66,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
     }
 
     /// All events there are, one behind the other.
-    var events: [UInt8] {
+    package var events: [UInt8] {
         state.withLock { state in
             var all: [UInt8] = []
             all.reserveCapacity(state.bytes)
@@ -86,7 +86,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
     }
 
     /// Takes the Response its exchange ended in. False when it has been ended before.
-    func settle(_ object: ByteBuffer) -> Bool {
+    package func settle(_ object: ByteBuffer) -> Bool {
         state.withLock { state in
             guard state.ending == nil else { return false }
             state.ending = object
@@ -105,7 +105,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
     }
 
     /// Ends it. False when it has ended by itself already.
-    func cancel() -> Bool {
+    package func cancel() -> Bool {
         let stop = state.withLock { state -> (@Sendable () -> Void)?? in
             guard state.ending == nil, !state.isEnded else { return nil }
             say(ResponsesDraft.ended(ByteBuffer(bytes: queued.object), .cancelled), in: &state)
@@ -120,7 +120,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
 
     // MARK: Being made
 
-    func began(stop: @escaping @Sendable () -> Void) {
+    package func began(stop: @escaping @Sendable () -> Void) {
         let isStopped = state.withLock { state in
             state.stop = stop
             return state.isStopped
@@ -128,7 +128,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
         if isStopped { stop() }
     }
 
-    func append(_ piece: ByteBuffer) -> Bool {
+    package func append(_ piece: ByteBuffer) -> Bool {
         let fits = state.withLock { state in
             guard !state.isEnded else { return true }
             let events = state.cutter.take(piece)
@@ -141,14 +141,14 @@ final class BackgroundJob: BackgroundReply, EventSource {
         return fits
     }
 
-    func fail(_ error: GatewayError) {
+    package func fail(_ error: GatewayError) {
         state.withLock { state in
             guard state.ending == nil else { return }
             say(ResponsesDraft.ended(ByteBuffer(bytes: queued.object), .failed, error), in: &state)
         }
     }
 
-    func end() {
+    package func end() {
         wake(ended: true)
         onEnd(self)
     }
@@ -165,7 +165,7 @@ final class BackgroundJob: BackgroundReply, EventSource {
 
     // MARK: Being read
 
-    func events(from place: Int) async -> EventBatch {
+    package func events(from place: Int) async -> EventBatch {
         while !Task.isCancelled {
             if let batch = batch(from: place) { return batch }
             await change(at: place)

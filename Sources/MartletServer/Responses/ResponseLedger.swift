@@ -31,7 +31,9 @@ package actor ResponseLedger: ResponseKeeper {
     package func recall(_ plan: Plan) async -> Decision {
         do throws(GatewayError) {
             _ = try opened()
-            guard let id = plan.responses?.previousID else { return Decider.weighed(plan) }
+            let id = plan.responses?.previousID
+            let references = try ResponsesRequest.references(plan.document)
+            guard id != nil || !references.isEmpty else { return Decider.weighed(plan) }
             let (document, items) = try await continued(plan.document, from: id, of: plan.owner)
             return Decider.weighed(plan.continued(document, items))
         } catch {
@@ -101,19 +103,22 @@ package actor ResponseLedger: ResponseKeeper {
         }
     }
 
-    /// A request with the conversation before its own input.
+    /// A request with the conversation before its own input, and items in place of references to them.
+    /// - Parameter id: the response it continues from; nil: none.
     /// - Throws: `previousResponseNotFound`, `storeUnavailable`.
     func continued(
-        _ document: JSONDocument, from id: String, of owner: KeyTable.Digest
+        _ document: JSONDocument, from id: String?, of owner: KeyTable.Digest
     ) async throws(GatewayError) -> (JSONDocument, RecalledItems) {
-        guard let stored = try await settled(id, of: owner) else { throw .previousResponseNotFound(id) }
-        let before = stored.chain.map { ByteBuffer(bytes: $0) }
+        var before: [ByteBuffer] = []
+        if let id {
+            guard let stored = try await settled(id, of: owner) else { throw .previousResponseNotFound(id) }
+            before = stored.chain.map { ByteBuffer(bytes: $0) }
+        }
         var own = try ResponsesRequest.inputItems(document)
         var known: [String: ByteBuffer] = [:]
-        if try !ResponsesRequest.references(document).isEmpty {
-            for item in before {
-                if let id = (try? JSON(parsing: item))?["id"]?.string { known[id] = item }
-            }
+        let references = try ResponsesRequest.references(document)
+        if !references.isEmpty {
+            known = try await items(references, of: owner)
             own = own.map { item in
                 guard let json = try? JSON(parsing: item), json["type"]?.string == "item_reference",
                     let id = json["id"]?.string
@@ -123,6 +128,18 @@ package actor ResponseLedger: ResponseKeeper {
         }
         let expanded = try ResponsesRequest.expanded(document, with: before, resolving: known)
         return (try Decider.check(expanded), RecalledItems(before: before, own: own))
+    }
+
+    /// Items this owner's responses hold, by their ids.
+    private func items(
+        _ ids: [String], of owner: KeyTable.Digest
+    ) async throws(GatewayError) -> [String: ByteBuffer] {
+        let store = try opened()
+        do throws(LedgerError) {
+            return try await store.items(ids, of: owner).mapValues { ByteBuffer(bytes: $0) }
+        } catch {
+            throw Self.unavailable(error)
+        }
     }
 
     /// A response that can be continued from; nil when there is none of this owner's.
