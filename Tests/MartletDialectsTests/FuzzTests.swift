@@ -59,7 +59,8 @@ struct FuzzTests {
 
     private static func repairFault(_ document: JSONDocument) -> String? {
         let repairs: [(String, (JSONDocument) -> ByteBuffer?)] = [
-            ("messages", AnthropicRequest.repairedMessages), ("input", { try? ResponsesUpstreamRequest.repairedInput($0, isKeptHere: true) }),
+            ("messages", AnthropicRequest.repairedMessages),
+            ("input", { try? ResponsesUpstreamRequest.repairedInput($0, isKeptHere: true) }),
         ]
         for (name, repair) in repairs {
             guard let value = repair(document) else { continue }

@@ -58,7 +58,7 @@ struct LMStudioRequestWriter {
         try chooseTools()
         for name in request.unread { try chat.notes.drop(name) }
         chat.notes.note(opaqueIn: request.items)
-        _ = chat.chooseFormat()  // asks for it in words
+        _ = try chat.chooseFormat()  // asks for it in words
         var turns = Turns(request.items, late: .merge, hoistsEarly: true)
         var leading = turns.leading
         try refuse(turns)
