@@ -28,8 +28,10 @@ extension Dialects {
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
         if let misfit {
+            // LM Studio's own API takes no turns of the assistant: there the user quotes it.
+            let role = upstream == .lmstudio ? Role.user : .assistant
             request.items += [
-                .message(.assistant, [Part(.text(misfit.text))]), .message(.user, [Part(.text(misfit.complaint))]),
+                .message(role, [Part(.text(misfit.text))]), .message(.user, [Part(.text(misfit.complaint))]),
             ]
         }
         request.truncate(for: target)

@@ -94,7 +94,7 @@ CASES = [
 def answer(exchange):
     if exchange.request.json.get("stream"):
         return exchange.stream(chat.text_stream("ok", usage=(9, 1)))
-    exchange.json(chat.completion())
+    exchange.json(chat.completion("{}"))
 
 
 def config(source, **more):

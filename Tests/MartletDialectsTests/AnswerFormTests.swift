@@ -5,6 +5,8 @@ import Testing
 
 /// A request for structured output, its upstream being one that cannot be held to a form, and what becomes of its replies.
 struct FormAsked {
+    /// Those that have a word for it.
+    static let dialects: [DialectID] = [.chat, .anthropic, .responses]
     static let schema =
         #"{"type":"object","properties":{"age":{"type":"integer"}},"required":["age"],"additionalProperties":false}"#
 
@@ -21,7 +23,7 @@ struct FormAsked {
         self.upstream = upstream
         var flags: Capabilities =
             switch upstream {
-            case .chat: Capabilities()
+            case .chat, .completions: Capabilities()
             case .anthropic: .anthropic
             case .responses: .responses
             }
@@ -30,7 +32,7 @@ struct FormAsked {
         change(&flags)
         let body = #"{"model":"m",\#(Self.body(client, schema))\#(streams ? #","stream":true"# : "")\#(more)}"#
         request = try Dialects.translateRequest(
-            JSONDocument(checking: ByteBuffer(string: body)), from: client, to: upstream,
+            JSONDocument(checking: ByteBuffer(string: body)), from: client, to: UpstreamDialect(upstream),
             for: WriteTarget(model: "u", capabilities: flags, streams: streams, isStrict: strict), after: misfit)
     }
 
@@ -38,7 +40,7 @@ struct FormAsked {
     static func body(_ client: DialectID, _ schema: String?) -> String {
         let turn = #"[{"role":"user","content":"hi"}]"#
         switch client {
-        case .chat:
+        case .chat, .completions:
             let format =
                 schema.map { #"{"type":"json_schema","json_schema":{"name":"o","schema":\#($0)}}"# }
                 ?? #"{"type":"json_object"}"#
@@ -58,7 +60,7 @@ struct FormAsked {
         let said = JSON.string(text).text
         let body =
             switch upstream {
-            case .chat:
+            case .chat, .completions:
                 #"{"id":"c","object":"chat.completion","created":1,"model":"u","choices":[{"index":0,"message":{"role":"assistant","content":\#(said)},"finish_reason":"\#(finish)"}],"usage":{"prompt_tokens":\#(usage.0),"completion_tokens":\#(usage.1),"total_tokens":\#(usage.0 + usage.1)}}"#
             case .anthropic:
                 #"{"id":"m","type":"message","role":"assistant","model":"u","content":[{"type":"text","text":\#(said)}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":\#(usage.0),"output_tokens":\#(usage.1)}}"#
@@ -66,7 +68,8 @@ struct FormAsked {
                 #"{"id":"r","object":"response","status":"completed","model":"u","output":[{"type":"message","id":"i","role":"assistant","status":"completed","content":[{"type":"output_text","text":\#(said),"annotations":[]}]}],"usage":{"input_tokens":\#(usage.0),"output_tokens":\#(usage.1),"total_tokens":\#(usage.0 + usage.1)}}"#
             }
         return try Dialects.translateWhole(
-            ByteBuffer(string: body), from: upstream, to: Self.target(client), context: request.context)
+            ByteBuffer(string: body), from: UpstreamDialect(upstream), to: Self.target(client), context: request.context
+        )
     }
 
     static func target(_ client: DialectID) -> ReplyTarget {
@@ -79,7 +82,7 @@ struct FormAsked {
     static func text(_ reply: WholeReply, _ client: DialectID) throws -> String? {
         let json = try JSON(parsing: reply.pieces.map { String(buffer: $0) }.joined())
         return switch client {
-        case .chat: json["choices"]?[0]?["message"]?["content"]?.string
+        case .chat, .completions: json["choices"]?[0]?["message"]?["content"]?.string
         case .anthropic: json["content"]?[0]?["text"]?.string
         case .responses: json["output"]?[0]?["content"]?[0]?["text"]?.string
         }
@@ -88,8 +91,8 @@ struct FormAsked {
 
 @Suite("Answers in a form their upstream cannot be held to")
 struct AnswerFormTests {
-    static let pairs = DialectID.allCases.flatMap { client in
-        DialectID.allCases.filter { $0 != client }.map { (client, $0) }
+    static let pairs = FormAsked.dialects.flatMap { client in
+        FormAsked.dialects.filter { $0 != client }.map { (client, $0) }
     }
 
     @Test("the form is asked for in words, and nowhere else", arguments: pairs)
@@ -107,7 +110,7 @@ struct AnswerFormTests {
 
     @Test("any object is asked for in words too", arguments: [DialectID.chat, .responses])
     func objects(_ client: DialectID) throws {
-        for upstream in DialectID.allCases where upstream != client {
+        for upstream in FormAsked.dialects where upstream != client {
             let asked = try FormAsked(client, upstream, schema: nil)
             #expect(asked.request.body.string.contains("Answer with one JSON object and nothing else."))
             #expect(asked.request.context.answerForm == .object)

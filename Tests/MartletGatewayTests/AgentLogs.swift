@@ -30,7 +30,7 @@ struct AgentLog {
                     #"[{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1; cch=\#(turn * 7919);"},{"type":"text","text":"You code.","cache_control":{"type":"ephemeral"}}]"#
                 return #""max_tokens":32000,"system":\#(system),"tools":[\#(Self.anthropicTools)]"#
             }
-        case .chat:
+        case .chat, .completions:
             steps = [Self.chatFirst(images)] + (1..<turns).map { Self.chat($0, &random) }
             head = { _ in #""tools":[\#(Self.chatTools)]"# }
         case .responses:

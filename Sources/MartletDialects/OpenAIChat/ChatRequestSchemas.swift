@@ -23,12 +23,12 @@ extension ChatRequest {
         {
             for place in tools.indices {
                 guard var function = tools[place]["function"], function.object != nil else { continue }
+                let isBare = profile == .bare || rung.bareTool.map { function["name"] == .string($0) } ?? false
                 if let schema = function["parameters"] {
-                    let isBare = profile == .bare || rung.bareTool.map { function["name"] == .string($0) } ?? false
                     function["parameters"] =
                         isBare ? ["type": "object"] : SchemaFit.rewritten(schema, profile, isTool: true)
                 }
-                if profile == .minimal || profile == .bare { function["strict"] = nil }
+                if isBare || profile == .minimal { function["strict"] = nil }
                 tools[place]["function"] = function
             }
             changed.append(("tools", JSON.array(tools).buffer))

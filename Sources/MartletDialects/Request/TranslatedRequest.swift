@@ -38,7 +38,8 @@ package struct WriteTarget: Sendable, Hashable {
 
     package init(
         model: String, capabilities: Capabilities, streams: Bool, contextWindow: Int? = nil,
-        defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false, bareTool: String? = nil
+        defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false,
+        bareTool: String? = nil
     ) {
         self.model = model
         self.capabilities = capabilities

@@ -232,19 +232,20 @@ package final class Plan: Sendable {
     private func relayed(
         to candidate: Candidate, _ rung: SchemaRung?, _ misfit: AnswerMisfit?, _ simplified: [String]
     ) throws(GatewayError) -> UpstreamRequest {
+        var edit = JSONEdit()
+        if dialect == .completions, candidate.upstream.mode == .repair {
+            let features = candidate.capabilities.completions ?? []
+            try CompletionRequest.repair(document, for: features, with: &edit)
+        }
+        let input = try dialect == .responses ? keptInput() : nil
         let (form, isPrefilled): (AnswerForm?, Bool)
         var context: ReplyContext
         let body: [ByteBuffer]
-        var edit = JSONEdit()
-        if dialect == .completions, candidate.upstream.mode == .repair {
-            try CompletionRequest.repair(document, for: candidate.capabilities.completions ?? [], with: &edit)
-        }
-        let input = try dialect == .responses ? keptInput() : nil
         do throws(JSONError) {
             form = try wordedForm(candidate, rung)
             isPrefilled = form == nil ? false : try ChatRequest.isPrefilled(document)
             context = try relayContext(candidate)
-            body = try relayedBody(for: candidate, rung, edit, input: input, form, misfit)
+            body = try relayedBody(for: candidate, rung, form, misfit, edit, input: input)
         } catch {
             throw GatewayError(code: .invalidRequest, message: error.sentence)
         }
@@ -285,8 +286,8 @@ package final class Plan: Sendable {
     /// which the reply's edit hides again. Never in place: a retry needs the original.
     /// - Parameter input: of Responses, where it has to be another one.
     private func relayedBody(
-        for candidate: Candidate, _ rung: SchemaRung?, _ edit: JSONEdit, input: ByteBuffer?, _ form: AnswerForm?,
-        _ misfit: AnswerMisfit?
+        for candidate: Candidate, _ rung: SchemaRung?, _ form: AnswerForm?, _ misfit: AnswerMisfit?, _ edit: JSONEdit,
+        input: ByteBuffer?
     ) throws(JSONError) -> [ByteBuffer] {
         var edit = edit
         var document = document
