@@ -296,7 +296,7 @@ struct ResponsesRequestWriterTests {
         let lost = try chatToResponses(userHi, #""reasoning_effort":"high","logprobs":true,"top_k":3"#) {
             $0.thinkingControl = .none
         }
-        #expect(lost.request.dropped == ["logprobs", "top_k", "reasoning.effort"])
+        #expect(lost.request.dropped == ["logprobs", "top_k", "reasoning_effort"])
         #expect(refusal { try chatToResponses(userHi, #""seed":1"#, strict: true) }?.param == "seed")
         #expect(refusal { try chatToResponses(userHi, #""n":2"#) }?.param == "n")
         #expect(
