@@ -182,7 +182,7 @@ class FakeLMStudio(Upstream):
             if self.quirks.refuses_developer and message["role"] == "developer":
                 raise self._refusal("Invalid 'role' in message: developer")
             for part in message["content"] if isinstance(message.get("content"), list) else []:
-                url = (part.get("image_url") or {}).get("url", "data:")
+                url = (part.get("image_url") or {}).get("url", "data:image/png;")
                 if self.quirks.refuses_image_urls and not url.startswith(("data:image/png;", "data:image/jpeg;")):
                     raise self._refusal("'url' field must be a base64 encoded image.")
         return asked

@@ -64,6 +64,8 @@ struct ConfigurationPrecedenceTests {
             ("MARTLET_QUEUE_WAIT", "2s", "queue.wait", "2s"),
             ("MARTLET_STORE_RESPONSES", "12h", "store.responses", "12h"),
             ("MARTLET_STORE_RESPONSES", "off", "store.responses", "off"),
+            ("MARTLET_IMAGES_FETCH", "true", "images.fetch", "true"),
+            ("MARTLET_IMAGES_ALLOWED_HOSTS", "a, b:80", "images.allowed_hosts", "[a, b:80]"),
             ("MARTLET_LOG_LEVEL", "trace", "log.level", "trace"),
             ("MARTLET_LOG_FORMAT", "json", "log.format", "json"),
             ("MARTLET_LOG", "debug", "log.level", "debug"),
@@ -78,14 +80,14 @@ struct ConfigurationPrecedenceTests {
     @Test("the table of variables above is complete")
     func complete() throws {
         let general = try Written.load().origins.map(\.key)
-        #expect(general.count == 26)
+        #expect(general.count == 28)
     }
 
     @Test(
         "every key of an upstream has its variable",
         arguments: [
             ("KIND", "vllm", "kind", "vllm"), ("URL", "http://c", "url", "http://c"),
-            ("API_KEY", "k", "api_key", "•••"),
+            ("API_KEY", "k", "api_key", "•••"), ("DIALECT", "lmstudio", "dialect", "lmstudio"),
             ("MAX_CONCURRENT", "2", "max_concurrent", "2"), ("TIMEOUTS_CONNECT", "1s", "timeouts.connect", "1s"),
             ("TIMEOUTS_FIRST_BYTE", "2s", "timeouts.first_byte", "2s"), ("TIMEOUTS_IDLE", "3s", "timeouts.idle", "3s"),
             ("TIMEOUTS_TOTAL", "4s", "timeouts.total", "4s"),
