@@ -5,8 +5,8 @@ import NIOCore
 import Testing
 
 /// `Transcripts/calls/<case>/reply.sse` is what a Chat upstream sent that left its calls in the text; beside it what a
-/// Chat client (`as-chat.sse`) and an Anthropic client (`as-anthropic.sse`) get, which had offered `tools.json`, and
-/// `tally.txt`, what was counted. With `MARTLET_REWRITE_GOLDENS=1` they are written anew; review the difference.
+/// Chat client (`as-chat.sse`), an Anthropic client (`as-anthropic.sse`) and a client of Responses (`as-responses.sse`) get,
+/// which had offered `tools.json`, and `tally.txt`, what was counted. With `MARTLET_REWRITE_GOLDENS=1` they are written anew; review the difference.
 @Suite("Transcripts of calls left in the text")
 struct CallsTranscriptTests {
     static let folder = ReplyTranscriptTests.folder.appending(path: "calls")
@@ -44,6 +44,9 @@ struct CallsTranscriptTests {
         let anthropic = run(pipe(.anthropic), reads(stream, of: 0))
         try compare(name, "as-anthropic.sse", anthropic.text)
         #expect(StrictAnthropicReader(anthropic.text).faults == [])
+        let responses = run(pipe(.responses), reads(stream, of: 0))
+        try compare(name, "as-responses.sse", responses.text)
+        #expect(StrictResponsesReader(responses.text).faults == [])
         var counted = pipe(.chat)
         var out = ByteBuffer()
         _ = counted.pass(ByteBuffer(string: stream), into: &out)

@@ -130,7 +130,7 @@ struct ChatPropertyTests {
 }
 
 /// What the decoders of clients insist on: one id, call indices from 0 without gaps, head members once, a finish per
-/// choice, usage alone, `[DONE]` last.
+/// choice, usage alone, `[DONE]` last. Or, in their places, an error at the end.
 func strictFaults(_ stream: String) -> [String] {
     var faults: [String] = []
     var framer = SSEFramer()
@@ -142,10 +142,12 @@ func strictFaults(_ stream: String) -> [String] {
     var named = Set<String>()
     var arguments: [Int: String] = [:]
     var isDone = false
+    var hasFailed = false
     _ = framer.take(ByteBuffer(string: stream))
     while let frame = framer.next() {
         guard let event = frame.event else { continue }
         if isDone { faults.append("something behind [DONE]") }
+        if hasFailed { faults.append("something behind the error") }
         if event.isDone {
             isDone = true
             continue
@@ -155,6 +157,11 @@ func strictFaults(_ stream: String) -> [String] {
                 parsing: event.data.string.replacing("\\ud83d", with: "").replacing("\\ude00", with: ""))
         else {
             faults.append("not JSON: \(event.data.string)")
+            continue
+        }
+        if let error = chunk["error"] {
+            hasFailed = true
+            if error["message"]?.string?.isEmpty != false { faults.append("an error without a message") }
             continue
         }
         ids.insert(chunk["id"]?.string ?? "none")
@@ -201,6 +208,7 @@ func strictFaults(_ stream: String) -> [String] {
         }
     }
     if ids.count > 1 { faults.append("ids \(ids)") }
+    guard !hasFailed else { return faults }
     if seen.contains(where: { finished[$0] != 1 }) { faults.append("finish not once") }
     if !isDone { faults.append("no [DONE]") }
     return faults

@@ -127,7 +127,7 @@ struct ReplyResponsesPropertyTests {
         } else {
             writer.finish(into: &out)
         }
-        let reader = StrictResponsesReader(out.string)
+        let reader = StrictResponsesReader(out.string, takesLateDeltas: true)
         #expect(reader.faults == [], "seed \(seed)\n\(out.string)")
         #expect(reader.response["status"]?.string == (fails ? "failed" : ending(reason)), "seed \(seed)")
         #expect(writer.finalObject.flatMap { try? JSON(parsing: $0) } == reader.response, "seed \(seed)")

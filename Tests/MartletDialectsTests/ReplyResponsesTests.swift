@@ -203,6 +203,25 @@ struct ReplyResponsesTests {
         #expect(reader.output[0]["call_id"] == "c1" && reader.output[1]["name"] == "g")
     }
 
+    @Test("no item grows behind another: LangChain loses such arguments")
+    func oneAfterAnother() {
+        let held = decode(
+            Self.call(0, "c1", "f", "{\"a\"") + Self.call(1, "c2", "g", "{\"b\"") + Self.more(0, ":1}")
+                + Self.more(1, ":2}") + Self.call(2, "c3", "h", "{}") + Self.finishCalls + done)
+        #expect(
+            held.types == [
+                "created", "in_progress", "output_item.added[0]", "function_call_arguments.delta[0]",
+                "function_call_arguments.delta[0]", "output_item.added[1]", "function_call_arguments.delta[1]",
+                "function_call_arguments.delta[1]", "output_item.added[2]", "function_call_arguments.delta[2]",
+                "function_call_arguments.done[0]", "function_call_arguments.done[1]", "function_call_arguments.done[2]",
+                "output_item.done[0]", "output_item.done[1]", "output_item.done[2]", "completed",
+            ])
+        let cut = StrictResponsesReader(
+            asResponses(Self.call(0, "c1", "f", "{\"a\"") + Self.call(1, "c2", "g", "{}") + Self.text("t")).text)
+        #expect(cut.faults == [] && cut.output.map { $0["type"] } == ["function_call", "function_call", "message"])
+        #expect(cut.output.map { $0["status"] } == ["incomplete", "incomplete", "incomplete"])
+    }
+
     @Test("C8: a call without arguments has an empty object")
     func noArguments() {
         let reader = decode(Self.call(0, "c1", "f", "") + Self.finishCalls + done)

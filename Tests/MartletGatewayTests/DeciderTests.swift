@@ -40,6 +40,23 @@ struct DeciderTests {
         #expect(body.components("\"temperature\"") == 1 && body.components("\"max_tokens\"") == 1, "\(body)")
     }
 
+    @Test("A limit under its newer name stands under the older one too, where only that is read")
+    func newerLimit() throws {
+        func sent(
+            _ members: String, _ mode: RelayMode = .repair, _ profile: UpstreamProfile = .lmStudio
+        ) throws -> String {
+            try body("{\"model\":\"m\",\(members),\(Make.messages)}", mode, profile)
+        }
+        let newer = "\"max_completion_tokens\":77"
+        #expect(try sent(newer).contains("\"max_tokens\":77") && sent(newer).contains(newer))
+        #expect(try sent(newer + ",\"max_tokens\":null").components("\"max_tokens\"") == 1)
+        #expect(try sent(newer + ",\"max_tokens\":null").contains("\"max_tokens\":77"))
+        #expect(try !sent(newer + ",\"max_tokens\":5").contains("\"max_tokens\":77"))
+        #expect(try !sent("\"max_completion_tokens\":null").contains("\"max_tokens\""))
+        #expect(try !sent(newer, .exact).contains("\"max_tokens\""))
+        #expect(try !sent(newer, .repair, .openAI).contains("\"max_tokens\""))
+    }
+
     func context(_ more: String, _ mode: RelayMode = .repair, _ profile: UpstreamProfile = .vllm) throws -> ReplyContext
     {
         let text = "{\"model\":\"m\",\(Make.messages)\(more)}"

@@ -34,6 +34,9 @@ struct ResponsesCustomInput: Sendable {
     private var high: UInt32?
     private var join = SurrogateJoin()
 
+    /// All of the text has been passed on.
+    var isDone: Bool { state == .done }
+
     /// The object has its end, or at least its text.
     var isComplete: Bool {
         switch state {

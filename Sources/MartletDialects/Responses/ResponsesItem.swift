@@ -9,6 +9,13 @@ struct ResponsesItem: Sendable {
         case call(ResponsesTool, callID: String)
     }
 
+    /// A block the upstream has opened, and of which nothing has come yet.
+    struct Promised: Sendable {
+        var block: BlockID
+        var kind: Kind
+        var blobs: [OpaqueBlob] = []
+    }
+
     enum Status: String, Sendable {
         case inProgress = "in_progress"
         case completed, incomplete
@@ -28,8 +35,22 @@ struct ResponsesItem: Sendable {
     var frame = NumberedFrame()
     /// It will not grow any more.
     var isClosed = false
+    /// All of its text is written.
+    var isComplete = false
+    /// It is not in the stream yet: a call before it lacks the end of its arguments. Such items are the last.
+    var isHeld = false
+    /// Of the arguments up to the index `weighed` of `text`.
+    private var balance = ArgumentBalance()
+    private var weighed = 0
     /// The item as JSON, once it has been said to be done.
     var done: ByteBuffer?
+
+    init(block: BlockID, kind: Kind, id: String, index: Int) {
+        self.block = block
+        self.kind = kind
+        self.id = id
+        self.index = index
+    }
 
     /// Deltas may be written as they come, without a look inside.
     var isPlain: Bool {
@@ -42,6 +63,50 @@ struct ResponsesItem: Sendable {
     var isCall: Bool {
         if case .call = kind { return true }
         return false
+    }
+
+    /// Whether its text comes in pieces: the tools built in have their arguments in one.
+    var isStreamed: Bool {
+        guard case .call(let tool, _) = kind else { return true }
+        return tool.form == .function || tool.form == .custom
+    }
+
+    /// Whether a call may get more of its arguments.
+    mutating func isGrowing() -> Bool {
+        guard case .call(let tool, _) = kind, !isClosed, done == nil else { return false }
+        if let input { return !input.isDone }
+        guard tool.form != .custom else { return true }
+        if let rest = text.getSlice(at: weighed, length: text.writerIndex - weighed) { balance.take(EscapedText(rest)) }
+        weighed = text.writerIndex
+        return !balance.isComplete
+    }
+
+    /// What the reply's end makes of it. What a limit ended is incomplete: the last item, and calls whose arguments lack
+    /// their end.
+    func status(_ finish: FinishReason?, isLast: Bool) -> Status {
+        switch finish {
+        case .length, .contextWindow, .contentFilter: break
+        case .stop, .toolCalls, .pauseTurn, nil: return .completed
+        }
+        if let input { return input.isComplete ? .completed : .incomplete }
+        guard case .call(let tool, _) = kind, tool.form != .custom else { return isLast ? .incomplete : .completed }
+        var balance = ArgumentBalance()
+        balance.take(EscapedText(text))
+        return balance.isComplete ? .completed : .incomplete
+    }
+
+    /// What the client is to keep of reasoning: the upstream's own, or this gateway's seal over the text.
+    /// - Parameter seal: nil where the client keeps nothing.
+    func sealed(_ seal: ReasoningSeal?) -> EscapedText? {
+        guard case .reasoning = kind, let seal else { return nil }
+        if let own = blobs.last(where: { $0.origin == .responses && $0.kind == .encrypted }) { return own.text }
+        return seal.sealed(Reasoning(text: EscapedText(text), blobs: blobs))
+    }
+
+    /// `,"item_id":…,"output_index":…` and, where there are parts, which of them.
+    func place(_ names: ResponsesEventNames) -> String {
+        let part = names.partIndex.map { ",\"\($0)\":0" } ?? ""
+        return ",\"item_id\":\"\(id)\",\"output_index\":\(index)\(part)"
     }
 
     // MARK: - As JSON
@@ -124,6 +189,18 @@ struct ResponsesItem: Sendable {
         }
         if !isEmpty { out.writeImmutableBuffer(text) }
         out.writeString("\"}")
+    }
+
+    /// The members of the event that ends its text.
+    func writeDone(_ names: ResponsesEventNames, into out: inout ByteBuffer) {
+        out.writeString(",\"\(names.member)\":\"")
+        out.writeImmutableBuffer(text)
+        out.writeString("\"")
+        if names.text == "output_text" { out.writeString(",\"logprobs\":[]") }
+        if case .call(let tool, _) = kind, tool.form == .function {
+            out.writeString(",\"name\":")
+            out.writeJSONString(tool.name)
+        }
     }
 
     static func prefix(_ kind: Kind) -> StaticString {

@@ -3,30 +3,24 @@ package import NIOCore
 
 /// Writes a reply as a stream of Responses (https://platform.openai.com/docs/api-reference/responses-streaming).
 ///
-/// Text and reasoning are open one at a time, calls side by side. An item of either begins with its first piece, so that
-/// none is ever empty, and is done when the next begins or the reply has finished: then it is known whether it was cut off.
-/// The same items make the stream and the object at its end; a whole reply is that object (`ResponsesReplyWriter`).
+/// Items grow one after another: what follows a call waits until that has its arguments, because LangChain loses a delta
+/// that comes for an earlier item. An item of text or reasoning begins with its first piece, so that none is ever empty; it
+/// is said to be done when the next one begins or the reply has finished, because only then is it known whether it was cut
+/// off. The same items make the stream and the object at its end; a whole reply is that object (`ResponsesReplyWriter`).
 package struct ResponsesStreamWriter: StreamWriter {
-    /// A block the upstream has opened, and of which nothing has come yet.
-    private struct Promised: Sendable {
-        var block: BlockID
-        var kind: ResponsesItem.Kind
-        var blobs: [OpaqueBlob] = []
-    }
-
     private let object: ResponsesObject
     private let context: ReplyContext
-    private let echo: ResponsesEcho
-    private let seal: ReasoningSeal
+    let echo: ResponsesEcho
+    let seal: ReasoningSeal
     private let clock: (@Sendable () -> Int)?
-    private let isOpenResponses: Bool
+    let isOpenResponses: Bool
     /// Only the object is wanted.
-    private let isWhole: Bool
+    let isWhole: Bool
     private var ids: IDSource
     private var callIDs: CallIDs
-    private var items: [ResponsesItem] = []
+    var items: [ResponsesItem] = []
     private var places: [BlockID: Int] = [:]
-    private var promised: Promised?
+    private var promised: ResponsesItem.Promised?
     /// The block whose deltas are written as they come; its item, what its deltas look like, and its text so far, which
     /// the item gets back when it is not hot any more.
     private var hot: BlockID?
@@ -36,7 +30,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     /// Of the next event.
     private var number = 0
     private var choice: Int?
-    private var finish: FinishReason?
+    var finish: FinishReason?
     private var usage = Usage()
     private var hasStarted = false
     private var hasEnded = false
@@ -116,6 +110,7 @@ package struct ResponsesStreamWriter: StreamWriter {
         guard !hasEnded else { return }
         start(into: &out)
         cool()
+        release(all: true, into: &out)
         hasEnded = true
         ResponsesErrors.writeEvent(error, number: number, into: &out)
         number += 1
@@ -141,9 +136,9 @@ extension ResponsesStreamWriter {
         keepPromise(into: &out)
         settle(all: false, into: &out)
         switch kind {
-        case .text: promised = Promised(block: block, kind: .message(isRefusal: false))
-        case .refusal: promised = Promised(block: block, kind: .message(isRefusal: true))
-        case .reasoning: promised = Promised(block: block, kind: .reasoning(isSummary: echo.wantsSummary))
+        case .text: promised = ResponsesItem.Promised(block: block, kind: .message(isRefusal: false))
+        case .refusal: promised = ResponsesItem.Promised(block: block, kind: .message(isRefusal: true))
+        case .reasoning: promised = ResponsesItem.Promised(block: block, kind: .reasoning(isSummary: echo.wantsSummary))
         case .toolCall(let head):
             let name = context.toolNames.client(head.name)
             let isWrapped = context.toolNames.isWrapped(head.name) && head.kind != .custom
@@ -162,16 +157,18 @@ extension ResponsesStreamWriter {
         }
         if promised?.block == block { beginPromised(into: &out) }
         guard let place = places[block], !items[place].isClosed else { return }
-        if items[place].isPlain {
+        if items[place].isPlain, !items[place].isHeld {
             heat(place)
             return text.bytes.withUnsafeReadableBytes { writeHot($0, into: &out) }
         }
         if items[place].input != nil {
             var content = ByteBuffer()
             items[place].input?.take(text, into: &content)
-            return add(EscapedText(content), to: place, into: &out)
+            add(EscapedText(content), to: place, into: &out)
+        } else {
+            add(items[place].isPlain ? text : items[place].join.take(text), to: place, into: &out)
         }
-        add(items[place].join.take(text), to: place, into: &out)
+        release(all: false, into: &out)
     }
 
     /// Text that is copied as it stands: the one thing that is done thousands of times in a reply.
@@ -190,17 +187,21 @@ extension ResponsesStreamWriter {
         swap(&hotText, &items[place].text)
     }
 
-    private mutating func cool() {
+    mutating func cool() {
         guard hot != nil else { return }
         hot = nil
         swap(&hotText, &items[hotItem].text)
     }
 
-    private mutating func add(_ text: EscapedText, to place: Int, into out: inout ByteBuffer) {
+    mutating func add(_ text: EscapedText, to place: Int, into out: inout ByteBuffer) {
         guard !text.isEmpty else { return }
         items[place].text.writeImmutableBuffer(text.bytes)
-        guard !isWhole, case .call(let tool, _) = items[place].kind, tool.form == .function || tool.form == .custom
-        else { return }
+        guard !items[place].isHeld else { return }
+        writeDelta(text, of: place, into: &out)
+    }
+
+    mutating func writeDelta(_ text: EscapedText, of place: Int, into out: inout ByteBuffer) {
+        guard !isWhole, items[place].isStreamed else { return }
         items[place].frame.write(number, text, into: &out)
         number += 1
     }
@@ -210,10 +211,11 @@ extension ResponsesStreamWriter {
         if hot == block { cool() }
         guard let place = places[block] else { return }
         items[place].isClosed = true
+        release(all: false, into: &out)
     }
 
     /// Reasoning without text is an item all the same when there is something to keep for the next turn.
-    private mutating func keepPromise(into out: inout ByteBuffer) {
+    mutating func keepPromise(into out: inout ByteBuffer) {
         guard let waiting = promised else { return }
         if case .reasoning = waiting.kind, echo.sealsReasoning, !waiting.blobs.isEmpty {
             beginPromised(hasText: false, into: &out)
@@ -233,105 +235,29 @@ extension ResponsesStreamWriter {
     private mutating func begin(
         _ block: BlockID, _ kind: ResponsesItem.Kind, hasText: Bool = true, into out: inout ByteBuffer
     ) {
-        var item = ResponsesItem(
+        let item = ResponsesItem(
             block: block, kind: kind, id: ids.mintHex(ResponsesItem.prefix(kind)), index: items.count)
-        places[block] = items.count
-        defer { items.append(item) }
+        let isHeld = hasToWait(item.index)
+        places[block] = item.index
+        items.append(item)
+        items[item.index].isHeld = isHeld
+        if !isHeld { announce(item.index, hasText: hasText, into: &out) }
+    }
+
+    mutating func announce(_ place: Int, hasText: Bool, into out: inout ByteBuffer) {
         guard !isWhole else { return }
-        let names = ResponsesEventNames(kind, isOpenResponses: isOpenResponses)
+        if place > 0 { endBefore(place, into: &out) }
+        let item = items[place]
+        let names = ResponsesEventNames(item.kind, isOpenResponses: isOpenResponses)
         writeEvent("output_item.added", into: &out) {
-            $0.writeString(",\"output_index\":\(item.index),\"item\":")
+            $0.writeString(",\"output_index\":\(place),\"item\":")
             $0.writeImmutableBuffer(item.json(.inProgress))
         }
         guard let text = names.text else { return }
         if hasText { writePartEvent("added", item, names, isEmpty: true, into: &out) }
-        item.frame = NumberedFrame(
+        items[place].frame = NumberedFrame(
             "event: response.\(text).delta\ndata: {\"type\":\"response.\(text).delta\",\"sequence_number\":",
-            Self.place(item, names) + ",\"delta\":\"", text == "output_text" ? "\",\"logprobs\":[]}\n\n" : "\"}\n\n")
-    }
-}
-
-// MARK: - Ends of items
-
-extension ResponsesStreamWriter {
-    /// Says what is done: what the upstream has closed, and text and reasoning that something else follows.
-    /// - Parameter all: nothing will follow at all.
-    private mutating func settle(all: Bool, into out: inout ByteBuffer) {
-        if all { keepPromise(into: &out) }
-        cool()
-        var settled: [Int] = []
-        for place in items.indices where items[place].done == nil {
-            guard all || items[place].isClosed || !items[place].isCall else { continue }
-            settled.append(place)
-        }
-        for place in settled { endText(place, into: &out) }
-        for place in settled { endItem(place, into: &out) }
-    }
-
-    private mutating func endText(_ place: Int, into out: inout ByteBuffer) {
-        items[place].isClosed = true
-        let status = status(place)
-        if items[place].input != nil {
-            var rest = ByteBuffer()
-            items[place].input?.end(into: &rest)
-            add(EscapedText(rest), to: place, into: &out)
-        } else if let half = items[place].join.end() {
-            add(half, to: place, into: &out)
-        }
-        if case .call(let tool, _) = items[place].kind, tool.form == .function, status == .completed,
-            items[place].text.readableBytes == 0
-        {
-            // Clients parse the arguments whatever they are.
-            add(EscapedText(escaping: "{}"), to: place, into: &out)
-        }
-        items[place].done = items[place].json(status, sealed: sealed(items[place]))
-        guard !isWhole else { return }
-        let item = items[place]
-        let names = ResponsesEventNames(item.kind, isOpenResponses: isOpenResponses)
-        guard let text = names.text, item.isCall || item.text.readableBytes > 0 else { return }
-        writeEvent("\(text).done", into: &out) {
-            $0.writeString("\(Self.place(item, names)),\"\(names.member)\":\"")
-            $0.writeImmutableBuffer(item.text)
-            $0.writeString("\"")
-            if text == "output_text" { $0.writeString(",\"logprobs\":[]") }
-            if case .call(let tool, _) = item.kind, tool.form == .function {
-                $0.writeString(",\"name\":")
-                $0.writeJSONString(tool.name)
-            }
-        }
-        writePartEvent("done", item, names, isEmpty: false, into: &out)
-    }
-
-    private mutating func endItem(_ place: Int, into out: inout ByteBuffer) {
-        guard !isWhole, let json = items[place].done else { return }
-        writeEvent("output_item.done", into: &out) {
-            $0.writeString(",\"output_index\":\(place),\"item\":")
-            $0.writeImmutableBuffer(json)
-        }
-    }
-
-    /// What a limit ended is incomplete: the last item, and calls whose arguments lack their end.
-    private func status(_ place: Int) -> ResponsesItem.Status {
-        switch finish {
-        case .length, .contextWindow, .contentFilter: break
-        case .stop, .toolCalls, .pauseTurn, nil: return .completed
-        }
-        let item = items[place]
-        guard item.isCall else { return place == items.count - 1 ? .incomplete : .completed }
-        if let input = item.input { return input.isComplete ? .completed : .incomplete }
-        guard case .call(let tool, _) = item.kind, tool.form != .custom else {
-            return place == items.count - 1 ? .incomplete : .completed
-        }
-        var balance = ArgumentBalance()
-        balance.take(EscapedText(item.text))
-        return balance.isComplete ? .completed : .incomplete
-    }
-
-    /// What the client is to keep of reasoning: the upstream's own, or this gateway's seal over the text.
-    private func sealed(_ item: ResponsesItem) -> EscapedText? {
-        guard case .reasoning = item.kind, echo.sealsReasoning else { return nil }
-        if let own = item.blobs.last(where: { $0.origin == .responses && $0.kind == .encrypted }) { return own.text }
-        return seal.sealed(Reasoning(text: EscapedText(item.text), blobs: item.blobs))
+            item.place(names) + ",\"delta\":\"", text == "output_text" ? "\",\"logprobs\":[]}\n\n" : "\"}\n\n")
     }
 }
 
@@ -375,23 +301,17 @@ extension ResponsesStreamWriter {
         finalObject = nil
     }
 
-    private mutating func writePartEvent(
+    mutating func writePartEvent(
         _ verb: String, _ item: ResponsesItem, _ names: ResponsesEventNames, isEmpty: Bool, into out: inout ByteBuffer
     ) {
         guard let part = names.part else { return }
         writeEvent("\(part).\(verb)", into: &out) {
-            $0.writeString("\(Self.place(item, names)),\"part\":")
+            $0.writeString("\(item.place(names)),\"part\":")
             item.writePart(isEmpty: isEmpty, into: &$0)
         }
     }
 
-    /// `,"item_id":…,"output_index":…` and, where there are parts, which of them.
-    private static func place(_ item: ResponsesItem, _ names: ResponsesEventNames) -> String {
-        let part = names.partIndex.map { ",\"\($0)\":0" } ?? ""
-        return ",\"item_id\":\"\(item.id)\",\"output_index\":\(item.index)\(part)"
-    }
-
-    private mutating func writeEvent(_ name: String, into out: inout ByteBuffer, _ body: (inout ByteBuffer) -> Void) {
+    mutating func writeEvent(_ name: String, into out: inout ByteBuffer, _ body: (inout ByteBuffer) -> Void) {
         out.writeString("event: response.\(name)\ndata: {\"type\":\"response.\(name)\",\"sequence_number\":\(number)")
         body(&out)
         out.writeString("}\n\n")

@@ -309,6 +309,9 @@ package final class Plan: Sendable {
         {
             try edit.set("response_format", format, in: document)
         }
+        if dialect == .chat, candidate.upstream.mode == .repair, let limit = try unreadLimit(candidate) {
+            try edit.set("max_tokens", limit, in: document)
+        }
         if let rung, dialect == .chat {
             let own = candidate.capabilities.schemaProfile
             for (name, value) in try ChatRequest.refitted(document, rung, own) {
@@ -348,6 +351,14 @@ package final class Plan: Sendable {
         let prepared = try task.prepare(
             document, edit: edit, for: candidate.capabilities, repairs: candidate.upstream.mode == .repair)
         return UpstreamRequest(dialect: UpstreamDialect(dialect), body: prepared.body, task: prepared)
+    }
+
+    /// The limit that an upstream would not read where it stands: the reply would be without one.
+    private func unreadLimit(_ candidate: Candidate) throws(JSONError) -> ByteBuffer? {
+        guard candidate.capabilities.maxTokensField == .maxTokens, try isAbsent("max_tokens"),
+            try !isAbsent("max_completion_tokens"), let limit = try document.member("max_completion_tokens")
+        else { return nil }
+        return document.slice(limit.value)
     }
 
     private func isAbsent(_ name: String) throws(JSONError) -> Bool {
