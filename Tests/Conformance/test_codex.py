@@ -15,6 +15,20 @@ ECHO = Call("call_1", "exec_command", '{"cmd":"echo martlet-$((40+2)) \\"é\\""}
 CAT = Call("call_2", "exec_command", '{"cmd":"cat notes.txt"}')
 PATCH = '*** Begin Patch\n*** Add File: bird.txt\n+"martlet" \\ é\n*** End Patch\n'
 HELPER = Call("call_3", "multi_agent_v1__spawn_agent", '{"message":"Name a bird.","agent_type":"default"}')
+# How hard a model is asked to think, where there is a way to ask.
+THINKS = {
+    "llamacpp": {"chat_template_kwargs": {"enable_thinking": True}},
+    "vllm": {"chat_template_kwargs": {"enable_thinking": True}},
+    "lmstudio": {"reasoning_effort": "high"},
+    "anthropic": {"thinking": {"type": "enabled", "budget_tokens": 15360}, "max_tokens": 20480},
+    "openai": {"reasoning": {"effort": "high", "summary": "auto"}},
+}
+TOO_LONG = {
+    "llamacpp": {"error": {"code": 400, "type": "exceed_context_size_error", "n_prompt_tokens": 9000, "n_ctx": 4096,
+                           "message": "the request exceeds the available context size"}},
+    "anthropic": {"type": "error", "error": {"type": "invalid_request_error",
+                                             "message": "prompt is too long: 9000 tokens > 4096 maximum"}},
+}
 
 
 def instructed(asked):
@@ -36,7 +50,8 @@ def test_a_whole_task(martlet, upstream, tmp_path, kind):
         return Answer([Sealed("found it"), Text('{"word":"martlet"}')], usage=Usage(30, 7, 60, thinking=3))
 
     model = agents.Model(kind, say)
-    ran = codex.run(martlet(upstream(model), kind=kind), tmp_path, "--output-schema", str(schema), prompt=f"Look. {chat.PROMPT}")
+    ran = codex.run(martlet(upstream(model), kind=kind), tmp_path, "--output-schema", str(schema),
+                    "-c", 'model_reasoning_effort="high"', prompt=f"Look. {chat.PROMPT}")
     assert json.loads(ran.answer) == {"word": "martlet"}
     assert ran.texts("agent_message") == ["Let me look.", '{"word":"martlet"}']
     assert ran.texts("reasoning") == ["two at once", "found it"]
@@ -50,6 +65,8 @@ def test_a_whole_task(martlet, upstream, tmp_path, kind):
     assert {"exec_command", "view_image", "multi_agent_v1__spawn_agent"} <= first.tools.keys()
     assert list(second.tools.items()) == list(first.tools.items())
     assert first.schema == second.schema == SCHEMA
+    for asked in model.asked:
+        assert {name: asked.body[name] for name in THINKS.get(kind, {})} == THINKS.get(kind, {})
     assert second.turns[:len(first.turns)] == first.turns, "the first turn is a prefix: caches hold"
     *said, echoed, read = second.turns[len(first.turns):]
     thought = [Thinking("two at once")] if kind in agents.REMEMBERING else []
@@ -99,6 +116,25 @@ def test_an_agent_of_its_own(martlet, upstream, tmp_path, kind):
     ran = codex.run(martlet(upstream(model), kind=kind), tmp_path)
     assert ran.answer == "It says: a martlet."
     assert "A martlet." in model.asked[-1].result("call_4")
+
+
+@pytest.mark.parametrize("kind", ["llamacpp", "anthropic"])
+def test_a_conversation_that_has_become_too_long(martlet, upstream, tmp_path, kind):
+    """Codex is told in the way in which it understands it: when the conversation goes on, it is summed up first."""
+    def script(exchange):
+        text = exchange.request.body.decode()
+        if "COMPACTION" in text or "It ran." in text:
+            model.answer(exchange, Answer([Text("It ran.")]))
+        elif "martlet-42" in text:
+            exchange.json(TOO_LONG[kind], 400, "Bad Request")
+        else:
+            model.answer(exchange, Answer([ECHO], "calls"))
+
+    model = agents.Model(kind, None)
+    server = martlet(upstream(script), kind=kind)
+    with pytest.raises(AssertionError, match="ran out of room"):
+        codex.run(server, tmp_path, prompt="Run it.")
+    assert codex.run(server, tmp_path, prompt="Well?", resumes=True).answer == "It ran."
 
 
 def test_a_text_answer_by_the_engine(martlet, tmp_path):

@@ -25,6 +25,32 @@ struct RequestResponsesStateTests {
         #expect(nulls == ResponsesState())
     }
 
+    @Test("D3, 3.2.3: that a prompt is too long is an event for who streams Responses, and a status for all others")
+    func overflow() throws {
+        let streamed = try document(#"{"model":"m","input":"x","stream":true,"store":true,"metadata":{"a":"b"}}"#)
+        let error = GatewayError.contextOverflow(prompt: 9000, maximum: 4096)
+        let target = replyTarget(.responses)
+        let bytes = try #require(Dialects.streamedRefusal(error, of: streamed, to: target))
+        let lines = bytes.string.split(separator: "\n").filter { $0.hasPrefix("data: {") }
+        let events = try lines.map { try JSON(parsing: String($0.dropFirst(6))) }
+        #expect(
+            events.map { $0["type"]?.string } == [
+                "response.created", "response.in_progress", "error", "response.failed",
+            ])
+        let failed = events[3]["response"]
+        #expect(failed?["error"]?["code"] == "context_length_exceeded" && failed?["status"] == "failed")
+        #expect(failed?["metadata"]?["a"] == "b" && failed?["store"] == false && failed?["model"] == "m")
+        #expect(events[2]["error"]?["code"] == "context_length_exceeded")
+        #expect(bytes.string.hasSuffix("data: [DONE]\n\n"))
+
+        let whole = try document(#"{"model":"m","input":"x"}"#)
+        #expect(Dialects.streamedRefusal(error, of: whole, to: target) == nil)
+        #expect(Dialects.streamedRefusal(.closedEarly, of: streamed, to: target) == nil)
+        for dialect in [DialectID.chat, .anthropic] {
+            #expect(Dialects.streamedRefusal(error, of: streamed, to: replyTarget(dialect)) == nil)
+        }
+    }
+
     static let checks: [(String, Bool, Bool, String?)] = [
         (#"{"input":"x"}"#, false, false, nil), (#"{"previous_response_id":"r"}"#, true, false, nil),
         (#"{"previous_response_id":"r"}"#, false, false, "previous_response_id"),

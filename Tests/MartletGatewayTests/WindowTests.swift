@@ -8,9 +8,11 @@ import Testing
 struct WindowTests {
     static let long = String(repeating: "word ", count: 400)
 
-    static func routes(_ window: ContextWindow?, mode: RelayMode = .repair) -> RouteTable {
+    static func routes(
+        _ window: ContextWindow?, _ profile: UpstreamProfile = .vllm, mode: RelayMode = .repair
+    ) -> RouteTable {
         RouteTable(
-            upstreams: [Make.upstream("a", mode: mode)],
+            upstreams: [Make.upstream("a", profile, mode: mode)],
             served: ["a": ServedModels(ids: ["real"], windows: window.map { ["real": $0] } ?? [:])],
             aliases: [(pattern: "m", targets: ["a/real"])])
     }
@@ -70,6 +72,25 @@ struct WindowTests {
         let limit = try JSON(parsing: made.body[0])["max_tokens"]?.int ?? 0
         #expect(mode == .exact ? limit == 32000 : (8000..<8192).contains(limit))
         #expect(made.dropped == (mode == .exact ? [] : ["max_tokens"]))
+    }
+
+    @Test(
+        "2.7.1: a client that names no limit gets as long a reply as Anthropic's model can give",
+        arguments: [
+            (64_000, "", 64_000, nil), (nil, "", 4096, nil), (64_000, ",\"max_tokens\":9", 9, nil),
+            (64_000, ",\"reasoning_effort\":\"high\"", 64_000, 16_384),
+            (nil, ",\"reasoning_effort\":\"high\"", 20_480, 15_360),
+        ] as [(Int?, String, Int, Int?)])
+    func replyLimit(known: Int?, more: String, limit: Int, budget: Int?) throws {
+        let routes = Self.routes(ContextWindow(maximum: 200_000, reply: known), .anthropic, mode: .exact)
+        let request = Make.request("{\"model\":\"m\"\(more),\(Make.messages)}")
+        guard case .complete(let plan) = Decider.decide(request, in: Make.snapshot(routes), mayRefresh: false) else {
+            Issue.record("the request is not taken")
+            return
+        }
+        let body = try JSON(parsing: plan.request(for: plan.candidates[0]).body[0])
+        #expect(body["max_tokens"]?.int == limit)
+        #expect(body["thinking"]?["budget_tokens"]?.int == budget)
     }
 
     @Test("A prompt is weighed before anything is asked for, and the verdict is a decision")

@@ -86,6 +86,14 @@ struct ModelListsTests {
                 "anthropic", ["/v1/models": list("{\"id\":\"m\",\"type\":\"model\",\"max_input_tokens\":200000}")],
                 ContextWindow(maximum: 200_000)
             ),
+            (
+                "anthropic",
+                [
+                    "/v1/models": list(
+                        "{\"id\":\"m\",\"type\":\"model\",\"max_input_tokens\":200000,\"max_tokens\":64000}")
+                ], ContextWindow(maximum: 200_000, reply: 64_000)
+            ),
+            ("anthropic", ["/v1/models": list("{\"id\":\"m\",\"max_tokens\":64000}")], ContextWindow(reply: 64_000)),
             ("openai", ["/v1/models": list("{\"id\":\"m\",\"context_length\":1}")], nil),
             (
                 "openai-compatible", ["/v1/models": list("{\"id\":\"m\",\"context_length\":65536}")],

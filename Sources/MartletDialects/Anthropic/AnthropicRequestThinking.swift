@@ -14,14 +14,14 @@ struct AnthropicThinking {
 }
 
 extension AnthropicRequestWriter {
-    /// Tokens asked for where neither client nor configuration say.
+    /// Tokens asked for where neither client nor configuration say, nor the API how many the model can give.
     private static let maxTokens = 4096
     /// Tokens; the API's own bound.
     private static let leastBudget = 1024
 
     mutating func chooseThinking(_ turns: Turns) throws(GatewayError) -> AnthropicThinking {
         let limit = request.settings.maxTokens ?? target.defaults.maxTokens
-        var choice = AnthropicThinking(maxTokens: limit ?? Self.maxTokens)
+        var choice = AnthropicThinking(maxTokens: limit ?? target.replyLimit ?? Self.maxTokens)
         var wish = ThinkingWish(request.settings, default: target.defaults.effort)
         if wish == .unset || wish == .off || wish == .adaptive {
             choice.isOff = wish == .off && flags.thinkingControl != .none
@@ -50,7 +50,7 @@ extension AnthropicRequestWriter {
     /// A budget is at least 1024 and below `max_tokens`.
     private mutating func set(budget: Int, hasLimit: Bool, _ choice: inout AnthropicThinking) {
         let budget = max(budget, Self.leastBudget)
-        if !hasLimit { choice.maxTokens = budget + Self.maxTokens }
+        if !hasLimit { choice.maxTokens = target.replyLimit ?? budget + Self.maxTokens }
         let room = choice.maxTokens - 1
         guard room >= Self.leastBudget else {
             notes.note(request.effortName)

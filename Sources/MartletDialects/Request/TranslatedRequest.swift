@@ -28,6 +28,8 @@ package struct WriteTarget: Sendable, Hashable {
     package var streams: Bool
     /// Tokens; nil: unknown.
     package var contextWindow: Int?
+    /// The most tokens the model gives in one reply; nil: unknown.
+    package var replyLimit: Int?
     package var defaults: Defaults
     /// Set where the prompt is too long: its tokens, for each that is estimated.
     package var promptScale: Double?
@@ -38,13 +40,14 @@ package struct WriteTarget: Sendable, Hashable {
 
     package init(
         model: String, capabilities: Capabilities, streams: Bool, contextWindow: Int? = nil,
-        defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false,
+        replyLimit: Int? = nil, defaults: Defaults = Defaults(), promptScale: Double? = nil, isStrict: Bool = false,
         bareTool: String? = nil
     ) {
         self.model = model
         self.capabilities = capabilities
         self.streams = streams
         self.contextWindow = contextWindow
+        self.replyLimit = replyLimit
         self.defaults = defaults
         self.promptScale = promptScale
         self.isStrict = isStrict

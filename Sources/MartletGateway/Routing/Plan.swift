@@ -216,7 +216,7 @@ package final class Plan: Sendable {
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
             model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
-            contextWindow: window, defaults: defaults, promptScale: promptScale,
+            contextWindow: window, replyLimit: candidate.window?.reply, defaults: defaults, promptScale: promptScale,
             isStrict: candidate.upstream.isStrict, bareTool: rung?.bareTool)
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),

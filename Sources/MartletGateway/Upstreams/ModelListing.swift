@@ -34,18 +34,21 @@ package struct ModelListing: Sendable, Hashable {
     package var loaded: [Path]
     /// Where it tells the most the model can hold.
     package var maximum: [Path]
+    /// Where it tells the most one reply may have.
+    package var reply: [Path]
     /// Asked as long as a model's window is not known, in this order.
     package var questions: [Question]
     /// Models come, go and are loaded otherwise while this runs, so the list is read again now and then.
     package var changes: Bool
 
     package init(
-        path: String = "/v1/models", loaded: [Path] = [], maximum: [Path] = [], questions: [Question] = [],
-        changes: Bool = true
+        path: String = "/v1/models", loaded: [Path] = [], maximum: [Path] = [], reply: [Path] = [],
+        questions: [Question] = [], changes: Bool = true
     ) {
         self.path = path
         self.loaded = loaded
         self.maximum = maximum
+        self.reply = reply
         self.questions = questions
         self.changes = changes
     }
@@ -80,7 +83,8 @@ package struct ModelListing: Sendable, Hashable {
 
     package static let vllm = ModelListing(loaded: [["max_model_len"]])
     package static let openAI = ModelListing(changes: false)
-    package static let anthropic = ModelListing(maximum: [["max_input_tokens"]], changes: false)
+    package static let anthropic = ModelListing(
+        maximum: [["max_input_tokens"]], reply: [["max_tokens"]], changes: false)
 }
 
 /// How many tokens a conversation with a model may hold. Nil: not known.
@@ -89,19 +93,23 @@ package struct ContextWindow: Sendable, Hashable {
     package var loaded: Int?
     /// The most it can be loaded with.
     package var maximum: Int?
+    /// The most that one reply may have of it.
+    package var reply: Int?
 
-    package init(loaded: Int? = nil, maximum: Int? = nil) {
+    package init(loaded: Int? = nil, maximum: Int? = nil, reply: Int? = nil) {
         self.loaded = loaded
         self.maximum = maximum
+        self.reply = reply
     }
 
     /// What a request has to fit into, as far as anybody told.
     package var tokens: Int? { loaded ?? maximum }
 
-    package var isKnown: Bool { loaded != nil || maximum != nil }
+    package var isKnown: Bool { loaded != nil || maximum != nil || reply != nil }
 
     /// With what the other knows and this does not.
     package func filled(from other: ContextWindow?) -> ContextWindow {
-        ContextWindow(loaded: loaded ?? other?.loaded, maximum: maximum ?? other?.maximum)
+        ContextWindow(
+            loaded: loaded ?? other?.loaded, maximum: maximum ?? other?.maximum, reply: reply ?? other?.reply)
     }
 }

@@ -40,7 +40,8 @@ package struct ModelLists: Sendable {
         for (id, entry) in entries {
             let window = ContextWindow(
                 loaded: ModelLists.tokens(listing.loaded, in: entry),
-                maximum: ModelLists.tokens(listing.maximum, in: entry))
+                maximum: ModelLists.tokens(listing.maximum, in: entry),
+                reply: ModelLists.tokens(listing.reply, in: entry))
             if window.isKnown { models.windows[id] = window }
         }
         for (id, window) in await aside() where models.ids?.contains(id) == true {

@@ -1,5 +1,6 @@
 import MartletDialects
 import MartletGateway
+import MartletWire
 import NIOCore
 
 /// From an upstream's bytes to the client's.
@@ -160,6 +161,9 @@ extension ExchangePerformer {
 
     func refuse(_ error: GatewayError) {
         guard let request else { return }
+        if let reply = streamed(error, request) {
+            return front.send(whole: reply, dialect: request.dialect, requestID: request.id)
+        }
         front.send(error, dialect: request.dialect, requestID: request.id, allow: [], upstream: refusal)
     }
 
@@ -204,6 +208,21 @@ extension ExchangePerformer {
             }
         } then: {
             .answered($0)
+        }
+    }
+
+    /// A refusal that its client understands as a stream only.
+    private func streamed(_ error: GatewayError, _ request: InboundRequest) -> ControlReply? {
+        guard request.dialect == .responses, error.code == .contextOverflow,
+            let document = try? JSONDocument(checking: request.body)
+        else { return nil }
+        let model = (try? Decider.model(in: document)) ?? candidate?.model ?? ""
+        let ids = context.ids
+        context.ids.moveOn()
+        let target = ReplyTarget(
+            dialect: request.dialect, model: model, created: Int(HTTPDate.now()), ids: ids, requestID: request.id)
+        return Dialects.streamedRefusal(error, of: document, to: target).map {
+            ControlReply(status: 200, contentType: "text/event-stream; charset=utf-8", body: $0)
         }
     }
 
