@@ -16,7 +16,7 @@ struct DialectTableTests {
     /// An upstream of a column.
     struct Upstream {
         var name: String
-        var dialect: DialectID
+        var dialect: UpstreamDialect
         var capabilities: Capabilities
     }
 
@@ -27,6 +27,9 @@ struct DialectTableTests {
         Upstream(name: "Anthropic", dialect: .anthropic, capabilities: .anthropic),
         Upstream(name: "Responses", dialect: .responses, capabilities: .responses),
     ]
+
+    /// Takes no tools of clients and no assistant turns.
+    static let native = Upstream(name: "LM Studio's own", dialect: .lmstudio, capabilities: Capabilities())
 
     static let able: Capabilities = {
         var flags = Capabilities()
@@ -59,7 +62,7 @@ struct DialectTableTests {
 
     @Test("what becomes of a request is as the page says", arguments: DialectID.allCases)
     func requests(client: DialectID) throws {
-        let upstreams = Self.upstreams.filter { $0.dialect != client }
+        let upstreams = (Self.upstreams + [Self.native]).filter { $0.dialect != UpstreamDialect(client) }
         var lines = [
             row(["of the request"] + upstreams.map(\.name)), row(Array(repeating: "---", count: upstreams.count + 1)),
         ]
@@ -112,7 +115,7 @@ struct DialectTableTests {
     static func reply(_ body: String, from upstream: DialectID, for client: DialectID) throws -> Outcome {
         var target = replyTarget(client)
         target.clock = { 9 }
-        let whole = try Dialects.translateWhole(ByteBuffer(string: body), from: upstream, to: target)
+        let whole = try Dialects.translateWhole(ByteBuffer(string: body), from: UpstreamDialect(upstream), to: target)
         return .written(try JSON(parsing: whole.pieces.map(\.string).joined()), dropped: [], ReplyContext())
     }
 

@@ -14,18 +14,19 @@ enum FuzzCorpus {
         }
     }
 
-    static func streams(_ upstream: DialectID) -> [[UInt8]] {
+    static func streams(_ upstream: UpstreamDialect) -> [[UInt8]] {
         switch upstream {
         case .chat: files("chat", "reply.sse") + files("responses", "chat-reply.sse")
         case .anthropic: files("anthropic", "reply.sse")
         case .responses: files("responses-upstream", "reply.sse")
+        case .lmstudio: files("lmstudio", "reply.sse")
         case .completions: []
         }
     }
 
     /// Whole replies in a dialect: all streams, said whole.
     static func wholes(_ dialect: DialectID) -> [[UInt8]] {
-        DialectTableTests.conversations.flatMap { upstream in
+        DialectTableTests.conversations.map(UpstreamDialect.init).flatMap { upstream in
             streams(upstream).compactMap { stream in
                 guard
                     let reply = try? Dialects.translateWhole(
@@ -106,7 +107,7 @@ enum FuzzCheck {
 
     static func request(_ bytes: [UInt8], _ client: DialectID, _ random: inout Seeded) -> String? {
         guard let document = try? JSONDocument(checking: ByteBuffer(bytes: bytes)) else { return nil }
-        for upstream in DialectID.allCases {
+        for upstream in UpstreamDialect.allCases {
             let target = WriteTarget(
                 model: "up", capabilities: capabilities(&random), streams: random.below(2) == 0,
                 contextWindow: random.pick([nil, 100, 8192]), isStrict: random.below(4) == 0)
@@ -146,7 +147,7 @@ enum FuzzCheck {
     // MARK: - Replies
 
     static func stream(
-        _ bytes: [UInt8], from upstream: DialectID, _ context: ReplyContext, _ random: inout Seeded
+        _ bytes: [UInt8], from upstream: UpstreamDialect, _ context: ReplyContext, _ random: inout Seeded
     ) -> String? {
         for client in DialectID.allCases {
             var target = replyTarget(client, usage: random.pick([.asked, .hidden]), thinking: random.below(2) == 0)
@@ -161,7 +162,7 @@ enum FuzzCheck {
             }
             if whole.text.utf8.count > most(bytes.count) { return "for \(client): \(whole.text.utf8.count) bytes" }
             if whole.finding == .nothing || whole.finding == .usable { return "for \(client): no verdict" }
-            guard upstream != client else { continue }
+            guard upstream != UpstreamDialect(client) else { continue }
             let faults = faults(withoutHalves(whole.text), client, isComplete: whole.finding == .complete)
             if let fault = faults.first { return "for \(client): \(fault)\n\(whole.text)" }
         }
@@ -198,14 +199,14 @@ enum FuzzCheck {
     static func whole(_ bytes: [UInt8], _ random: inout Seeded) -> String? {
         let body = ByteBuffer(bytes: bytes)
         let context = context(&random)
-        for upstream in DialectTableTests.conversations {
+        for upstream in DialectTableTests.conversations.map(UpstreamDialect.init) + [.lmstudio] {
             for client in DialectID.allCases {
                 let target = replyTarget(client)
                 do throws(GatewayError) {
                     let reply = try Dialects.translateWhole(body, from: upstream, to: target, context: context)
                     let text = reply.pieces.map(\.string).joined()
                     if text.utf8.count > most(bytes.count) { return "\(upstream), \(client): \(text.utf8.count) bytes" }
-                    guard upstream != client else { continue }
+                    guard upstream != UpstreamDialect(client) else { continue }
                     guard let json = try? JSON(parsing: withoutHalves(text)) else {
                         return "\(upstream), \(client): no JSON: \(text)"
                     }

@@ -35,7 +35,7 @@ struct FuzzTests {
                     if name == "tools" {
                         try ChatRequestKinds.check(tools: value)
                     } else {
-                        try ChatRequestKinds.check(messages: value, takesImages: random.below(2) == 0)
+                        _ = try ChatRequestKinds.check(messages: value, takesImages: random.below(2) == 0)
                     }
                 }
                 _ = try ResponsesState(document)
@@ -46,10 +46,10 @@ struct FuzzTests {
             } catch {
                 return FuzzCheck.refusal(error, .chat)
             }
-            for profile in SchemaProfile.allCases {
-                for member in (try? ChatRequest.refitted(document, profile)) ?? []
+            for rung in SchemaRung.all(naming: "f") {
+                for member in (try? ChatRequest.refitted(document, rung, .llamacpp)) ?? []
                 where !member.value.isJSON {
-                    return "\(profile): \(member.name) is no JSON"
+                    return "\(rung): \(member.name) is no JSON"
                 }
             }
             return nil
@@ -77,9 +77,11 @@ struct FuzzTests {
         "a stream gives the same in any cut, and the client's decoder understands it",
         arguments: [
             (FuzzTarget.chatStreams, DialectID.chat), (.anthropicStreams, .anthropic), (.responsesStreams, .responses),
-        ])
-    func streams(target: FuzzTarget, upstream: DialectID) {
-        let corpus = FuzzCorpus.streams(upstream) + FuzzCorpus.wholes(upstream)
+            (.lmstudioStreams, nil),
+        ] as [(FuzzTarget, DialectID?)])
+    func streams(target: FuzzTarget, dialect: DialectID?) {
+        let upstream = dialect.map(UpstreamDialect.init) ?? .lmstudio
+        let corpus = FuzzCorpus.streams(upstream) + (dialect.map(FuzzCorpus.wholes) ?? [])
         let fault = Fuzz(target).run(corpus, count: 100) { bytes, random in
             let context = FuzzCheck.context(&random)
             return FuzzCheck.stream(bytes, from: upstream, context, &random)
@@ -97,7 +99,7 @@ struct FuzzTests {
 
     @Test("a whole reply is one for every client, or an error with words")
     func wholeReplies() {
-        let corpus = DialectTableTests.conversations.flatMap { FuzzCorpus.wholes($0) + FuzzCorpus.streams($0) }
+        let corpus = DialectTableTests.conversations.flatMap { FuzzCorpus.wholes($0) + FuzzCorpus.streams(UpstreamDialect($0)) }
         let fault = Fuzz(.wholeReplies).run(corpus, count: 200) { bytes, random in FuzzCheck.whole(bytes, &random) }
         #expect(fault == nil)
     }

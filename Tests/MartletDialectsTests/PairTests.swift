@@ -13,12 +13,12 @@ struct PairTests {
     func relayed(_ pieces: [ByteBuffer], _ upstream: DialectID, _ client: DialectID) -> Relayed {
         var target = replyTarget(client, usage: .asked, thinking: true)
         target.clock = { 9 }
-        return run(Dialects.pipe(from: upstream, to: target), pieces)
+        return run(Dialects.pipe(from: UpstreamDialect(upstream), to: target), pieces)
     }
 
     @Test("F2: any cut of a transcript's bytes gives the same output", arguments: pairs)
     func cuts(upstream: DialectID, client: DialectID) {
-        for stream in FuzzCorpus.streams(upstream) {
+        for stream in FuzzCorpus.streams(UpstreamDialect(upstream)) {
             let text = String(decoding: stream, as: UTF8.self)
             let whole = relayed(reads(text, of: 0), upstream, client)
             for size in [1, 5, 100] {
@@ -92,7 +92,7 @@ struct PairTests {
             .responses: #"{"input":"x","tools":[{"type":"web_search"}]}"#,
         ]
         let document = try JSONDocument(checking: ByteBuffer(string: try #require(bodies[client])))
-        for upstream in DialectTableTests.upstreams where upstream.dialect != client {
+        for upstream in DialectTableTests.upstreams where upstream.dialect != UpstreamDialect(client) {
             let target = WriteTarget(model: "up", capabilities: upstream.capabilities, streams: false)
             let made = try Dialects.translateRequest(document, from: client, to: upstream.dialect, for: target)
             guard case .unavailable(let tool, _) = made.answer else {

@@ -5,7 +5,7 @@ import Synchronization
 package enum FuzzTarget: String, Sendable, CaseIterable {
     case scanner, json, framer
     case chatRequests, completionsRequests, anthropicRequests, responsesRequests, relayedRequests
-    case chatStreams, anthropicStreams, responsesStreams, calls, wholeReplies, errors
+    case chatStreams, anthropicStreams, responsesStreams, lmstudioStreams, calls, wholeReplies, errors
     case framing
 }
 
