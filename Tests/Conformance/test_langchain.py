@@ -166,7 +166,7 @@ def test_structured_output_by_a_function(model, kind, streams):
         assert sent["tool_choice"] == {"type": "tool", "name": "Place", "disable_parallel_tool_use": True}
         assert [tool["name"] for tool in sent["tools"]] == ["Place"]
     else:
-        assert sent["tool_choice"] == {"type": "function", "function": {"name": "Place"}}
+        assert sent["tool_choice"] == "required"
         assert [tool["function"]["name"] for tool in sent["tools"]] == ["Place"] and sent["parallel_tool_calls"] is False
 
 

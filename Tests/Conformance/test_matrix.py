@@ -18,12 +18,23 @@ def request_of(asked):
     return asked | asked.pop("extra_body", {})
 
 
+def relayed(body, kind):
+    """What a relay in `repair` mode says otherwise: roles and choices that servers of these kinds do not know."""
+    if kind == "openai-compatible":
+        roles = {"developer": "system"}
+        body["messages"] = [one | {"role": roles.get(one["role"], one["role"])} for one in body["messages"]]
+    if kind in ("openai-compatible", "llamacpp") and isinstance(choice := body.get("tool_choice"), dict):
+        body["tools"] = [tool for tool in body["tools"] if tool["function"] == tool["function"] | choice["function"]]
+        body["tool_choice"] = "required"
+    return body
+
+
 def expected_body(name, client, kind, stream):
     """The whole body that the upstream has to get."""
     body = {"model": chat.MODEL}
     dialect = spoken(kind, client)
     if dialect == client:
-        body |= request_of(CASES[name].asked[client])
+        body |= relayed(request_of(CASES[name].asked[client]), kind)
     else:
         body |= RESPONSES[name] if dialect == "responses" else CASES[name].sent[kind]
     # A llama.cpp notices in a stream that tells of its progress that nobody is there any more, and in no other reply.

@@ -99,7 +99,9 @@ struct FuzzTests {
 
     @Test("a whole reply is one for every client, or an error with words")
     func wholeReplies() {
-        let corpus = DialectTableTests.conversations.flatMap { FuzzCorpus.wholes($0) + FuzzCorpus.streams(UpstreamDialect($0)) }
+        let corpus = DialectTableTests.conversations.flatMap {
+            FuzzCorpus.wholes($0) + FuzzCorpus.streams(UpstreamDialect($0))
+        }
         let fault = Fuzz(.wholeReplies).run(corpus, count: 200) { bytes, random in FuzzCheck.whole(bytes, &random) }
         #expect(fault == nil)
     }

@@ -64,7 +64,8 @@ struct LMStudioRequestTests {
                 ])
         #expect(
             all.request.dropped.sorted() == [
-                "draft_model", "frequency_penalty", "logit_bias", "logprobs", "presence_penalty", "seed", "ttl",
+                "draft_model", "frequency_penalty", "logit_bias", "logprobs", "presence_penalty",
+                "response_format", "seed", "ttl",
             ])
         #expect(all.request.context.stops == ["X"])
         #expect(all.request.context.outputLimit == 77)

@@ -46,7 +46,7 @@ struct AnswerFormPlanTests {
             ("", ["role": "system", "content": .string(Self.demand)]),
             (
                 #"{"role":"developer","name":"n","content":"Be \u00e9"},"#,
-                ["role": "developer", "name": "n", "content": .string("Be é\n\n" + Self.demand)]
+                ["role": "system", "name": "n", "content": .string("Be é\n\n" + Self.demand)]
             ),
             (
                 #"{"role":"system","content":[{"type":"text","text":"a"}]},"#,

@@ -12,7 +12,7 @@ package enum FuzzTarget: String, Sendable, CaseIterable {
 /// How long is fuzzed and from what seed, as the environment says (`Scripts/fuzz` sets it):
 ///
 /// - `MARTLET_FUZZ_SECONDS`: for all targets together; without it each takes a fixed number of cases.
-/// - `MARTLET_FUZZ_SEED`: else a random one, which is printed.
+/// - `MARTLET_FUZZ_SEED`: else always the same one, so that a build fails for what it changed.
 /// - `MARTLET_FUZZ_FOLDER`: where cases are kept, each before it is tried; else only those that failed, among temporary files.
 /// - `MARTLET_FUZZ_REPLAY`: a case's file; its target tries that and nothing else.
 package struct Fuzz: Sendable {
@@ -31,7 +31,7 @@ package struct Fuzz: Sendable {
         self.target = target
         let variables = ProcessInfo.processInfo.environment
         seconds = variables["MARTLET_FUZZ_SECONDS"].flatMap(Double.init).map { $0 / Double(FuzzTarget.allCases.count) }
-        seed = variables["MARTLET_FUZZ_SEED"].flatMap(UInt64.init) ?? .random(in: 0...UInt64(UInt32.max))
+        seed = variables["MARTLET_FUZZ_SEED"].flatMap(UInt64.init) ?? 2026
         folder = variables["MARTLET_FUZZ_FOLDER"].map { URL(filePath: $0) }
         replay = variables["MARTLET_FUZZ_REPLAY"].map { URL(filePath: $0) }
     }

@@ -29,6 +29,15 @@ class Reply:
         return [line.removeprefix("data:").strip() for frame in frames for line in frame.split("\n") if line.startswith("data:")]
 
 
+def failed_by_length(reply):
+    """Checks a stream of Responses that says nothing but that the prompt is too long."""
+    assert reply.status == 200, reply.body
+    *_, last, done = reply.events()
+    event = json.loads(last)
+    assert (event["type"], done) == ("response.failed", "[DONE]")
+    assert event["response"]["error"]["code"] == "context_length_exceeded" and event["response"]["output"] == []
+
+
 class Connection:
     """One connection to Martlet."""
 
