@@ -41,6 +41,8 @@ struct BackgroundJobTests {
         #expect(status == "in_progress")
         #expect(job.settle(ByteBuffer(string: "{\"status\":\"completed\"}")))
         #expect(!job.settle(ByteBuffer(string: "{}")), "once")
+        #expect(status == "in_progress", "an ending counts once it is stored")
+        job.settled(isStored: true)
         job.end()
         #expect(status == "completed" && job.isEnded && ends.all == 1)
         #expect(job.events == [UInt8](buffer: Self.event(0)) + [UInt8](buffer: Self.event(1)))

@@ -96,7 +96,7 @@ package final class BackgroundJob: BackgroundReply, EventSource {
     }
 
     /// - Parameter isStored: else the ending is taken back, for what follows it says that it could not be kept.
-    func settled(isStored: Bool) {
+    package func settled(isStored: Bool) {
         state.withLock { state in
             state.isStored = isStored
             state.isBeingStored = false
