@@ -166,7 +166,8 @@ def test_structured_output_by_a_function(model, kind, streams):
         assert sent["tool_choice"] == {"type": "tool", "name": "Place", "disable_parallel_tool_use": True}
         assert [tool["name"] for tool in sent["tools"]] == ["Place"]
     else:
-        assert sent["tool_choice"] == "required"
+        named = {"type": "function", "function": {"name": "Place"}}
+        assert sent["tool_choice"] == (named if kind == "openai" else "required"), "words that the kind knows"
         assert [tool["function"]["name"] for tool in sent["tools"]] == ["Place"] and sent["parallel_tool_calls"] is False
 
 
