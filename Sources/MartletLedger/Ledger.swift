@@ -79,6 +79,14 @@ package struct Ledger: Sendable {
                     CREATE INDEX item_name ON item (name) WHERE name IS NOT NULL;
                     """)
         }
+        // Unfinished: the number of the server that makes it.
+        migrator.registerMigration("servers") { database in
+            try database.execute(
+                sql: """
+                    DROP INDEX response_unfinished;
+                    CREATE INDEX response_unfinished ON response (unfinished) WHERE unfinished > 0;
+                    """)
+        }
         return migrator
     }
 

@@ -21,6 +21,11 @@ package struct LedgerError: Error, Hashable, Sendable {
         self.message = message
     }
 
+    /// The file, or what was read from it, is not what was written.
+    package static let corrupt = LedgerError(
+        .corrupt,
+        "the database martlet.db is damaged; move it away and restart: a new one is made, what it held is lost")
+
     init(_ error: any Error) {
         guard let error = error as? DatabaseError else {
             self.init(.unavailable, "the database cannot be used: \(type(of: error))")
@@ -33,15 +38,17 @@ package struct LedgerError: Error, Hashable, Sendable {
                 .full,
                 "the database martlet.db cannot be written or read; look whether its disk is full or files may not grow"
             )
-        case .SQLITE_CORRUPT, .SQLITE_NOTADB:
-            self.init(
-                .corrupt,
-                "the database martlet.db is damaged; move it away and restart: a new one is made, what it held is lost")
+        case .SQLITE_CORRUPT, .SQLITE_NOTADB: self = .corrupt
         case .SQLITE_READONLY, .SQLITE_PERM, .SQLITE_CANTOPEN, .SQLITE_AUTH:
             self.init(.unavailable, "the database martlet.db cannot be opened for writing; look at its permissions")
         case .SQLITE_BUSY, .SQLITE_LOCKED:
             self.init(.unavailable, "the database martlet.db is in use by another program")
         case .SQLITE_TOOBIG: self.init(.unavailable, "the reply is too large for the database")
+        // A table that is there, or is not: somebody else made it.
+        case .SQLITE_ERROR:
+            self.init(
+                .corrupt,
+                "the database martlet.db is not one that Martlet made; move it away and restart: a new one is made")
         default: self.init(.unavailable, "the database cannot be used (\(error.resultCode.rawValue))")
         }
     }

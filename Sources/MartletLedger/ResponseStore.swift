@@ -42,9 +42,14 @@ package struct ResponseStore: Sendable {
     private let now: @Sendable () -> Int64
     /// Seconds; nil keeps for ever.
     private let retention: Int64?
+    /// The number of the server that uses it.
+    private let server: Int
 
-    package init(_ ledger: Ledger, retention: Duration?, now: @escaping @Sendable () -> Int64) {
+    package init(
+        _ ledger: Ledger, retention: Duration?, server: Int = 1, now: @escaping @Sendable () -> Int64
+    ) {
         self.ledger = ledger
+        self.server = server
         self.retention = retention?.components.seconds
         self.now = now
     }
@@ -52,7 +57,7 @@ package struct ResponseStore: Sendable {
     /// Keeps a response, in place of an earlier one of its id and owner.
     /// - Parameters:
     ///   - previous: the response it continues: items that are its own are not stored once more.
-    ///   - isUnfinished: it is still being made, which a restart ends.
+    ///   - isUnfinished: it is still being made by this server, and fails with it.
     package func put(
         _ response: StoredResponse, of owner: Owner, previous: String? = nil, isUnfinished: Bool = false
     ) async throws(LedgerError) {
@@ -61,7 +66,7 @@ package struct ResponseStore: Sendable {
             try Self.remove(response.id, of: owner, in: database)
             try database.execute(
                 sql: "INSERT INTO response (id, owner, expires, object, unfinished) VALUES (?, ?, ?, ?, ?)",
-                arguments: [response.id, Data(owner), expires, Data(response.object), isUnfinished])
+                arguments: [response.id, Data(owner), expires, Data(response.object), isUnfinished ? server : 0])
             var known: ArraySlice<Int64> = []
             if let previous {
                 known = try Int64.fetchAll(
@@ -175,13 +180,19 @@ package struct ResponseStore: Sendable {
         return body.map { [UInt8]($0) }
     }
 
-    /// Puts another object in place of every response that was being made when its server ended. Blocks; for the start.
-    package func settle(_ ended: ([UInt8]) -> [UInt8]) throws(LedgerError) {
+    /// Puts another object in place of every response that was being made by a server that has ended. Blocks; for the start,
+    /// before this server makes any: what has its own number is of one before it.
+    /// - Parameter isAtWork: whether the server of a number runs.
+    package func settle(
+        unless isAtWork: (Int) -> Bool = { _ in false }, _ ended: ([UInt8]) -> [UInt8]
+    ) throws(LedgerError) {
         do {
             try ledger.pool.write { database in
-                let rows = try Row.fetchAll(database, sql: "SELECT id, object FROM response WHERE unfinished = 1")
+                let rows = try Row.fetchAll(
+                    database, sql: "SELECT id, object, unfinished FROM response WHERE unfinished > 0")
                 for row in rows {
-                    let (id, object): (String, Data) = (row["id"], row["object"])
+                    let (id, object, maker): (String, Data, Int) = (row["id"], row["object"], row["unfinished"])
+                    guard maker == server || !isAtWork(maker) else { continue }
                     try database.execute(
                         sql: "UPDATE response SET object = ?, unfinished = 0 WHERE id = ?",
                         arguments: [Data(ended([UInt8](object))), id])

@@ -90,6 +90,56 @@ def test_a_database_that_breaks_while_it_is_in_use(martlet, upstream):
     assert ask(server, TOKEN, "/v1/responses", {"model": "m1", "input": "x", "store": False}).status == 200
 
 
+@pytest.mark.parametrize("damage", [
+    "UPDATE response SET object = x'ff00'", "UPDATE response SET object = x''", "UPDATE response SET object = x'5b5d'"])
+def test_a_row_that_is_no_response(martlet, upstream, damage):
+    """SQLite finds nothing wrong with such a file; whoever reads the row does."""
+    server = guarded(martlet, upstream(parrot))
+    kept = ask(server, TOKEN, "/v1/responses", {"model": "m1", "input": "secret"}).json["id"]
+    with contextlib.closing(sqlite3.connect(server.home / "martlet.db", isolation_level=None)) as database:
+        database.execute(damage)
+    for target, body in ((f"/v1/responses/{kept}", None), (f"/v1/responses/{kept}?stream=true", None),
+                         (f"/v1/responses/{kept}/input_items", None),
+                         ("/v1/responses", {"model": "m1", "input": "y", "previous_response_id": kept})):
+        reply = ask(server, TOKEN, target, body)
+        assert reply.status == 503 and b"martlet.db is damaged" in reply.body, (target, reply.status, reply.body)
+    assert ask(server, TOKEN, "/v1/responses", {"model": "m1", "input": "z"}).status == 200
+
+
+def test_a_database_that_others_can_read_is_closed_to_them(martlet, upstream):
+    server = guarded(martlet, upstream(parrot))
+    ask(server, TOKEN, "/v1/responses", {"model": "m1", "input": "secret"})
+    server.stop()
+    file = server.home / "martlet.db"
+    file.chmod(0o666)
+    server.start()
+    assert ask(server, TOKEN, "/v1/responses", {"model": "m1", "input": "secret"}).status in (200, 404)
+    assert {path.stat().st_mode & 0o777 for path in server.home.glob("martlet.db*")} == {0o600}
+    assert "others could read the database" in server.log()
+
+
+def test_two_servers_on_one_home(martlet, upstream):
+    """The second leaves alone what the first is making."""
+    source = upstream(lambda exchange: exchange.wait_gone())
+    first = guarded(martlet, source)
+    made = ask(first, TOKEN, "/v1/responses", {"model": "m1", "input": "x", "background": True}).json["id"]
+    until(lambda: source.exchanges, "it is being made")
+    second = martlet(source, wait=False, home=first.home, config={
+        "auth": {"tokens": [digest(TOKEN), digest(SECOND)]},
+        "upstreams": {"mine": {"kind": "openai-compatible", "url": source.url}}})
+    assert ask(second, TOKEN, f"/v1/responses/{made}").json["status"] in ("queued", "in_progress")
+    second.stop()
+    assert ask(first, TOKEN, f"/v1/responses/{made}/cancel", method="POST").json["status"] == "cancelled"
+
+
+def test_what_is_no_database_of_ours(martlet, upstream):
+    server = guarded(martlet, upstream(parrot))
+    with contextlib.closing(sqlite3.connect(server.home / "martlet.db", isolation_level=None)) as database:
+        database.execute("CREATE TABLE response (x)")
+    reply = ask(server, TOKEN, "/v1/responses", {"model": "m1", "input": "x"})
+    assert reply.status == 503 and "not one that Martlet made; move it away" in reply.json["error"]["message"]
+
+
 def test_what_is_too_old_is_gone(martlet, upstream):
     source = upstream(parrot)
     server = martlet(source, config={

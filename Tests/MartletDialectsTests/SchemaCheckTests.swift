@@ -111,6 +111,16 @@ struct SchemaCheckTests {
         #expect(try Self.violation(deep, ##"{"properties":{"a":{"$ref":"#"}}}"##) == nil)
         let counts = #"{"pattern":"^((((a{200}){200}){200}){200}){200}$"}"#
         #expect(try Self.violation(#""a""#, counts) == nil)
+        let nothing = #"{"pattern":"^((((((){200}){200}){200}){200}){200})$"}"#
+        #expect(try Self.violation(#""a""#, nothing) == nil)
+        // A mark joined to a bracket leaves it a bracket, and what follows is no longer the class.
+        for count in ["-1", "2000000000", "3,1", "+2"] {
+            let joined = "{\"pattern\":\"[a]\u{301}{\(count)}]\"}"
+            #expect(try Self.violation(#""b""#, joined) == nil, "\(count)")
+        }
+        let ranges = (0x4E00..<0x4F00).map { String(Unicode.Scalar($0)!) + "-" + String(Unicode.Scalar($0)!) }
+        let wide200 = "{\"pattern\":\"^[\(ranges.prefix(100).joined())]{200}$\"}"
+        #expect(try Self.violation("\"\(String(repeating: "x", count: 300_000))\"", wide200) == nil)
         let long = String(repeating: "a", count: 3_000_000)
         #expect(try Self.violation(#""\#(long)""#, #"{"pattern":"^(b|a)*$"}"#) == nil)
     }

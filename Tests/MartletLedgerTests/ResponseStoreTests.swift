@@ -136,6 +136,42 @@ struct ResponseStoreTests {
         #expect(try await next.get("making", of: mine)?.object != Self.bytes("twice"))
     }
 
+    @Test("what another server that runs is making is left alone; what it left behind is settled")
+    func servers() async throws {
+        let (first, second) = (try ServerClaim(in: folder.path), try ServerClaim(in: folder.path))
+        #expect(first.number == 1 && second.number == 2)
+        #expect(second.isAtWork(1) && second.isAtWork(2) && !second.isAtWork(3))
+        let mine = ResponseStore(
+            try Ledger(path: folder.database), retention: nil, server: first.number, now: clock.now)
+        try await mine.put(Self.response("making", input: ["i"], output: []), of: self.mine, isUnfinished: true)
+        let other = ResponseStore(
+            try Ledger(path: folder.database), retention: nil, server: second.number, now: clock.now)
+        try other.settle(unless: second.isAtWork) { _ in Self.bytes("lost") }
+        #expect(try await other.get("making", of: self.mine)?.object == Self.bytes("{\"id\":\"making\"}"))
+        try other.settle(unless: { $0 == 2 }) { _ in Self.bytes("lost") }
+        #expect(try await other.get("making", of: self.mine)?.object == Self.bytes("lost"))
+    }
+
+    @Test("the number of a server that has ended is given to the next")
+    func numbers() throws {
+        let one = try ServerClaim(in: folder.path)
+        do {
+            let two = try ServerClaim(in: folder.path)
+            #expect(two.number == 2)
+        }
+        #expect(!one.isAtWork(2))
+        let again = try ServerClaim(in: folder.path)
+        #expect(again.number == 2)
+    }
+
+    @Test("a database with other tables is somebody else's, and left as it is")
+    func foreign() async throws {
+        try await DatabaseQueue(path: folder.database).write { try $0.execute(sql: "CREATE TABLE response (x)") }
+        let error = #expect(throws: LedgerError.self) { _ = try store() }
+        #expect(error?.code == .corrupt && error?.message.contains("not one that Martlet made") == true)
+        #expect(try count("response") == 0)
+    }
+
     @Test("an item is found by its id, among its owner's only, as long as a response holds it")
     func named() async throws {
         let store = try store()

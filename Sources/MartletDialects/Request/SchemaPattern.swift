@@ -10,18 +10,25 @@ enum SchemaPattern {
         else {
             return nil
         }
-        var reader = Reader(Array(pattern.dropFirst().dropLast()))
+        // By scalars, as whoever matches reads it: a mark joined to a bracket leaves it a bracket.
+        var reader = Reader(Array(pattern.unicodeScalars.dropFirst().dropLast()))
         guard reader.read(), reader.depth == 0 else { return nil }
-        return "^" + String(reader.out) + "$"
+        return "^" + String(String.UnicodeScalarView(reader.out)) + "$"
+    }
+
+    /// A bound of a quantifier; nil when it is no number, or too large.
+    static func count(_ digits: Substring) -> Int? {
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let count = Int(digits) else { return nil }
+        return count <= mostRepetitions ? count : nil
     }
 
     private struct Reader {
-        private let text: [Character]
+        private let text: [Unicode.Scalar]
         private var at = 0
         var depth = 0
-        var out: [Character] = []
+        var out: [Unicode.Scalar] = []
 
-        init(_ text: [Character]) { self.text = text }
+        init(_ text: [Unicode.Scalar]) { self.text = text }
 
         mutating func read() -> Bool {
             while at < text.count {
@@ -48,12 +55,13 @@ enum SchemaPattern {
             return true
         }
 
-        private func next() -> Character? { at < text.count ? text[at] : nil }
+        private func next() -> Unicode.Scalar? { at < text.count ? text[at] : nil }
 
         private mutating func escape(inClass: Bool) -> Bool {
             guard let letter = next() else { return false }
             at += 1
-            let digits = Array("0-9"), word = Array("A-Za-z0-9_"), space = Array(" \\t\\n\\r")
+            let digits = Array("0-9".unicodeScalars), word = Array("A-Za-z0-9_".unicodeScalars)
+            let space = Array(" \\t\\n\\r".unicodeScalars)
             switch letter {
             case "d": out += inClass ? digits : ["["] + digits + ["]"]
             case "w": out += inClass ? word : ["["] + word + ["]"]
@@ -62,7 +70,7 @@ enum SchemaPattern {
             case "W" where !inClass: out += ["[", "^"] + word + ["]"]
             case "S" where !inClass: out += ["[", "^"] + space + ["]"]
             case "n", "r", "t": out += ["\\", letter]
-            case _ where letter.isLetter || letter.isNumber: return false
+            case _ where letter.properties.isAlphabetic || letter.properties.numericType != nil: return false
             // A slash needs no escape, and not every grammar knows one.
             case "/": out.append("/")
             default: out += ["\\", letter]
@@ -94,12 +102,11 @@ enum SchemaPattern {
         /// `{m}`, `{m,}`, `{m,n}`.
         private mutating func repetition() -> Bool {
             guard let close = text[at...].firstIndex(of: "}") else { return false }
-            let bounds = String(text[at..<close]).split(separator: ",", omittingEmptySubsequences: false)
-            guard (1...2).contains(bounds.count), let low = Int(bounds[0]), low >= 0, low <= mostRepetitions else {
-                return false
-            }
+            let bounds = String(String.UnicodeScalarView(text[at..<close])).split(
+                separator: ",", omittingEmptySubsequences: false)
+            guard (1...2).contains(bounds.count), let low = SchemaPattern.count(bounds[0]) else { return false }
             if bounds.count == 2, !bounds[1].isEmpty {
-                guard let high = Int(bounds[1]), high >= low, high <= mostRepetitions else { return false }
+                guard let high = SchemaPattern.count(bounds[1]), high >= low else { return false }
             }
             out.append("{")
             out += text[at...close]

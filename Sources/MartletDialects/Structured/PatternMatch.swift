@@ -5,7 +5,9 @@
 struct PatternMatch: Sendable {
     /// Of a compiled expression, so that counts inside counts stay affordable.
     private static let mostStates = 2000
-    /// States times characters.
+    /// Nodes visited while compiling: what adds no state can be repeated in repetitions all the same.
+    private static let mostVisits = 10_000
+    /// Ranges of all states times characters.
     private static let mostWork = 4_000_000
 
     private enum State: Sendable {
@@ -16,6 +18,9 @@ struct PatternMatch: Sendable {
 
     private var states: [State] = []
     private var start = 0
+    private var visits = 0
+    /// Comparisons that one character may take.
+    private var width = 0
 
     /// Nil when this cannot tell.
     init?(_ pattern: String) {
@@ -37,7 +42,7 @@ struct PatternMatch: Sendable {
     /// Nil when that would take too long to find out.
     func matches(_ text: String) -> Bool? {
         let letters = text.unicodeScalars
-        guard letters.count * states.count <= Self.mostWork else { return nil }
+        guard letters.count * max(width, states.count) <= Self.mostWork else { return nil }
         var marks = [Int](repeating: -1, count: states.count)
         var current: [Int] = []
         enter(start, 0, &marks, &current)
@@ -70,10 +75,14 @@ struct PatternMatch: Sendable {
         }
     }
 
-    /// - Returns: where the node begins; nil when there are too many states.
+    /// - Returns: where the node begins; nil when that would take too many states, or too long.
     private mutating func compile(_ node: PatternNode, to next: Int) -> Int? {
+        visits += 1
+        guard visits <= Self.mostVisits, states.count <= Self.mostStates else { return nil }
         switch node {
-        case .set(let set): return add(.letter(set, next: next))
+        case .set(let set):
+            width += set.ranges.count
+            return add(.letter(set, next: next))
         case .sequence(let nodes):
             var next = next
             for node in nodes.reversed() {
@@ -196,8 +205,12 @@ struct PatternReader {
             guard let close = text[at...].firstIndex(of: "}") else { return nil }
             let words = String(String.UnicodeScalarView(text[at..<close])).split(
                 separator: ",", omittingEmptySubsequences: false)
-            guard let least = words.first.flatMap({ Int($0) }), words.count <= 2 else { return nil }
-            bounds = (least, words.count == 1 ? least : Int(words[1]))
+            guard words.count <= 2, let least = SchemaPattern.count(words[0]) else { return nil }
+            bounds = (least, least)
+            if words.count == 2 {
+                bounds.1 = SchemaPattern.count(words[1])
+                guard words[1].isEmpty || bounds.1.map({ $0 >= least }) == true else { return nil }
+            }
             at = close + 1
         } else {
             return node

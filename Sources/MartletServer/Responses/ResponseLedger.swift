@@ -6,6 +6,14 @@ import MartletLedger
 import MartletWire
 package import NIOCore
 
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
 /// Keeps responses in the database under home, which is opened by the first request that needs it. While it cannot be used,
 /// such requests are refused, and each tries again.
 package actor ResponseLedger: ResponseKeeper {
@@ -18,6 +26,8 @@ package actor ResponseLedger: ResponseKeeper {
     /// Responses that are being made in the background, by id.
     var jobs: [String: BackgroundJob] = [:]
     private var store: ResponseStore?
+    /// Held as long as the store is used.
+    private var claim: ServerClaim?
     private var lastExpiry: ContinuousClock.Instant?
     var ids = IDSource(seed: UInt64.random(in: .min ... .max))
 
@@ -83,7 +93,11 @@ package actor ResponseLedger: ResponseKeeper {
     func get(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> StoredResponse? {
         let store = try opened()
         do throws(LedgerError) {
-            return try await store.get(id, of: owner)
+            guard let stored = try await store.get(id, of: owner) else { return nil }
+            guard case .object? = try? JSON(parsing: ByteBuffer(bytes: stored.object)) else {
+                throw LedgerError.corrupt
+            }
+            return stored
         } catch {
             throw Self.unavailable(error)
         }
@@ -156,11 +170,13 @@ package actor ResponseLedger: ResponseKeeper {
     func opened() throws(GatewayError) -> ResponseStore {
         if let store { return store }
         do throws(LedgerError) {
-            let store = ResponseStore(try Ledger(path: try prepared()), retention: retention) {
+            let ledger = try Ledger(path: try prepared())
+            let claim = try ServerClaim(in: home)
+            let store = ResponseStore(ledger, retention: retention, server: claim.number) {
                 Int64(MachineName.secondsSince1970)
             }
-            try store.settle(Self.lost)
-            self.store = store
+            try store.settle(unless: claim.isAtWork, Self.lost)
+            (self.store, self.claim) = (store, claim)
             return store
         } catch {
             logger.warning("responses cannot be stored", metadata: ["reason": "\(error.message)"])
@@ -170,15 +186,21 @@ package actor ResponseLedger: ResponseKeeper {
 
     /// The database's path; a new one is its owner's alone to read, for it holds conversations.
     private func prepared() throws(LedgerError) -> String {
-        let files = FileManager.default
         let path = home + "/martlet.db"
-        guard !files.fileExists(atPath: path) else { return path }
         do {
-            try files.createDirectory(atPath: home, withIntermediateDirectories: true)
+            try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         } catch {
             throw LedgerError(.unavailable, "the folder for the database martlet.db cannot be made")
         }
-        _ = files.createFile(atPath: path, contents: nil, attributes: [.posixPermissions: 0o600])
+        // One that cannot be opened so is reported by who opens it next, in its own words.
+        close(open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600))
+        var wasOpen = false
+        for suffix in ["", "-wal", "-shm"] {
+            var facts = stat()
+            guard stat(path + suffix, &facts) == 0, facts.st_mode & 0o077 != 0 else { continue }
+            wasOpen = chmod(path + suffix, 0o600) == 0 || wasOpen
+        }
+        if wasOpen { logger.warning("others could read the database martlet.db; now its owner alone can") }
         return path
     }
 

@@ -62,7 +62,7 @@ struct ResponseRoutes: Sendable {
         } else {
             // Its own events are not kept: these tell the same, and the last of them whatever has been read of others.
             let told = ResponsesDraft.events(object)
-            events = told.dropFirst(min(place, told.count - 1))
+            events = told.dropFirst(max(0, min(place, told.count - 1)))
         }
         var body = ByteBuffer()
         for event in events { body.writeImmutableBuffer(event) }
