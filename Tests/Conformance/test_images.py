@@ -68,7 +68,7 @@ def test_what_is_kept_of_a_response_names_the_address(studio, pictures):
 
 def test_a_redirect_is_followed(studio, pictures):
     server, fake = studio()
-    pictures[0].redirects = {"/b.png": "/c.png", "/c.png": pictures[0].url("/a.png")}
+    pictures[0].redirects = {"/b.png": "c.png?sign=a:b", "/c.png?sign=a:b": pictures[0].url("/a.png")}
     assert ask(server, pictures[0].url("/b.png")).status == 200
     assert fake.request.json["messages"][-1]["content"][1]["image_url"]["url"] == DATA
 

@@ -48,6 +48,9 @@ struct ImageAddressTests {
             "{'messages':[{'role':'user','content':[{'type':'text','text':'https://a.example/a.png'}]}]}",
             "{'messages':[{'role':'user','content':[{'type':'image_url','image_url':{'url':'data:image/png;base64,AAAA'}}]}]}",
             "{'messages':[{'role':'assistant','tool_calls':[{'function':{'arguments':'{\\\"type\\\":\\\"image_url\\\"}'}}]}]}",
+            "{'messages':[{'role':'assistant','content':[{'type':'tool_use','id':'t','name':'f','input':{'type':'image','source':{'type':'url','url':'\(a)'}}}]}]}",
+            "{'messages':[{'role':'user','content':'x','metadata':[{'type':'image_url','image_url':'\(a)'}]}]}",
+            "{'input':[{'type':'mcp_call','tools':[{'type':'input_image','image_url':'\(a)'}]}]}",
             "{'input':'https://a.example/a.png'}", "{}",
         ])
     func none(body: String) throws {

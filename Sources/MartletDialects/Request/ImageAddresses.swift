@@ -33,17 +33,26 @@ package enum ImageAddresses {
         return (name, try JSON(parsing: document.slice(member.value)))
     }
 
+    /// Only where images stand: in the parts of messages, and of tools' results. What a model called a tool with stays as it is,
+    /// whatever it looks like.
     /// - Parameter image: of an address; nil leaves it.
-    private static func replaced(_ value: JSON, _ image: (String) -> InlineImage?) -> JSON {
-        switch value {
-        case .array(let elements): return .array(elements.map { replaced($0, image) })
-        case .object(let members):
-            if let changed = replacedPart(value, image) { return changed }
-            var changed = JSONObject()
-            for (name, member) in members { changed.append(name, replaced(member, image)) }
-            return .object(changed)
-        case .null, .bool, .number, .string: return value
+    private static func replaced(_ items: JSON, _ image: (String) -> InlineImage?) -> JSON {
+        guard case .array(let elements) = items else { return items }
+        return .array(elements.map { changed($0, ["content", "output"], image) })
+    }
+
+    /// - Parameter lists: the members of the item that hold parts.
+    private static func changed(_ item: JSON, _ lists: [String], _ image: (String) -> InlineImage?) -> JSON {
+        var item = item
+        for name in lists {
+            guard case .array(let parts)? = item[name] else { continue }
+            item[name] = .array(
+                parts.map { part in
+                    if let changed = replacedPart(part, image) { return changed }
+                    return part["type"] == "tool_result" ? changed(part, ["content"], image) : part
+                })
         }
+        return item
     }
 
     /// A part that is an image at an address; nil for anything else.

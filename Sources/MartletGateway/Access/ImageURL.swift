@@ -37,9 +37,37 @@ package struct ImageURL: Hashable, Sendable {
         target = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/" + rest[end...]
     }
 
-    /// Where a redirect leads; nil when that is no such address.
+    /// Where a redirect leads, relative to here (https://www.rfc-editor.org/rfc/rfc3986#section-5.2); nil when that is no such
+    /// address.
     package func redirected(to location: String) -> ImageURL? {
-        guard location.hasPrefix("/"), !location.hasPrefix("//") else { return ImageURL(location) }
-        return ImageURL("\(origin.usesTLS ? "https" : "http")://\(origin.authority)\(location)")
+        let location = String(location.prefix { $0 != "#" })
+        let scheme = origin.usesTLS ? "https" : "http"
+        let first = location.prefix { !"/?:".contains($0) }
+        if location[first.endIndex...].hasPrefix(":") { return ImageURL(location) }
+        if location.hasPrefix("//") { return ImageURL("\(scheme):\(location)") }
+        let path = target.prefix { $0 != "?" }
+        var next = location
+        if location.isEmpty {
+            next = target
+        } else if location.hasPrefix("?") {
+            next = path + location
+        } else if !location.hasPrefix("/") {
+            next = path[...(path.lastIndex(of: "/") ?? path.startIndex)] + location
+        }
+        return ImageURL("\(scheme)://\(origin.authority)\(Self.withoutDots(next))")
+    }
+
+    /// A path without `.` and `..`, its query as it is.
+    private static func withoutDots(_ target: String) -> String {
+        let path = target.prefix { $0 != "?" }
+        var kept: [Substring] = []
+        let segments = path.dropFirst().split(separator: "/", omittingEmptySubsequences: false)
+        for (place, segment) in segments.enumerated() {
+            let isDots = segment == "." || segment == ".."
+            if segment == ".." { _ = kept.popLast() }
+            if !isDots { kept.append(segment) }
+            if isDots, place == segments.count - 1 { kept.append("") }
+        }
+        return "/" + kept.joined(separator: "/") + target[path.endIndex...]
     }
 }

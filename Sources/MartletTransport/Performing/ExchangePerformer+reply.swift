@@ -112,7 +112,7 @@ extension ExchangePerformer {
 
     /// Redirects are not followed: the request carries a key and a prompt, which were meant for the configured address.
     private func redirect(_ head: UpstreamHead, _ upstream: Upstream) -> GatewayError {
-        let target = head.location.map { " to \($0)" } ?? ""
+        let target = head.shownLocation.map { " to \($0)" } ?? ""
         return GatewayError(
             code: .upstreamBadReply,
             message: "\(upstream.shown) answers with a redirect\(target) (HTTP \(head.status)), which is not followed; "

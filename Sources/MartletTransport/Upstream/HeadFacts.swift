@@ -70,14 +70,20 @@ struct HeadFacts {
 
 extension UpstreamHead {
     /// Where a redirect points, for a message: without user, query and fragment, 200 characters at most.
+    var shownLocation: String? {
+        location.flatMap { location in
+            location.prefix { $0 != "?" && $0 != "#" }.split(separator: "@").last.map { String($0.prefix(200)) }
+        }
+    }
+
+    /// Where a redirect points.
     var location: String? {
         let bytes = lines.readableBytesUInt8Span
         var at = 0
         while let line = HeaderLine(in: bytes, from: at) {
             if line.isNamed("location", bytes) {
                 let start = lines.readerIndex + line.value.lowerBound
-                let text = lines.getString(at: start, length: line.value.count) ?? ""
-                return text.prefix { $0 != "?" && $0 != "#" }.split(separator: "@").last.map { String($0.prefix(200)) }
+                return lines.getString(at: start, length: line.value.count)
             }
             at = line.next
         }
