@@ -20,7 +20,7 @@ enum FuzzCorpus {
         case .anthropic: files("anthropic", "reply.sse")
         case .responses: files("responses-upstream", "reply.sse")
         case .lmstudio: files("lmstudio", "reply.sse")
-        case .completions: []
+        case .completions: files("completions", "reply.sse")
         }
     }
 

@@ -77,7 +77,7 @@ struct FuzzTests {
         "a stream gives the same in any cut, and the client's decoder understands it",
         arguments: [
             (FuzzTarget.chatStreams, DialectID.chat), (.anthropicStreams, .anthropic), (.responsesStreams, .responses),
-            (.lmstudioStreams, nil),
+            (.completionsStreams, .completions), (.lmstudioStreams, nil),
         ] as [(FuzzTarget, DialectID?)])
     func streams(target: FuzzTarget, dialect: DialectID?) {
         let upstream = dialect.map(UpstreamDialect.init) ?? .lmstudio

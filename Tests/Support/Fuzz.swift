@@ -5,8 +5,9 @@ import Synchronization
 package enum FuzzTarget: String, Sendable, CaseIterable {
     case scanner, json, framer
     case chatRequests, completionsRequests, anthropicRequests, responsesRequests, relayedRequests
-    case chatStreams, anthropicStreams, responsesStreams, lmstudioStreams, calls, wholeReplies, errors
-    case framing
+    case chatStreams, anthropicStreams, responsesStreams, completionsStreams, lmstudioStreams, calls, wholeReplies, errors
+    case answers, patterns, vectors, storedResponses, images
+    case framing, addresses, prompts
 }
 
 /// How long is fuzzed and from what seed, as the environment says (`Scripts/fuzz` sets it):

@@ -97,7 +97,7 @@ enum RefusedTool {
         if ["'", "\"", "`"].contains(where: { text.contains($0 + name + $0) }) { return true }
         var rest = text[...]
         while let found = rest.firstRange(of: name) {
-            let before = rest[..<found.lowerBound].lowercased()
+            let before = rest[..<found.lowerBound].suffix(9).lowercased()
             let next = rest[found.upperBound...].first
             let isName = next.map { !($0.isLetter || $0.isNumber || $0 == "_" || $0 == "-") } ?? true
             if isName, before.hasSuffix("tool ") || before.hasSuffix("function ") { return true }
