@@ -91,14 +91,17 @@ struct AddressGuardTests {
             ("/c", "a.example:443", "/c"), ("http://b.example/c", "b.example:80", "/c"),
             ("//b.example/c", "b.example:443", "/c"), ("c.png", "a.example:443", "/d/c.png"),
             ("?s=1:2", "a.example:443", "/d/b?s=1:2"), ("../c?q=../x#f", "a.example:443", "/c?q=../x"),
-            ("./c/..", "a.example:443", "/d/"), ("../../../c", "a.example:443", "/c"), ("", "a.example:443", "/d/b?w=1"),
+            ("./c/..", "a.example:443", "/d/"), ("../../../c", "a.example:443", "/c"),
+            ("", "a.example:443", "/d/b?w=1"),
         ])
     func redirects(location: String, place: String, target: String) throws {
         let url = try #require(ImageURL("https://a.example/d/b?w=1")?.redirected(to: location))
         #expect(url.origin.shown == place && url.target == target)
     }
 
-    @Test("and where not", arguments: ["file:///etc/passwd", "//u@b.example/c", "a b", "data:image/png;base64,AAAA", "//"])
+    @Test(
+        "and where not",
+        arguments: ["file:///etc/passwd", "//u@b.example/c", "a b", "data:image/png;base64,AA==", "//"])
     func noRedirects(location: String) throws {
         #expect(try #require(ImageURL("https://a.example/b")).redirected(to: location) == nil)
     }
