@@ -29,7 +29,7 @@ def is_subtask(asked):
 
 @pytest.mark.parametrize("kind", agents.KINDS)
 def test_a_whole_task(martlet, upstream, tmp_path, kind):
-    """Its title, two tools at once, a sub-agent, a tool that has to be loaded first, and a search that another request does."""
+    """F1: Its title, two tools at once, a sub-agent, a tool that has to be loaded first, and a search that another request does."""
     file = claude.home_in(tmp_path) / "notes.txt"
     file.write_text("canary-in-the-file")
     read = Call("call_2", "Read", chat.dumps({"file_path": str(file)}).decode())

@@ -39,7 +39,7 @@ def instructed(asked):
 
 @pytest.mark.parametrize("kind", agents.KINDS)
 def test_a_whole_task(martlet, upstream, tmp_path, kind):
-    """Reasoning, a text, two commands at once, and an answer by a schema."""
+    """B19, F1: Reasoning, a text, two commands at once, and an answer by a schema."""
     (codex.work_in(tmp_path) / "notes.txt").write_text("canary-in-the-file")
     schema = tmp_path / "schema.json"
     schema.write_text(json.dumps(SCHEMA))
@@ -77,7 +77,7 @@ def test_a_whole_task(martlet, upstream, tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["lmstudio", "anthropic"])
 def test_as_before_an_lm_studio(martlet, upstream, tmp_path, kind):
-    """`--oss` looks for the model in the list, has it loaded by a request with nothing in it, and works without a key."""
+    """D18: `--oss` looks for the model in the list, has it loaded by a request with nothing in it, and works without a key."""
     model = agents.Model(kind, lambda asked: Answer([Text("ok")]) if asked.of(Result) else Answer([ECHO], "calls"))
     ran = codex.run(martlet(upstream(model), kind=kind), tmp_path, oss=True)
     assert (ran.answer, ran.commands()) == ("ok", ["martlet-42 é"])

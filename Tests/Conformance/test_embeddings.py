@@ -34,6 +34,7 @@ def reply(*vectors, usage=5, model="m1"):
 @pytest.mark.parametrize("given", ["float", "base64"])
 @pytest.mark.parametrize("asked", ["default", "float", "base64"])
 def test_vectors_come_in_the_form_that_was_asked_for(martlet, upstream, sdk, given, asked):
+    """C15: The library asks for base64 by itself, and gives floats."""
     vectors = VECTORS if given == "float" else [encoded(one) for one in VECTORS]
     source = upstream(lambda exchange: exchange.json(reply(*vectors)))
     more = {} if asked == "default" else {"encoding_format": asked}

@@ -68,6 +68,7 @@ def named(data, model):
 @DIALECT
 @pytest.mark.parametrize("framing", ["chunked", "length", "eof"])
 def test_whole(matrix, dialect, framing):
+    """F4: Bytes there and back are the same but for the model's name."""
     def script(exchange):
         if framing == "length":
             exchange.json(WHOLE[dialect])
@@ -92,6 +93,7 @@ def test_whole(matrix, dialect, framing):
 @DIALECT
 @pytest.mark.parametrize("cut", [None, 1, 7, 64])
 def test_stream(matrix, dialect, cut):
+    """F4: So are a stream's, however it is cut."""
     source = matrix.play(EXACT[dialect], lambda exchange: exchange.stream(STREAM[dialect], cut=cut))
     model = f"{EXACT[dialect]}/m1".encode()
     asked = ASKED[dialect].replace(b"{", b'{"stream" :true, ', 1)
@@ -178,7 +180,7 @@ def test_betas_do_not_reach_a_chat_upstream(matrix):
 
 
 def test_thinking_of_this_gateway_never_reaches_anthropic(matrix):
-    """Its signature means nothing there. What Anthropic signed stays as it was, and so does every byte of the other turns."""
+    """B19: Its signature means nothing there. What Anthropic signed stays as it was, and so does every byte of the other turns."""
     head = b'{"model":"anthropic/m1","max_tokens":1.0e1,"messages":['
     first = b'{"role":"user","content":"\\u00e9" }'
     genuine = b'{"type":"thinking", "thinking":"hm","signature":"EqQB/=="}'

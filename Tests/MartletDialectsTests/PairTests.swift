@@ -6,19 +6,22 @@ import Testing
 /// What holds for every pair of a client's and an upstream's dialect.
 @Suite("All pairs of dialects")
 struct PairTests {
-    static let pairs = DialectTableTests.conversations.flatMap { upstream in
-        DialectID.allCases.map { (upstream, $0) }
-    }
+    static let pairs =
+        (DialectTableTests.conversations.map(UpstreamDialect.init) + [.lmstudio]).flatMap { upstream in
+            DialectID.allCases.map { (upstream, $0) }
+        } + [(.completions, .completions)]
 
-    func relayed(_ pieces: [ByteBuffer], _ upstream: DialectID, _ client: DialectID) -> Relayed {
+    func relayed(_ pieces: [ByteBuffer], _ upstream: UpstreamDialect, _ client: DialectID) -> Relayed {
         var target = replyTarget(client, usage: .asked, thinking: true)
         target.clock = { 9 }
-        return run(Dialects.pipe(from: UpstreamDialect(upstream), to: target), pieces)
+        return run(Dialects.pipe(from: upstream, to: target), pieces)
     }
 
     @Test("F2: any cut of a transcript's bytes gives the same output", arguments: pairs)
-    func cuts(upstream: DialectID, client: DialectID) {
-        for stream in FuzzCorpus.streams(UpstreamDialect(upstream)) {
+    func cuts(upstream: UpstreamDialect, client: DialectID) {
+        let streams = FuzzCorpus.streams(upstream)
+        #expect(!streams.isEmpty)
+        for stream in streams {
             let text = String(decoding: stream, as: UTF8.self)
             let whole = relayed(reads(text, of: 0), upstream, client)
             for size in [1, 5, 100] {
@@ -28,7 +31,7 @@ struct PairTests {
     }
 
     /// Thinking, text and a call.
-    static let short: [DialectID: String] = [
+    static let short: [UpstreamDialect: String] = [
         .chat: chunk("{'reasoning_content':'hm'}") + chunk("{'content':'é\\n'}")
             + chunk("{'tool_calls':[{'index':0,'id':'c1','type':'function','function':{'name':'f','arguments':'{}'}}]}")
             + chunk("{}", finish: "'tool_calls'") + done,
@@ -37,10 +40,23 @@ struct PairTests {
         .responses: RStream.created + RStream.added(0, RStream.message) + RStream.text("é")
             + RStream.done(0, RStream.message("é")) + RStream.added(1, RStream.call(1))
             + RStream.done(1, RStream.call(1, "{}")) + RStream.end("completed", RStream.usage) + done,
+        .lmstudio:
+            ([
+                "{'type':'chat.start','model_instance_id':'m'}", "{'type':'reasoning.start'}",
+                "{'type':'reasoning.delta','content':'hm'}", "{'type':'reasoning.end'}", "{'type':'message.start'}",
+                "{'type':'message.delta','content':'é\\n'}", "{'type':'message.end'}",
+                "{'type':'chat.end','result':{'model_instance_id':'m','output':[{'type':'reasoning','content':'hm'},{'type':'message','content':'é\\n'}],'stats':{'input_tokens':3,'total_output_tokens':2,'reasoning_output_tokens':1}}}",
+            ].map { event in
+                let type = event.split(separator: "'")[2]
+                return json("event: \(type)\ndata: \(event)\n\n")
+            }).joined(),
+        .completions: json(
+            "data: {'id':'c','object':'text_completion','created':1,'model':'u','choices':[{'index':0,'text':'é\\n','finish_reason':null}]}\n\ndata: {'id':'c','object':'text_completion','created':1,'model':'u','choices':[{'index':0,'text':'','finish_reason':'stop'}]}\n\ndata: [DONE]\n\n"
+        ),
     ]
 
     @Test("F2: a cut at any byte of a stream gives the same output", arguments: pairs)
-    func everyCut(upstream: DialectID, client: DialectID) throws {
+    func everyCut(upstream: UpstreamDialect, client: DialectID) throws {
         let bytes = Array(try #require(Self.short[upstream]).utf8)
         let whole = relayed([ByteBuffer(bytes: bytes)], upstream, client)
         #expect(whole.finding == .complete)
@@ -53,6 +69,20 @@ struct PairTests {
     static let agents: [(DialectID, String)] =
         FuzzCorpus.files("responses", "request.json").map { (.responses, String(decoding: $0, as: UTF8.self)) }
         + [0, 1, 9].map { (.anthropic, RequestPropertyTests().agentBody(turn: $0)) }
+        + [
+            (.chat, #"{"model":"m","messages":[\#(chatTask)],"tools":[\#(chatTool)],"stream":true}"#),
+            (
+                .chat,
+                #"{"model":"m","messages":[\#(chatTask),\#(chatCall)],"tools":[\#(chatTool)],"tool_choice":"auto","parallel_tool_calls":true,"stream":true,"stream_options":{"include_usage":true}}"#
+            ),
+        ]
+
+    static let chatTask =
+        #"{"role":"system","content":"You are an agent."},{"role":"user","content":[{"type":"text","text":"Fix it."}]}"#
+    static let chatTool =
+        #"{"type":"function","function":{"name":"bash","description":"Runs it.","parameters":{"type":"object","properties":{"command":{"type":"string"}},"required":["command"]}}}"#
+    static let chatCall =
+        #"{"role":"assistant","content":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"bash","arguments":"{\"command\":\"ls\"}"}}]},{"role":"tool","tool_call_id":"call_1","content":"a.txt"}"#
 
     @Test(
         "F1: what agents send at their first and later turns is taken by every upstream, and twice the same",
@@ -65,7 +95,7 @@ struct PairTests {
                     for: WriteTarget(model: "up", capabilities: upstream.capabilities, streams: true))
             }
             let first = try translated()
-            #expect(first.answer == nil)
+            #expect(first.answer == nil && (first.dropped.isEmpty || client != .chat), "\(first.dropped)")
             #expect(try JSON(parsing: first.body)["model"] == "up")
             #expect(try translated() == first)
         }

@@ -216,13 +216,26 @@ struct RequestAnthropicToChatToolsTests {
         #expect(refusal { try translatedToChat(userHi, effort, strict: true) }?.param == "output_config.effort")
     }
 
-    @Test("E6: a forced call and thinking are not combined where the engine cannot")
-    func forcedWithThinking() throws {
-        let made = try translatedToChat(userHi, tools(weather, choice: #"{"type":"any"}"#)) {
-            $0.thinkingControl = .enableThinking
+    @Test(
+        "E6: a forced call and thinking are not combined where the engine cannot, by the upstream's control",
+        arguments: [
+            (.enableThinking, #""chat_template_kwargs":{"enable_thinking":false}"#),
+            (.effort, #""reasoning_effort":"none""#), (.budget, #""thinking_budget_tokens":0"#),
+        ] as [(Capabilities.ThinkingControl, String)], ["", #","thinking":{"type":"enabled","budget_tokens":5000}"#])
+    func forcedWithThinking(_ control: (Capabilities.ThinkingControl, String), wish: String) throws {
+        let made = try translatedToChat(userHi, tools(weather, choice: #"{"type":"any"}"#) + wish) {
+            $0.thinkingControl = control.0
             $0.forcedCallWithThinking = false
         }
-        #expect(made.json["chat_template_kwargs"] == ["enable_thinking": false])
+        #expect(made.text.contains(control.1), "\(made.text)")
+    }
+
+    @Test("E11: a title with thinking switched off has its few tokens for itself")
+    func title() throws {
+        let made = try translatedToChat(
+            userHi, #""thinking":{"type":"disabled"},"system":"Give a title as JSON.""#
+        ) { $0.thinkingControl = .enableThinking }
+        #expect(made.json["max_tokens"] == 100 && made.json["chat_template_kwargs"] == ["enable_thinking": false])
     }
 
     @Test("B24: max_tokens is clamped to what the context leaves")

@@ -75,17 +75,24 @@ struct RequestSchemaTests {
             try property(#"{"type":"string","maxLength":5000}"#)
                 == #"{"type":"string","description":"(maxLength: 5000)"}"#)
         #expect(try property(#"{"type":"string","maxLength":100}"#) == #"{"type":"string","maxLength":100}"#)
+        let nested = #"{"type":"string","pattern":"^((a{60}b){60})$"}"#
+        #expect(
+            try property(nested) == #"{"type":"string","description":"(pattern: ^((a{60}b){60})$)"}"#,
+            "what stands in counts counts as often")
+        let fits = #"{"type":"string","pattern":"^((a{20}b){20})$"}"#
+        #expect(try property(fits) == fits)
     }
 
     @Test("E4: references are inlined, except to definitions")
     func references() throws {
         let made = try fitted(
-            ##"{"type":"object","properties":{"a":{"type":"array","items":[{"type":"integer"}]},"b":{"$ref":"#/properties/a/items/0"},"c":{"$ref":"#/$defs/D"},"d":{"$ref":"https://x/y"},"e":{"$ref":"#"}},"$defs":{"D":{"type":"string"}}}"##
+            ##"{"type":"object","properties":{"a":{"type":"array","items":[{"type":"integer"}]},"b":{"$ref":"#/properties/a/items/0"},"c":{"$ref":"#/$defs/D"},"d":{"$ref":"https://x/y"},"e":{"$ref":"#"},"f":{"$ref":"#/$defs/E"}},"$defs":{"D":{"type":"string"},"E":{"enum":["x",1]}}}"##
         )
         let json = try JSON(parsing: made)
         #expect(json["properties"]?["b"] == ["type": "integer"])
         #expect(json["properties"]?["c"] == ["$ref": "#/$defs/D"])
         #expect(json["properties"]?["d"] == [:])
+        #expect(json["properties"]?["f"] == ["$ref": "#/$defs/E"] && json["$defs"]?["E"]?["enum"] == ["x", 1])
         #expect(json["$defs"]?["D"] == ["type": "string"])
         #expect(made.utf8.count < 4000)
     }

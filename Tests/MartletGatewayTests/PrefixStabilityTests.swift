@@ -48,7 +48,7 @@ struct PrefixStabilityTests {
         return parts
     }
 
-    @Test("Turn N+1 extends turn N byte for byte, at every kind of upstream, from every client", arguments: cases)
+    @Test("F5: Turn N+1 extends turn N byte for byte, at every kind of upstream, from every client", arguments: cases)
     func extends(_ dialect: DialectID, _ place: Int, _ mode: RelayMode) throws {
         let profile = Self.profiles[place]
         for seed in UInt64(1)...3 {

@@ -68,7 +68,7 @@ struct RouteTableTests {
         Case("control characters", "a\nb", ["error invalid_request"]),
         Case("too long a name", String(repeating: "x", count: 513), ["error invalid_request"]),
         // Context suffixes.
-        Case("a suffix is no part of an id", "qwen3-8b[1m]", ["studio/qwen3-8b"]),
+        Case("B26: a suffix is no part of an id", "qwen3-8b[1m]", ["studio/qwen3-8b"]),
         Case("an alias may name the suffix", "m[1m]", ["box/shared"], table([("m[1m]", ["box/shared"])])),
         Case(
             "a suffix before a glob that would take all", "qwen3-8b[1m]", ["studio/qwen3-8b"],
@@ -96,7 +96,7 @@ struct RouteTableTests {
             "an alias's target at an upstream without a list", "a", ["box/whatever"],
             table([("a", ["box/whatever"])], served: unlisted)),
         // No model named.
-        Case("no model: the default", nil, ["box/llama-3.1-70b"], table(default: "llama-3.1-70b")),
+        Case("D17: no model: the default", nil, ["box/llama-3.1-70b"], table(default: "llama-3.1-70b")),
         Case("no model: the default may be an alias's target", nil, ["box/llama-3.1-70b"], table(default: "llama")),
         Case("no model: the only loaded one", nil, ["studio/qwen3-8b"]),
         Case(

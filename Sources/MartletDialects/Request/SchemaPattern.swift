@@ -4,6 +4,9 @@ enum SchemaPattern {
     /// Largest count of a quantifier.
     private static let mostRepetitions = 200
 
+    /// Characters a text may have to stand for each, counts in counts multiplied: what a grammar is unrolled to.
+    private static let mostLetters = 2000
+
     /// Nil when it cannot be said so.
     static func fit(_ pattern: String) -> String? {
         guard pattern.hasPrefix("^"), pattern.hasSuffix("$"), !pattern.hasSuffix("\\$"), pattern.utf8.count <= 1024
@@ -13,7 +16,10 @@ enum SchemaPattern {
         // By scalars, as whoever matches reads it: a mark joined to a bracket leaves it a bracket.
         var reader = Reader(Array(pattern.unicodeScalars.dropFirst().dropLast()))
         guard reader.read(), reader.depth == 0 else { return nil }
-        return "^" + String(String.UnicodeScalarView(reader.out)) + "$"
+        let plain = String(String.UnicodeScalarView(reader.out))
+        var nodes = PatternReader(plain[...])
+        guard let node = nodes.read(), node.letters <= mostLetters else { return nil }
+        return "^\(plain)$"
     }
 
     /// A bound of a quantifier; nil when it is no number, or too large.

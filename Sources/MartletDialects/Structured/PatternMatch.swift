@@ -140,6 +140,15 @@ indirect enum PatternNode: Sendable {
     case sequence([PatternNode])
     case choice([PatternNode])
     case repeated(PatternNode, Int, Int?)
+
+    /// Sets, each as often as its counts say; one more for a count that repeats nothing.
+    var letters: Int {
+        switch self {
+        case .set: 1
+        case .sequence(let nodes), .choice(let nodes): nodes.reduce(0) { min($0 + $1.letters, 1 << 20) }
+        case .repeated(let node, let least, let most): min(max(1, node.letters) * max(1, most ?? least), 1 << 20)
+        }
+    }
 }
 
 /// Reads what `SchemaPattern` has made of an expression, anchors taken off.
