@@ -17,6 +17,18 @@ struct RequestChatToAnthropicTests {
         #"{"role":"tool","tool_call_id":"\#(id)","content":"\#(content)"}"#
     }
 
+    @Test(
+        "a budget beyond any number of tokens is read as a large one",
+        arguments: [
+            #""thinking":{"type":"enabled","budget_tokens":9223372036854775807}"#,
+            #""reasoning":{"max_tokens":9223372036854775807}"#, #""thinking_budget_tokens":9223372036854775807"#,
+            #""reasoning":{"max_tokens":-9223372036854775808}"#,
+        ])
+    func hugeBudget(wish: String) throws {
+        let made = try translatedToAnthropic(userHi, wish)
+        #expect((made.json["max_tokens"]?.int ?? 0) > (made.json["thinking"]?["budget_tokens"]?.int ?? 0))
+    }
+
     @Test("a plain request")
     func plain() throws {
         let made = try translatedToAnthropic(

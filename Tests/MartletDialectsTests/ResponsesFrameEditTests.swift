@@ -68,6 +68,17 @@ struct ResponsesFrameEditTests {
         #expect(relayResponses(stream + ": bye\n\n" + done, .exact).text == stream + ": bye\n\n" + done)
     }
 
+    @Test("a number no stream gets to is none", arguments: [ChatFrameEdit.Mode.exact, .repair])
+    func hugeNumbers(mode: ChatFrameEdit.Mode) {
+        for number in ["9223372036854775807", "-9223372036854775808", "1e300", "\"1\""] {
+            let stream = Self.full().replacing("\"sequence_number\":0,", with: "\"sequence_number\":\(number),")
+            #expect(stream.contains(number))
+            #expect(relayResponses(stream, mode).finding == .complete)
+            let torn = relayResponses(String(stream.prefix(stream.utf8.count / 2)), mode)
+            #expect(torn.finding == .failed(.closedEarly) && torn.text.contains("response.failed"))
+        }
+    }
+
     @Test("repair leaves a stream that is right as it is, fast and slow", arguments: [0, 1, 3, 7, 64])
     func nothingToRepair(cut: Int) {
         let stream = Self.full(model: "m")

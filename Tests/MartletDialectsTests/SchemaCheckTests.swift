@@ -125,6 +125,23 @@ struct SchemaCheckTests {
         #expect(try Self.violation(#""\#(long)""#, #"{"pattern":"^(b|a)*$"}"#) == nil)
     }
 
+    @Test("what would keep other clients waiting is given up", .timeLimit(.minutes(1)))
+    func work() throws {
+        let numbers = (2..<9000).map(String.init).joined(separator: ",")
+        let ones = "[\(Array(repeating: "1", count: 9000).joined(separator: ","))]"
+        let patterns = (0..<60).map { #"{"pattern":"(a|aa){100}b\#($0)"}"# }.joined(separator: ",")
+        for (value, schema) in [
+            (ones, #"{"items":{"enum":[\#(numbers),1]}}"#),
+            (ones, #"{"items":{"anyOf":[{"enum":[\#(numbers)]},{"not":{"enum":[2]}}]}}"#),
+            ("\"\(String(repeating: "a", count: 2000))\"", #"{"anyOf":[\#(patterns)]}"#),
+        ] {
+            let began = ContinuousClock.now
+            #expect(try Self.violation(value, schema) == nil)
+            #expect(ContinuousClock.now - began < .seconds(10))
+        }
+        #expect(try Self.violation("[1,0]", #"{"items":{"enum":[\#(numbers),1]}}"#)?.hasPrefix("/1 must be") == true)
+    }
+
     @Test("a violation quotes no more than a line of a schema or a name")
     func short() throws {
         let name = String(repeating: "n", count: 5000)

@@ -115,7 +115,7 @@ struct AnthropicRequestReader {
             try walk.object(ThinkingField.self) { (walk, field) throws(DialectError) in
                 switch field {
                 case .type: type = try walk.stringIfAny()
-                case .budget: budget = try walk.int()
+                case .budget: budget = try walk.count()
                 }
             }
             switch type {

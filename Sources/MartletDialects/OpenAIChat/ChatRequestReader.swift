@@ -198,7 +198,7 @@ struct ChatRequestReader {
             if let word = found.effort { take(effort: word) }
             settings.thinking = settings.thinking ?? found.thinking
         }
-        let budget = try members.read("thinking_budget_tokens") { (walk) throws(DialectError) in try walk.int() }
+        let budget = try members.read("thinking_budget_tokens") { (walk) throws(DialectError) in try walk.count() }
         let isOn = try members.read("enable_thinking") { (walk) throws(DialectError) in try walk.boolIfAny() }
         guard settings.effort == nil, settings.thinking == nil else { return }
         if let budget { settings.thinking = budget == 0 ? .off : budget > 0 ? .budget(budget) : nil }
@@ -226,7 +226,7 @@ struct ChatRequestReader {
             if try walk.takeNull() { return }
             switch field {
             case .effort: effort = try walk.stringIfAny()
-            case .maxTokens, .budget: budget = try walk.int()
+            case .maxTokens, .budget: budget = try walk.count()
             case .exclude: hides = try walk.boolIfAny() ?? false
             case .enabled, .isOn: isOff = try walk.boolIfAny() == false
             case .type: type = try walk.stringIfAny()

@@ -159,7 +159,7 @@ package struct ResponsesFrameEdit: FrameEdit {
             try walk.enterObject()
             while let key = try walk.nextKey() {
                 if walk.key(key, is: "sequence_number") {
-                    number = try walk.intOrSkip()
+                    number = try walk.intOrSkip().flatMap { (0..<1 << 53).contains($0) ? $0 : nil }
                 } else if walk.key(key, is: "type") {
                     if let type = try walk.stringOrSkip() { isError = walk.text(type, is: "error") }
                 } else if walk.key(key, is: "response"), try walk.kind() == .object {

@@ -7,8 +7,6 @@ struct PatternMatch: Sendable {
     private static let mostStates = 2000
     /// Nodes visited while compiling: what adds no state can be repeated in repetitions all the same.
     private static let mostVisits = 10_000
-    /// Ranges of all states times characters.
-    private static let mostWork = 4_000_000
 
     private enum State: Sendable {
         case letter(PatternSet, next: Int)
@@ -40,9 +38,12 @@ struct PatternMatch: Sendable {
     }
 
     /// Nil when that would take too long to find out.
-    func matches(_ text: String) -> Bool? {
+    /// - Parameter work: what is left of it, in ranges and states times characters.
+    func matches(_ text: String, within work: inout Int) -> Bool? {
         let letters = text.unicodeScalars
-        guard letters.count * max(width, states.count) <= Self.mostWork else { return nil }
+        let (cost, isTooMuch) = letters.count.multipliedReportingOverflow(by: max(width, states.count))
+        guard !isTooMuch, cost <= work else { return nil }
+        work -= cost
         var marks = [Int](repeating: -1, count: states.count)
         var current: [Int] = []
         enter(start, 0, &marks, &current)

@@ -17,14 +17,18 @@ struct SchemaCheck {
 
     /// Schemas inside each other, references included.
     private static let deepest = 64
-    /// Schemas applied in all: references that name each other could make any number.
-    private static let mostSteps = 100_000
+    /// Schemas applied, values compared and names looked up, in all: it is done between other clients' bytes. Some ten
+    /// milliseconds.
+    private static let mostSteps = 300_000
+    /// What patterns may take in all, as `PatternMatch` counts it.
+    private static let mostPatternWork = 4_000_000
     /// Bytes of a schema's or value's own words in a violation.
     private static let mostWords = 200
 
     private let root: JSON
     private var path: [String] = []
     private var steps = 0
+    private var patternWork = mostPatternWork
     private var isCutShort = false
     private var patterns: [String: PatternMatch?] = [:]
 
@@ -36,9 +40,26 @@ struct SchemaCheck {
         return isCutShort ? nil : found
     }
 
+    /// False once it has taken too long: nothing more is looked at.
+    private mutating func spend(_ count: Int) -> Bool {
+        steps += count
+        if steps > Self.mostSteps { isCutShort = true }
+        return !isCutShort
+    }
+
+    /// Spends as many steps as there are values in this one, and its words are long.
+    private mutating func spend(on value: JSON) -> Bool {
+        switch value {
+        case .null, .bool: spend(1)
+        case .number(let number): spend(1 + number.literal.utf8.count / 64)
+        case .string(let text): spend(1 + text.utf8.count / 64)
+        case .array(let elements): spend(1) && elements.allSatisfy { spend(on: $0) }
+        case .object(let members): spend(1) && members.allSatisfy { spend(1 + $0.utf8.count / 64) && spend(on: $1) }
+        }
+    }
+
     private mutating func check(_ value: JSON, _ schema: JSON, _ depth: Int) -> Violation? {
-        steps += 1
-        guard depth < Self.deepest, steps < Self.mostSteps else {
+        guard depth < Self.deepest, spend(1) else {
             isCutShort = true
             return nil
         }
@@ -62,8 +83,11 @@ struct SchemaCheck {
     }
 
     private func wrong(_ demand: String) -> Violation {
-        let steps = path.map { $0.replacing("~", with: "~0").replacing("/", with: "~1") }
-        return Violation(pointer: Self.short(steps.map { "/\($0)" }.joined()), demand: demand)
+        var pointer = ""
+        for step in path where pointer.utf8.count <= Self.mostWords {
+            pointer += "/" + step.prefix(Self.mostWords).replacing("~", with: "~0").replacing("/", with: "~1")
+        }
+        return Violation(pointer: Self.short(pointer), demand: demand)
     }
 
     private static func short(_ text: String) -> String {
@@ -71,8 +95,8 @@ struct SchemaCheck {
     }
 
     /// What a reference within the schema names; nil for any other, which says nothing.
-    private func resolve(_ reference: String) -> JSON? {
-        guard reference.hasPrefix("#") else { return nil }
+    private mutating func resolve(_ reference: String) -> JSON? {
+        guard reference.hasPrefix("#"), spend(reference.utf8.count / 8) else { return nil }
         var found: JSON? = root
         for step in reference.dropFirst().split(separator: "/") {
             let name = String(step).replacing("~1", with: "/").replacing("~0", with: "~")
@@ -83,16 +107,26 @@ struct SchemaCheck {
 
     // MARK: - Kinds
 
-    private func checkKind(_ value: JSON, _ rules: JSONObject) -> Violation? {
-        let types = rules["type"]?.string.map { [$0] } ?? (rules["type"]?.array ?? []).compactMap(\.string)
+    private mutating func checkKind(_ value: JSON, _ rules: JSONObject) -> Violation? {
+        let types = rules["type"]?.string.map { [$0] } ?? (rules["type"]?.array ?? []).prefix(8).compactMap(\.string)
         if !types.isEmpty, !types.contains(where: { Self.isOf($0, value) }) {
             return wrong("must be of type \(types.joined(separator: " or ")), and is \(Self.name(value))")
         }
-        if let choices = rules["enum"]?.array, !choices.contains(where: { Self.isSame($0, value) }) {
-            return wrong("must be one of \(Self.short(choices.map(\.text).joined(separator: ", ")))")
+        if let choices = rules["enum"]?.array, !choices.contains(where: { isSame($0, value) }) {
+            return wrong("must be one of \(words(of: choices))")
         }
-        if let only = rules["const"], !Self.isSame(only, value) { return wrong("must be \(Self.short(only.text))") }
+        if let only = rules["const"], !isSame(only, value) { return wrong("must be \(words(of: [only]))") }
         return nil
+    }
+
+    /// The first of them, as JSON.
+    private mutating func words(of values: [JSON]) -> String {
+        var words = ""
+        for value in values where words.utf8.count <= Self.mostWords {
+            guard spend(on: value) else { break }
+            words += (words.isEmpty ? "" : ", ") + value.text
+        }
+        return Self.short(words)
     }
 
     private static func isOf(_ type: String, _ value: JSON) -> Bool {
@@ -117,26 +151,35 @@ struct SchemaCheck {
     }
 
     /// Equal as JSON Schema has it: numbers by value, members in any order.
-    private static func isSame(_ a: JSON, _ b: JSON) -> Bool {
+    private mutating func isSame(_ a: JSON, _ b: JSON) -> Bool {
+        guard spend(1) else { return true }
         switch (a, b) {
-        case (.number(let a), .number(let b)): a == b || (a.int.map { $0 == b.int } ?? (a.double == b.double))
-        case (.array(let a), .array(let b)): a.count == b.count && zip(a, b).allSatisfy { isSame($0, $1) }
+        case (.number(let a), .number(let b)):
+            return a == b || (a.int.map { $0 == b.int } ?? (a.double == b.double))
+        case (.string(let a), .string(let b)):
+            return a.utf8.count == b.utf8.count && spend(a.utf8.count / 64) && a == b
+        case (.array(let a), .array(let b)): return a.count == b.count && zip(a, b).allSatisfy { isSame($0, $1) }
         case (.object(let a), .object(let b)):
-            a.count == b.count && a.allSatisfy { name, value in b[name].map { isSame(value, $0) } ?? false }
-        default: a == b
+            return a.count == b.count && a.allSatisfy { name, value in b[name].map { isSame(value, $0) } ?? false }
+        case (.null, .null): return true
+        case (.bool(let a), .bool(let b)): return a == b
+        default: return false
         }
     }
 
     // MARK: - What values hold
 
     private mutating func check(_ members: JSONObject, _ rules: JSONObject, _ depth: Int) -> Violation? {
-        for name in (rules["required"]?.array ?? []).compactMap(\.string) where members[name] == nil {
+        let required = rules["required"]?.array ?? []
+        guard spend(required.count) else { return nil }
+        for name in required.compactMap(\.string) where members[name] == nil {
             return wrong("must have a member \(JSON.string(Self.short(name)).text)")
         }
         let known = rules["properties"]?.object ?? [:]
         // Names a pattern allows are not told from others here, so nothing is said of either.
         let others = rules["patternProperties"] == nil ? rules["additionalProperties"] : nil
         for (name, value) in members {
+            guard spend(1 + name.utf8.count / 64) else { return nil }
             if known[name] == nil, others == false {
                 return wrong("must not have a member \(JSON.string(Self.short(name)).text)")
             }
@@ -162,10 +205,10 @@ struct SchemaCheck {
 
     private mutating func check(_ text: String, _ rules: JSONObject) -> Violation? {
         if let found = checkCount(text.unicodeScalars.count, rules, "Length", "characters") { return found }
-        guard let pattern = rules["pattern"]?.string else { return nil }
+        guard let pattern = rules["pattern"]?.string, spend(pattern.utf8.count) else { return nil }
         let match = patterns[pattern] ?? PatternMatch(pattern)
         patterns[pattern] = match
-        guard match?.matches(text) == false else { return nil }
+        guard match?.matches(text, within: &patternWork) == false else { return nil }
         return wrong("must match the pattern \(Self.short(pattern))")
     }
 
@@ -215,7 +258,7 @@ struct SchemaCheck {
             if fitting > 1 { return wrong("must fit exactly one alternative, and fits \(fitting)") }
         }
         if let schema = rules["not"], check(value, schema, depth + 1) == nil {
-            return wrong("must not be like \(Self.short(schema.text))")
+            return wrong("must not be like \(words(of: [schema]))")
         }
         return nil
     }
