@@ -152,6 +152,9 @@ def test_items_are_referred_to(martlet, upstream, sdk):
         {"role": "user", "content": "two"}])
     assert second.output_text == "3: two"
     assert source.requests[-1].json["input"][1]["content"][0]["text"] == "1: one"
+    third = client.responses.create(model="m1", input=[
+        {"id": first.output[0].id}, {"role": "user", "content": "three"}])
+    assert third.output_text == "2: three"
     with pytest.raises(openai.NotFoundError):
         client.responses.create(model="m1", input=[{"type": "item_reference", "id": "msg_nobody"}])
 

@@ -13,12 +13,12 @@ struct RequestResponsesStateTests {
         let plain = try ResponsesState(document(#"{"input":"x"}"#))
         #expect(plain.previousID == nil && plain.isStored && !plain.isBackground)
         let body = try document(
-            #"{"previous_response_id":"resp_1","store":false,"background":true,"stream":true,"conversation":{"id":"conv"},"prompt":{"id":"p"},"input":[{"type":"item_reference","id":"a"},{"role":"user","content":"x"},{"id":"b","type":"item_reference"}]}"#
+            #"{"previous_response_id":"resp_1","store":false,"background":true,"stream":true,"conversation":{"id":"conv"},"prompt":{"id":"p"},"input":[{"type":"item_reference","id":"a"},{"id":"m","role":"user","content":"x"},{"id":"b","type":"item_reference"},{"id":"c"}]}"#
         )
         let full = try ResponsesState(body)
         #expect(full.previousID == "resp_1" && !full.isStored && full.isBackground && full.streams)
         #expect(full.conversation == "conv" && full.usesPrompt)
-        #expect(try ResponsesRequest.references(body) == ["a", "b"])
+        #expect(try ResponsesRequest.references(body) == ["a", "b", "c"])
         let nulls = try ResponsesState(
             document(#"{"previous_response_id":null,"store":null,"background":null,"conversation":null,"prompt":null}"#)
         )
@@ -121,6 +121,7 @@ struct RequestResponsesStateTests {
         #expect(try expand(#"{"model":"m"}"#) == #"{"model":"m","input":\#(before)]}"#)
         let resolved = try expand(
             #"{"input":[{"type":"item_reference","id":"m1"},{"type":"item_reference","id":"m2"}]}"#)
+        #expect(try expand(#"{"input":[{"id":"m1"}]}"#) == json("{'input':\(before),{'role':'user','content':'kept'}]}"))
         #expect(
             resolved
                 == json("{'input':") + before

@@ -325,7 +325,7 @@ struct RequestResponsesTests {
     func unknown() throws {
         let made = try responsesToChat(
             items(
-                #"{"type":"agent_message","author":"worker","content":[{"type":"input_text","text":"ready"}]},{"type":"brand_new","text":"news"},{"type":"web_search_call","id":"ws","status":"completed","action":{"type":"search","query":"q"}},{"type":"mcp_list_tools","tools":[{"name":"x"}]},{"type":"compaction_trigger"},{"type":"image_generation_call","result":"AAAA"},{"id":"nothing"},\#(Self.hi)"#
+                #"{"type":"agent_message","author":"worker","content":[{"type":"input_text","text":"ready"}]},{"type":"brand_new","text":"news"},{"type":"web_search_call","id":"ws","status":"completed","action":{"type":"search","query":"q"}},{"type":"mcp_list_tools","tools":[{"name":"x"}]},{"type":"compaction_trigger"},{"type":"image_generation_call","result":"AAAA"},{"status":"x"},\#(Self.hi)"#
             ))
         #expect(made.roles == ["user"])
         #expect(made.content(0) == "worker: ready\n\nnews\n\nhi")
@@ -348,9 +348,11 @@ struct RequestResponsesTests {
         #expect(made.request.dropped == ["input.compaction"])
     }
 
-    @Test("2.4.2: a reference nobody resolved is a 404")
-    func reference() {
-        let error = refusal { try responsesToChat(items(#"{"type":"item_reference","id":"msg_9"},\#(Self.hi)"#)) }
+    @Test(
+        "2.4.2: a reference nobody resolved is a 404, with or without its type",
+        arguments: [#""type":"item_reference","#, #""type":null,"#, ""])
+    func reference(type: String) {
+        let error = refusal { try responsesToChat(items(#"{\#(type)"id":"msg_9"},\#(Self.hi)"#)) }
         #expect(error?.code == .notFound && error?.message.contains("msg_9") == true)
     }
 

@@ -42,8 +42,11 @@ package enum ResponsesRequest {
 
     /// Ids of stored items that stand in the input by reference, in their order.
     package static func references(_ document: JSONDocument) throws(GatewayError) -> [String] {
-        try inputItems(document).compactMap(ResponsesSplice.reference)
+        try inputItems(document).compactMap(reference)
     }
+
+    /// The id a reference stands for; nil for any other item.
+    package static func reference(_ item: ByteBuffer) -> String? { ResponsesSplice.reference(item) }
 
     /// The item with an id, minted where it has none, as lists of stored items give it.
     package static func identified(_ item: ByteBuffer, ids: inout IDSource) -> ByteBuffer {
@@ -54,7 +57,7 @@ package enum ResponsesRequest {
     ///
     /// - Parameters:
     ///   - storedItems: of the whole chain, input and output in their order; each a JSON object's text.
-    ///   - references: by id, what stands in place of an `item_reference`. Those that are not among them stay.
+    ///   - references: by id, what stands in place of a reference. Those that are not among them stay.
     package static func expanded(
         _ document: JSONDocument, with storedItems: [ByteBuffer], resolving references: [String: ByteBuffer] = [:]
     ) throws(GatewayError) -> ByteBuffer {

@@ -57,8 +57,16 @@ struct ResponsesInputItem {
         return item
     }
 
-    /// What it is; a message needs no type.
-    var kind: String { type ?? (role == nil ? "item" : "message") }
+    /// What it is; neither a message nor a reference needs a type.
+    var kind: String {
+        if Self.isReference(type: type, role: role, id: id) { return "item_reference" }
+        return type ?? (role == nil ? "item" : "message")
+    }
+
+    /// It stands for a stored item.
+    static func isReference(type: String?, role: String?, id: String?) -> Bool {
+        type == "item_reference" || type == nil && role == nil && id != nil
+    }
 
     /// The reply it comes from ended before it did.
     var isCut: Bool { status == "incomplete" || status == "in_progress" }

@@ -43,7 +43,7 @@ private struct ResponsesItemHead {
     var unsealed: EscapedText?
     /// The call's id, where it has to be another one.
     var callID: String?
-    /// The id an `item_reference` stands for.
+    /// The id a reference stands for.
     var reference: String?
     /// The conversation is kept here, and nothing of it there.
     var isKeptHere = false
@@ -94,7 +94,7 @@ private struct ResponsesItemHead {
             }
         }
         isReasoning = type == "reasoning"
-        if type == "item_reference" { reference = itemID ?? "" }
+        if ResponsesInputItem.isReference(type: type, role: role, id: itemID) { reference = itemID ?? "" }
         hasSealed = sealed?.isEmpty == false
         hasID = itemID != nil
         isIdentified = Self.identified.contains(type)

@@ -41,26 +41,30 @@ enum ResponsesSplice {
         return edit.applied(to: document.bytes)
     }
 
-    private enum Field: String, RequestField { case type, id }
+    private enum Field: String, RequestField { case type, role, id }
 
-    /// The id an `item_reference` stands for; nil for any other item.
+    /// The id a reference stands for; nil for any other item.
     static func reference(_ item: ByteBuffer) -> String? {
-        guard let head = head(item), head.type == "item_reference" else { return nil }
+        guard let head = head(item),
+            ResponsesInputItem.isReference(type: head.type, role: head.role, id: head.id)
+        else { return nil }
         return head.id ?? ""
     }
 
-    private static func head(_ item: ByteBuffer) -> (type: String?, id: String?)? {
+    private static func head(_ item: ByteBuffer) -> (type: String?, role: String?, id: String?)? {
         try? RequestWalk.over(item) { (walk) throws(DialectError) in
             var type: String?
+            var role: String?
             var id: String?
-            guard try walk.kind() == .object else { return (nil, nil) }
+            guard try walk.kind() == .object else { return (nil, nil, nil) }
             try walk.object(Field.self) { (walk, field) throws(DialectError) in
                 switch field {
                 case .type: type = try walk.stringIfAny()
+                case .role: role = try walk.stringIfAny()
                 case .id: id = try walk.stringIfAny()
                 }
             }
-            return (type, id)
+            return (type, role, id)
         }
     }
 

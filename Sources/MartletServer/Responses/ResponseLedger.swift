@@ -133,12 +133,7 @@ package actor ResponseLedger: ResponseKeeper {
         let references = try ResponsesRequest.references(document)
         if !references.isEmpty {
             known = try await items(references, of: owner)
-            own = own.map { item in
-                guard let json = try? JSON(parsing: item), json["type"]?.string == "item_reference",
-                    let id = json["id"]?.string
-                else { return item }
-                return known[id] ?? item
-            }
+            own = own.map { item in ResponsesRequest.reference(item).flatMap { known[$0] } ?? item }
         }
         let expanded = try ResponsesRequest.expanded(document, with: before, resolving: known)
         return (try Decider.check(expanded), RecalledItems(before: before, own: own))
