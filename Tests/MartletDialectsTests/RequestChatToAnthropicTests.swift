@@ -274,6 +274,28 @@ struct RequestChatToAnthropicTests {
     }
 
     @Test(
+        "a schema that closing would empty of its meaning is asked for in words, and checked",
+        arguments: [
+            #"{"type":"object","properties":{"scores":{"type":"object","additionalProperties":{"type":"integer"}}}}"#,
+            #"{"type":"object","properties":{"meta":{"type":["object","null"]}}}"#,
+            ##"{"type":"object","properties":{"m":{"$ref":"#/$defs/M"}},"$defs":{"M":{"type":"object","patternProperties":{"^a":{}}}}}"##,
+            #"{"type":"array","items":{"type":"object","additionalProperties":true}}"#, #"{"type":"object"}"#,
+        ])
+    func openObjects(_ schema: String) throws {
+        let form = #""response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":\#(schema)}}"#
+        let made = try translatedToAnthropic(userHi, form)
+        #expect(made.json["output_config"] == nil)
+        #expect(made.json["system"]?[0]?["text"]?.string?.hasSuffix(schema) == true)
+        #expect(made.request.context.answerForm == .schema(ByteBuffer(string: schema)))
+        let streamed = try translatedToAnthropic(userHi, form + #","stream":true"#)
+        #expect(streamed.request.dropped == ["response_format"])
+        let tool = #"{"type":"function","function":{"name":"f","strict":true,"parameters":\#(schema)}}"#
+        let offered = try translatedToAnthropic(userHi, #""tools":[\#(tool)]"#)
+        #expect(offered.json["tools"]?[0]?["strict"] == nil && offered.request.dropped == ["tools.strict"])
+        #expect(!offered.text.contains(#""additionalProperties":false"#))
+    }
+
+    @Test(
         "effort and budget",
         arguments: [
             (#""reasoning_effort":"none""#, #""thinking":{"type":"disabled"}"#, 4096),

@@ -82,11 +82,16 @@ extension AnthropicRequestWriter {
         }
     }
 
-    /// What `output_config.format` says; where it cannot, the system text does. The API has no form for any JSON object.
+    /// What `output_config.format` says; where it cannot, the system text does. The API has a form for objects of known
+    /// members only.
     mutating func chooseFormat() throws(GatewayError) -> JSONSchemaFormat? {
         var flags = flags
         flags.jsonObject = .none
-        if request.settings.format == .jsonObject { flags.jsonSchema = .none }
+        switch request.settings.format {
+        case .jsonObject: flags.jsonSchema = .none
+        case .jsonSchema(let format) where !SchemaFit.canBeClosed(format.schema): flags.jsonSchema = .none
+        case .jsonSchema, nil: break
+        }
         let choice = FormatChoice(request.settings.format, flags, hasTools: !tools.isEmpty)
         if case .words(let form) = choice {
             demands.append(form.demand)

@@ -147,8 +147,9 @@ struct AnthropicRequestWriter {
             }
             out.key("name")
             out.value(context.toolNames.upstream(tool.name))
-            writeForm(of: tool)
-            if let strict = tool.strict, flags.strictTools {
+            let strict = strict(tool)
+            writeForm(of: tool, isStrict: strict == true)
+            if let strict {
                 out.key("strict")
                 out.value(strict)
             }
@@ -158,7 +159,16 @@ struct AnthropicRequestWriter {
         out.closeArray()
     }
 
-    private mutating func writeForm(of tool: Tool) {
+    /// What is said of it. The API wants all objects of a strict tool closed, which not every schema bears.
+    private mutating func strict(_ tool: Tool) -> Bool? {
+        guard flags.strictTools, tool.strict == true, let schema = tool.schema, !SchemaFit.canBeClosed(schema) else {
+            return flags.strictTools ? tool.strict : nil
+        }
+        notes.note("tools.strict")
+        return nil
+    }
+
+    private mutating func writeForm(of tool: Tool, isStrict: Bool) {
         var description = tool.description ?? EscapedText()
         var schema = tool.schema
         switch tool.kind {
@@ -173,7 +183,6 @@ struct AnthropicRequestWriter {
             out.value(description)
         }
         out.key("input_schema")
-        let isStrict = tool.strict == true && flags.strictTools
         out.value(json: SchemaFit.parameters(schema, isStrict ? .strictAnthropic : target.profile(of: tool)))
     }
 

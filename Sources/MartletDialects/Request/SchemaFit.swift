@@ -17,6 +17,36 @@ enum SchemaFit {
         fit(schema, profile == .bare ? .minimal : profile, isTool: false)
     }
 
+    /// Whether a profile that closes every object leaves this schema its meaning: a map, or an object of which nothing
+    /// is said, would become one that can only be empty.
+    static func canBeClosed(_ schema: ByteBuffer) -> Bool {
+        guard let json = try? JSON(parsing: schema) else { return false }
+        return canBeClosed(json)
+    }
+
+    private static func canBeClosed(_ schema: JSON) -> Bool {
+        guard let members = schema.object else { return true }
+        if members["patternProperties"]?.object?.isEmpty == false || members["additionalProperties"]?.object != nil {
+            return false
+        }
+        let isObject = members["type"] == "object" || members["type"]?.array?.contains("object") == true
+        let isOpen = members["additionalProperties"].map { $0 == true && members["properties"]?.object?.isEmpty != false }
+        if isObject, isOpen ?? !["properties", "$ref", "anyOf", "oneOf", "allOf"].contains(where: { members[$0] != nil }) {
+            return false
+        }
+        for (name, value) in members {
+            switch name {
+            case "properties", "$defs", "definitions":
+                guard value.object?.allSatisfy({ canBeClosed($0.value) }) ?? true else { return false }
+            case "anyOf", "oneOf", "allOf", "prefixItems":
+                guard value.array?.allSatisfy(canBeClosed) ?? true else { return false }
+            case "items": guard value.array?.allSatisfy(canBeClosed) ?? canBeClosed(value) else { return false }
+            default: break
+            }
+        }
+        return true
+    }
+
     /// The slow way, for all of it.
     static func rewritten(_ schema: JSON, _ profile: SchemaProfile, isTool: Bool) -> JSON {
         var rewrite = SchemaRewrite(root: schema, profile: profile)
