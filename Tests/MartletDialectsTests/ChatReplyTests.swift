@@ -43,6 +43,19 @@ struct ChatReplyTests {
                 finish: "'tool_calls'")
         ),
         (
+            "C2 oneIDForTwo",
+            reply(
+                call(
+                    "{'id':'a','type':'function','function':{'name':'f','arguments':'{}'}},"
+                        + "{'id':'a','type':'function','function':{'name':'f','arguments':'[]'}}"),
+                finish: "'tool_calls'"),
+            reply(
+                call(
+                    "{'id':'a','type':'function','function':{'name':'f','arguments':'{}'}},"
+                        + "{'id':'\(minted)','type':'function','function':{'name':'f','arguments':'[]'}}"),
+                finish: "'tool_calls'")
+        ),
+        (
             "C2 idMissing",
             reply(
                 call("{'type':'function','function':{'name':'f','arguments':'{}'}}"),

@@ -12,24 +12,30 @@ struct ChatCalls: Sendable {
         var index: Int?
         var id: String
         var name: String
+        /// The last array that had a piece of it.
+        var array = 0
         var balance = ArgumentBalance()
     }
 
     private(set) var calls: [Call] = []
+    /// Arrays of pieces so far.
+    private var arrays = 0
 
     /// - Parameter position: of the piece in its array: two pieces of one array are two calls unless they say otherwise.
     /// - Returns: with what the piece adds to the call's name; nil when there are too many calls.
     mutating func slot(
         index: Int?, id: String, name: String, position: Int
     ) -> (slot: Int, isNew: Bool, addedName: String)? {
+        if position == 0 { arrays += 1 }
         if let known = find(index: index, id: id, name: name, position: position) {
+            calls[known].array = arrays
             if calls[known].id.isEmpty { calls[known].id = id }
             let added = addition(name, to: calls[known], id: id)
             calls[known].name += added
             return (known, false, added)
         }
         guard calls.count < Self.limit else { return nil }
-        calls.append(Call(index: index, id: id, name: name))
+        calls.append(Call(index: index, id: id, name: name, array: arrays))
         return (calls.count - 1, true, name)
     }
 
@@ -51,7 +57,10 @@ struct ChatCalls: Sendable {
             let isAnother = !id.isEmpty && !name.isEmpty && !calls[known].id.isEmpty && id != calls[known].id
             return isAnother && calls[known].balance.isComplete ? nil : known
         }
-        if !id.isEmpty, let known = calls.lastIndex(where: { $0.id == id }) { return known }
+        if !id.isEmpty, let known = calls.lastIndex(where: { $0.id == id }) {
+            // Named twice in one array: two calls to which a server has given one id.
+            return calls[known].array == arrays && !name.isEmpty ? nil : known
+        }
         if name.isEmpty { return id.isEmpty || calls[last].id.isEmpty ? last : nil }
         let call = calls[last]
         let isRepetition = position == 0 && id.isEmpty && name == call.name && !call.balance.isComplete
