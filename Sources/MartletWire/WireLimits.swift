@@ -10,4 +10,6 @@ package enum WireLimits {
     package static let dataURL = 32 << 20
     /// Bytes of a data URL's part before the comma (media type and parameters).
     package static let dataURLHead = 256
+    /// Frames of one message of a WebSocket. Browsers cut into 128 KiB; a message in pieces of 1 KiB still fits.
+    package static let webSocketFragments = 1 << 15
 }

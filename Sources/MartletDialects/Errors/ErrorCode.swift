@@ -25,6 +25,11 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     package static let modelMismatch = ErrorCode("model_mismatch")
     /// A response to continue from is not kept here, or no longer.
     package static let previousResponseNotFound = ErrorCode("previous_response_not_found")
+    /// The name of a lane of a WebSocket is none, or one too many.
+    package static let invalidStreamID = ErrorCode("invalid_stream_id")
+    package static let tooManyStreams = ErrorCode("too_many_streams")
+    /// A WebSocket has been open for as long as it may.
+    package static let connectionTooOld = ErrorCode("connection_too_old")
     package static let contextOverflow = ErrorCode("context_overflow")
     /// The upstream could not make use of a JSON Schema; a simpler one may do.
     package static let schemaRefused = ErrorCode("schema_refused")

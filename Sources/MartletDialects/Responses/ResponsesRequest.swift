@@ -48,6 +48,17 @@ package enum ResponsesRequest {
     /// The id a reference stands for; nil for any other item.
     package static func reference(_ item: ByteBuffer) -> String? { ResponsesSplice.reference(item) }
 
+    /// Refuses outputs of calls that a conversation does not have, which no model could make anything of.
+    /// - Parameters:
+    ///   - own: the items of a request.
+    ///   - before: those it continues from.
+    package static func checkOutputs(_ own: [ByteBuffer], after before: [ByteBuffer]) throws(GatewayError) {
+        guard let id = ResponsesSplice.orphan(own, after: before) else { return }
+        throw GatewayError(
+            code: .invalidRequest,
+            message: "No tool call found for function call output with call_id \(id.prefix(128)).", param: "input")
+    }
+
     /// The item with an id, minted where it has none, as lists of stored items give it.
     package static func identified(_ item: ByteBuffer, ids: inout IDSource) -> ByteBuffer {
         ResponsesSplice.identified(item, &ids)

@@ -41,7 +41,10 @@ enum ResponsesSplice {
         return edit.applied(to: document.bytes)
     }
 
-    private enum Field: String, RequestField { case type, role, id }
+    private enum Field: String, RequestField {
+        case type, role, id
+        case callID = "call_id"
+    }
 
     /// The id a reference stands for; nil for any other item.
     static func reference(_ item: ByteBuffer) -> String? {
@@ -51,20 +54,45 @@ enum ResponsesSplice {
         return head.id ?? ""
     }
 
-    private static func head(_ item: ByteBuffer) -> (type: String?, role: String?, id: String?)? {
+    /// The `call_id` of the first output of a call that is not there; nil where each has its call. What was compacted may hold
+    /// any call.
+    static func orphan(_ own: [ByteBuffer], after before: [ByteBuffer]) -> String? {
+        let heads = own.compactMap(head)
+        guard heads.contains(where: { $0.isOutput }) else { return nil }
+        var calls: Set<String> = []
+        for head in before.compactMap(head) + heads {
+            if head.type?.hasPrefix("compaction") == true
+                || ResponsesInputItem.isReference(type: head.type, role: head.role, id: head.id)
+            {
+                return nil
+            }
+            if !head.isOutput, let id = head.callID { calls.insert(id) }
+        }
+        return heads.lazy.compactMap { $0.isOutput ? $0.callID : nil }.first { !calls.contains($0) }
+    }
+
+    private struct Head {
+        var type: String?
+        var role: String?
+        var id: String?
+        var callID: String?
+
+        var isOutput: Bool { type?.hasSuffix("_output") == true }
+    }
+
+    private static func head(_ item: ByteBuffer) -> Head? {
         try? RequestWalk.over(item) { (walk) throws(DialectError) in
-            var type: String?
-            var role: String?
-            var id: String?
-            guard try walk.kind() == .object else { return (nil, nil, nil) }
+            var head = Head()
+            guard try walk.kind() == .object else { return head }
             try walk.object(Field.self) { (walk, field) throws(DialectError) in
                 switch field {
-                case .type: type = try walk.stringIfAny()
-                case .role: role = try walk.stringIfAny()
-                case .id: id = try walk.stringIfAny()
+                case .type: head.type = try walk.stringIfAny()
+                case .role: head.role = try walk.stringIfAny()
+                case .id: head.id = try walk.stringIfAny()
+                case .callID: head.callID = try walk.stringIfAny()
                 }
             }
-            return (type, role, id)
+            return head
         }
     }
 

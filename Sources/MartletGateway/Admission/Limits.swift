@@ -47,4 +47,19 @@ package enum Limits {
     /// Bytes buffered towards one client before its upstream is paused; a quarter of it resumes the upstream.
     package static let clientHighWater = 256 << 10
     package static let clientLowWater = 64 << 10
+    /// How long a WebSocket may be open, as OpenAI has it; a reply under way is ended first.
+    package static let socketLifetime = TimeAmount.minutes(60)
+    /// How long nothing may come from its client while nothing is answered. Who answers pings may stay; there are clients
+    /// that do so only when they next read.
+    package static let socketIdle = TimeAmount.minutes(10)
+    /// Silence of its client after which it is sent a ping.
+    package static let socketPing = TimeAmount.seconds(30)
+    /// How long the client's own close frame is waited for.
+    package static let socketClose = TimeAmount.seconds(2)
+    /// Requests that wait for their turn on one WebSocket; together they have no more bytes than one may have.
+    package static let socketWaiting = 16
+    /// Named lanes of one WebSocket, as OpenAI has it.
+    package static let socketLanes = 32
+    /// Bytes of the conversations one WebSocket holds to be continued: what a request may have.
+    package static let socketMemory = body
 }

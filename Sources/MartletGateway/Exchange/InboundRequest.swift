@@ -15,11 +15,13 @@ package final class InboundRequest: Sendable {
     package let body: ByteBuffer
     /// Digest of the token it came with, whose are the responses it makes; empty where no token is asked for.
     package let owner: KeyTable.Digest
+    /// Nil: it came over HTTP.
+    package let turn: SocketTurn?
 
     package init(
         id: String, method: String, path: String, endpoint: Endpoint, dialect: DialectID,
         forwarded: [(name: String, value: String)] = [], query: String = "", body: ByteBuffer = ByteBuffer(),
-        owner: KeyTable.Digest = []
+        owner: KeyTable.Digest = [], turn: SocketTurn? = nil
     ) {
         self.id = id
         self.method = method
@@ -30,6 +32,7 @@ package final class InboundRequest: Sendable {
         self.query = query
         self.body = body
         self.owner = owner
+        self.turn = turn
     }
 }
 

@@ -45,8 +45,12 @@ package enum Decider {
                 request: request, responses: state, clientModel: clientModel, streams: streams,
                 usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
                 defaults: snapshot.defaults, seal: snapshot.seal, fetchesImages: snapshot.fetchesImages)
-            if let state, state.isStored || state.previousID != nil { return .recall(plan) }
-            return weighed(plan)
+            guard let state else { return weighed(plan) }
+            if let before = request.turn?.remembered {
+                let continued = try plan.remembering(before)
+                return state.isStored ? .recall(continued) : weighed(continued)
+            }
+            return state.isStored || state.previousID != nil ? .recall(plan) : weighed(plan)
         } catch {
             return .refuse(error)
         }
@@ -64,7 +68,8 @@ package enum Decider {
         guard request.dialect == .responses else { return nil }
         var state = try ResponsesState(document)
         let isRelayed = candidates.first?.upstream.profile.dialects.contains(.responses) == true
-        try state.check(stores: snapshot.keepsResponses, takesPrompts: isRelayed)
+        try state.check(
+            stores: snapshot.keepsResponses || request.turn?.remembered != nil, takesPrompts: isRelayed)
         state.isStored = state.isStored && snapshot.keepsResponses
         return state
     }

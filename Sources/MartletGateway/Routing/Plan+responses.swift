@@ -2,6 +2,26 @@ import MartletDialects
 import MartletWire
 import NIOCore
 
+extension Plan {
+    /// The same with what the connection still holds before its own input.
+    func remembering(_ before: [ByteBuffer]) throws(GatewayError) -> Plan {
+        let own = try ResponsesRequest.inputItems(document)
+        try ResponsesRequest.checkOutputs(own, after: before)
+        let expanded = try ResponsesRequest.expanded(document, with: before)
+        return continued(try Decider.check(expanded), RecalledItems(before: before, own: own))
+    }
+
+    /// A request that wants no reply: it is read as any other, and answered here.
+    func warmUp(_ candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
+        let request = try Dialects.readRequest(document, from: dialect, seal: seal)
+        var context = ReplyContext()
+        context.echo = request.echo?.with(
+            previousID: responses?.previousID, isStored: responses?.isStored == true)
+        return UpstreamRequest(
+            dialect: candidate.dialect(for: dialect), body: [], context: context, answer: .nothing)
+    }
+}
+
 /// Relays of Responses: what the gateway keeps is kept nowhere else.
 extension Plan {
     /// The input of a relay, where it has to be another one than the document's.
@@ -16,7 +36,7 @@ extension Plan {
         if let input { try edit.set("input", input, in: document) }
         let stored = try document.member("store")
         if stored.flatMap(document.bool) != false { try edit.set("store", ByteBuffer(string: "false"), in: document) }
-        guard let responses, responses.isStored else { return }
+        guard let responses, responses.isStored || turn != nil else { return }
         if background != nil {
             try edit.set("background", ByteBuffer(string: "false"), in: document)
             try edit.set("stream", ByteBuffer(string: "true"), in: document)

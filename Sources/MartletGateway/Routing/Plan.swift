@@ -36,6 +36,8 @@ package final class Plan: Sendable {
     package let owner: KeyTable.Digest
     /// Of a client of Responses: what is kept here.
     package let responses: ResponsesState?
+    /// Of a request over a WebSocket.
+    package let turn: SocketTurn?
     /// Set once its reply is made in the background.
     package let background: QueuedResponse?
     /// Set once what it continues from stands in the document.
@@ -67,6 +69,7 @@ package final class Plan: Sendable {
         self.defaults = defaults
         self.fetchesImages = fetchesImages
         self.responses = responses
+        turn = request.turn
         owner = request.owner
         recalled = nil
         background = nil
@@ -89,6 +92,7 @@ package final class Plan: Sendable {
         self.document = document
         defaults = WriteTarget.Defaults()
         responses = nil
+        turn = nil
         owner = request.owner
         recalled = nil
         seal = .plain
@@ -118,6 +122,7 @@ package final class Plan: Sendable {
         defaults = plan.defaults
         fetchesImages = plan.fetchesImages
         responses = plan.responses
+        turn = plan.turn
         owner = plan.owner
         self.recalled = recalled
     }
@@ -145,7 +150,7 @@ package final class Plan: Sendable {
     /// Whether its conversation is kept here, before or behind it.
     var keepsConversation: Bool {
         guard let responses else { return false }
-        return responses.isStored || responses.previousID != nil
+        return responses.isStored || responses.previousID != nil || turn != nil
     }
 
     /// What the reply says of itself; nil where nothing of the conversation is kept here.
@@ -202,6 +207,7 @@ package final class Plan: Sendable {
         for candidate: Candidate, rung: SchemaRung? = nil, after misfit: AnswerMisfit? = nil
     ) throws(GatewayError) -> UpstreamRequest {
         if let task { return try request(of: task, for: candidate) }
+        if turn?.generates == false { return try warmUp(candidate) }
         let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.dialect(for: dialect)
         guard upstream != UpstreamDialect(dialect) else { return try relayed(to: candidate, rung, misfit, simplified) }

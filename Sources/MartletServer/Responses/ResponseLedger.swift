@@ -41,6 +41,8 @@ package actor ResponseLedger: ResponseKeeper {
     package func recall(_ plan: Plan) async -> Decision {
         do throws(GatewayError) {
             _ = try opened()
+            // Of a WebSocket that still holds what is continued from.
+            if plan.recalled != nil { return Decider.weighed(plan) }
             let id = plan.responses?.previousID
             let references = try ResponsesRequest.references(plan.document)
             guard id != nil || !references.isEmpty else { return Decider.weighed(plan) }
@@ -135,6 +137,7 @@ package actor ResponseLedger: ResponseKeeper {
             known = try await items(references, of: owner)
             own = own.map { item in ResponsesRequest.reference(item).flatMap { known[$0] } ?? item }
         }
+        if id != nil { try ResponsesRequest.checkOutputs(own, after: before) }
         let expanded = try ResponsesRequest.expanded(document, with: before, resolving: known)
         return (try Decider.check(expanded), RecalledItems(before: before, own: own))
     }

@@ -6,7 +6,7 @@ import NIOHTTPCompression
 
 /// The client's side of a connection, behind llhttp: checks heads, collects bodies, hands whole requests to the performer, and
 /// writes its replies. One request at a time.
-final class FrontHandler: ChannelDuplexHandler, ReplyTaker {
+final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientConnection, ReplyTaker {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
     typealias OutboundOut = ByteBuffer
@@ -30,10 +30,13 @@ final class FrontHandler: ChannelDuplexHandler, ReplyTaker {
         let dialect: DialectID
         let id: String
         let owner: KeyTable.Digest
+        /// Set: it has no body, and the connection becomes a WebSocket.
+        let handshake: WebSocketHandshake?
 
         init(
             _ facts: RequestFacts, _ endpoint: Endpoint, _ dialect: DialectID, id: String, owner: KeyTable.Digest
         ) {
+            handshake = WebSocketHandshake(facts, endpoint)
             self.owner = owner
             self.facts = facts
             self.endpoint = endpoint
@@ -74,7 +77,6 @@ final class FrontHandler: ChannelDuplexHandler, ReplyTaker {
     var hasReplied = false
     private var named: (host: String, snapshot: Snapshot, isOurs: Bool)?
     private var checked: (token: String, snapshot: Snapshot, holder: KeyTable.Digest?)?
-    /// Index among its loop's fronts.
     var place = 0
 
     private let line: RequestLineKeeper
@@ -209,6 +211,7 @@ final class FrontHandler: ChannelDuplexHandler, ReplyTaker {
         case .end:
             switch state {
             case .collecting(let request):
+                if let handshake = request.handshake { return upgrade(request, handshake) }
                 state = .replying
                 performer?.begin(request.complete(with: body))
                 body = ByteBuffer()
@@ -349,7 +352,6 @@ final class FrontHandler: ChannelDuplexHandler, ReplyTaker {
         closeWhenWritten()
     }
 
-    /// Tells a reply under way that it ends here, and closes once that is written.
     func shutDown() {
         keepsAlive = false
         if case .replying = state { performer?.receive(.shutDown) }

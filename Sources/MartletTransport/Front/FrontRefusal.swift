@@ -43,8 +43,7 @@ enum FrontRefusal {
                 code: .notFound, message: "there is no route \(facts.method.prefix(16)) \(facts.path.prefix(200))")
         }
         if facts.isUpgrade, facts.method == "GET", match.endpoint == .completion(.responses) {
-            return GatewayError(
-                code: .methodNotAllowed, message: "\(facts.path) takes POST over HTTP, not a WebSocket", status: 426)
+            return WebSocketHandshake.refusal(facts)
         }
         if !match.methods.contains(facts.method) {
             let isPreflight = facts.method == "OPTIONS" && facts.origin.map(snapshot.hosts.grantsCrossOrigin) == true

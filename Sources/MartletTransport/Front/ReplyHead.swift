@@ -6,9 +6,11 @@ import NIOHTTP1
 /// Writes response heads as bytes.
 struct ReplyHead {
     private(set) var bytes: ByteBuffer
+    let status: Int
 
     init(status: Int, into buffer: ByteBuffer) {
         bytes = buffer
+        self.status = status
         guard status != 200 else {
             bytes.writeStaticString("HTTP/1.1 200 OK\r\n")
             return

@@ -18,7 +18,12 @@ struct RequestFacts {
     var expectsContinue = false
     var hasAnthropicVersion = false
     var encoding: String?
-    var isUpgrade = false
+    /// `Upgrade`, and whether `Connection` names it.
+    var upgrade: String?
+    var connectionUpgrades = false
+    /// `Sec-WebSocket-Key` and `-Version`.
+    var socketKey: String?
+    var socketVersion: String?
     var keepsAlive: Bool
     var usesChunks: Bool
     /// The token behind `Authorization: Bearer`.
@@ -43,6 +48,8 @@ struct RequestFacts {
         for (name, value) in head.headers { note(name, value) }
     }
 
+    var isUpgrade: Bool { upgrade != nil }
+
     /// Whether the body comes under some coding.
     static func isEncoded(_ head: HTTPRequestHead) -> Bool {
         for (name, _) in head.headers where name.utf8.count == 16 && name.isField("content-encoding") { return true }
@@ -56,10 +63,11 @@ struct RequestFacts {
             hostCount += 1
         case 6 where name.isField("origin"): origin = value
         case 6 where name.isField("expect"): expectsContinue = value.lowercased() == "100-continue"
-        case 7 where name.isField("upgrade"): isUpgrade = true
+        case 7 where name.isField("upgrade"): upgrade = value
         case 9 where name.isField("x-api-key"): apiKey = value
         case 10 where name.isField("connection"):
             let text = value.lowercased()
+            if text.contains("upgrade") { connectionUpgrades = true }
             if text.contains("close") { keepsAlive = false } else if text.contains("keep-alive") { keepsAlive = true }
         case 12 where name.isField("x-request-id"): if RequestFacts.isPlainID(value) { requestID = value }
         case 13 where name.isField("authorization"):
@@ -70,6 +78,8 @@ struct RequestFacts {
         case 14 where name.isField("sec-fetch-site"): site = value
         case 16 where name.isField("content-encoding"): encoding = value.lowercased()
         case 17 where name.isField("transfer-encoding"): isChunked = true
+        case 17 where name.isField("sec-websocket-key"): socketKey = value
+        case 21 where name.isField("sec-websocket-version"): socketVersion = value
         default: forward(name, value)
         }
     }

@@ -35,7 +35,7 @@ extension ExchangePerformer {
         let events = answer.events(
             id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
         let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
-        if plan.isKept(from: candidate) {
+        if plan.isKept(from: candidate) || plan.turn != nil {
             wholePieces = [
                 plan.streams
                     ? Dialects.writeLocal(events, to: target, context: request.context, streams: false) : body

@@ -324,6 +324,7 @@ final class ExchangePerformer {
         var record = record
         record.calls = pipe?.callTally ?? wholeSummary?.callTally ?? CallTally()
         context.services.records.keep(record, of: request, usage: pipe?.tally.usage ?? wholeSummary?.usage)
+        front.concluded(record.outcome, plan, pipe?.finalObject ?? wholePieces.first)
         self.request = nil
         plan = nil
         candidate = nil

@@ -27,6 +27,17 @@ package struct Services: Sendable {
     }
 }
 
+/// A client's connection, as its loop sees it.
+protocol ClientConnection: AnyObject {
+    /// Index among its loop's connections.
+    var place: Int { get set }
+    func tick(at now: NIODeadline)
+    /// Takes no further requests; closes when what is under way has ended.
+    func closeWhenIdle()
+    /// Tells a reply under way that it ends here, and closes once that is written.
+    func shutDown()
+}
+
 /// What one event loop owns: its copy of the snapshot, its connections, its clock. Only ever touched on that loop.
 package final class LoopContext {
     package let loop: any EventLoop
@@ -36,7 +47,7 @@ package final class LoopContext {
     var ids: IDSource
     /// Schemas that upstreams have refused.
     var rungs = RungMemory()
-    private var fronts: [FrontHandler] = []
+    private var fronts: [any ClientConnection] = []
     private var background: [BackgroundRun] = []
     private var isTicking = false
     /// Whether the server is shutting down: no further request is begun.
@@ -55,13 +66,13 @@ package final class LoopContext {
         self.ids = IDSource(seed: seed)
     }
 
-    func add(_ front: FrontHandler) {
+    func add(_ front: any ClientConnection) {
         front.place = fronts.count
         fronts.append(front)
         startTicking()
     }
 
-    func remove(_ front: FrontHandler) {
+    func remove(_ front: any ClientConnection) {
         guard front.place < fronts.count, fronts[front.place] === front, let last = fronts.popLast() else { return }
         if last !== front {
             last.place = front.place

@@ -14,5 +14,14 @@ protocol ReplyTaker: AnyObject {
     func send(_ error: GatewayError, dialect: DialectID, requestID: String, allow: [String], upstream: UpstreamHead?)
     func closeAfterReply()
     func closeNow()
+    /// How it ended; comes before `exchangeEnded`, and before the last of the reply.
+    /// - Parameters:
+    ///   - plan: nil when it was refused before there was one.
+    ///   - response: of Responses, the whole reply where it is known.
+    func concluded(_ outcome: ExchangeRecord.Outcome, _ plan: Plan?, _ response: ByteBuffer?)
     func exchangeEnded()
+}
+
+extension ReplyTaker {
+    func concluded(_ outcome: ExchangeRecord.Outcome, _ plan: Plan?, _ response: ByteBuffer?) {}
 }
