@@ -21,6 +21,7 @@ package struct RecordWriter: RecordSink {
             "request": "\(request.id)", "dialect": "\(request.dialect.rawValue)", "outcome": "\(outcome)",
             "attempts": "\(record.attempts)", "ms": "\(record.duration.nanoseconds / 1_000_000)",
         ]
+        if request.turn != nil { metadata["transport"] = "websocket" }
         if let candidate = record.candidate { metadata["model"] = "\(candidate)" }
         if let firstByte = record.firstByte { metadata["first_byte_ms"] = "\(firstByte.nanoseconds / 1_000_000)" }
         if let rung = record.rung { metadata["schemas"] = "\(rung.note)" }

@@ -1,7 +1,8 @@
-"""The cases of Open Responses' compliance list, whole and streamed, before upstreams of every dialect and the real engine.
+"""The cases of Open Responses' compliance list, whole, streamed and over WebSockets, before upstreams of every dialect and the
+real engine.
 
 The list is of 2026-04-24: text, streaming, phases of the assistant's messages, a system prompt, a tool, a tool in a stream, an
-image, several turns; compaction and WebSockets are not offered. Requests are ours, the names the list's. Each asserts the whole
+image, several turns, WebSockets; compaction is not offered. Requests are ours, the names the list's. Each asserts the whole
 object, the whole grammar of the stream, and the body that the upstream got.
 """
 
@@ -11,7 +12,7 @@ import zlib
 
 import pytest
 
-from support import chat, engine
+from support import chat, engine, talk
 from support.answer import Answer, Call, Text, Thinking
 from support.grammar_responses import check_response, read_responses
 from support.matrix import KINDS, script, spoken
@@ -218,12 +219,97 @@ def test_a_relay_repairs_what_an_upstream_leaves_out(martlet, upstream):
     assert same_output(response, Answer([Text("Hello")]))
 
 
-def test_websockets_are_refused_at_once(matrix):
-    """The list's seven cases of WebSockets are not offered: clients that try are told so, and use HTTP."""
-    reply = matrix.server.ask(
-        "GET", ROUTE, upgrade="websocket", connection="Upgrade", sec_websocket_version="13",
-        sec_websocket_key="AAAAAAAAAAAAAAAAAAAAAA==")
-    assert reply.status == 426 and reply.json["error"]["message"]
+# Over a WebSocket, by the list's names. What each asks of a connection, on an upstream that answers with what it was told.
+
+def echo(kind):
+    """Answers with all texts of the conversation, so that each reply tells what the model was given."""
+    def answer(exchange):
+        body = exchange.request.json
+        told = body.get("input", body.get("messages"))
+        given = [told] if isinstance(told, str) else [said(each["content"]) for each in told]
+        script(Answer([Text(" / ".join(given))]), spoken(kind, "responses"))(exchange)
+
+    def said(content):
+        return content if isinstance(content, str) else "+".join(part["text"] for part in content)
+
+    return answer
+
+
+def heard(response):
+    [item] = response["output"]
+    return item["content"][0]["text"]
+
+
+@pytest.fixture(params=KINDS)
+def connected(request, matrix):
+    """A WebSocket, and how to ask on it before an upstream of a kind."""
+    kind = request.param
+    matrix.play(kind, echo(kind))
+    opened = []
+
+    class Connected:
+        socket = None
+
+        def open(self):
+            opened.append(talk.open_socket(matrix.server))
+            self.socket = opened[-1]
+
+        def ask(self, text, **more):
+            return talk.ask(self.socket, **self.request(text, more))
+
+        def refused(self, text, **more):
+            return talk.refused(self.socket, **self.request(text, more))[1]["code"]
+
+        @staticmethod
+        def request(text, more):
+            return {"model": f"{kind}/{chat.MODEL}", "store": False, "input": text} | more
+
+    connected = Connected()
+    connected.open()
+    yield connected
+    for socket in opened:
+        socket.close()
+
+
+def test_websocket_response(connected):
+    response = connected.ask([says("user", "Count to three.")])
+    assert (response["status"], heard(response)) == ("completed", "Count to three.")
+
+
+def test_websocket_sequential_responses(connected):
+    first, second = connected.ask("Say: first"), connected.ask("Say: second")
+    assert (heard(first), heard(second)) == ("Say: first", "Say: second") and first["id"] != second["id"]
+
+
+def test_websocket_continuation(connected):
+    first = connected.ask("The word is cobalt.")
+    second = connected.ask("Which word?", previous_response_id=first["id"])
+    assert heard(second) == "The word is cobalt. / The word is cobalt. / Which word?"
+    assert second["previous_response_id"] == first["id"]
+
+
+def test_websocket_generate_false(connected):
+    warm = connected.ask("The word is amber.", generate=False)
+    assert (warm["status"], warm["output"]) == ("completed", [])
+    assert "amber" in heard(connected.ask("Which word?", previous_response_id=warm["id"]))
+
+
+def test_websocket_reconnect_store_false_recovery(connected):
+    first = connected.ask("The word is copper.")
+    connected.open()
+    assert connected.refused("Which word?", previous_response_id=first["id"]) == "previous_response_not_found"
+    assert heard(connected.ask([says("user", "Say: recovered")])) == "Say: recovered"
+
+
+def test_websocket_previous_response_not_found(connected):
+    assert connected.refused("Go on.", previous_response_id="resp_there_is_none") == "previous_response_not_found"
+
+
+def test_websocket_failed_continuation_evicts_cache(connected):
+    first = connected.ask("The word is ember.")
+    orphan = [{"type": "function_call_output", "call_id": "call_there_is_none", "output": "nothing"}]
+    assert connected.refused(orphan, previous_response_id=first["id"]) == "invalid_request_error"
+    assert connected.refused("Which word?", previous_response_id=first["id"]) == "previous_response_not_found"
 
 
 # The engine: a tiny model that talks nonsense, which is enough to judge the form.
@@ -257,3 +343,15 @@ def test_a_tool_on_the_engine(tiny, stream):
     told = {"type": "function_call_output", "call_id": call["call_id"], "output": "sunshine"}
     after = ask_engine(tiny, input=[told], stream=stream, previous_response_id=response["id"], **more)
     assert after["previous_response_id"] == response["id"] and after["output"]
+
+
+def test_websockets_on_the_engine(tiny):
+    with talk.open_socket(tiny) as socket:
+        def turn(text, **more):
+            return talk.ask(socket, model=engine.MODEL, input=text, store=False, max_output_tokens=20, **more)
+
+        warm = turn("Hello there.", generate=False)
+        first = turn("And again.", previous_response_id=warm["id"])
+        second = turn("And again.", previous_response_id=first["id"])
+    assert all(response["output"][0]["content"][0]["text"] for response in (first, second))
+    assert second["usage"]["input_tokens"] > first["usage"]["input_tokens"] > 3

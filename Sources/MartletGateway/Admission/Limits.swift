@@ -54,6 +54,8 @@ package enum Limits {
     package static let socketIdle = TimeAmount.minutes(10)
     /// Silence of its client after which it is sent a ping.
     package static let socketPing = TimeAmount.seconds(30)
+    /// How long a message may take in all, however steadily it drips.
+    package static let socketMessage = TimeAmount.minutes(10)
     /// How long the client's own close frame is waited for.
     package static let socketClose = TimeAmount.seconds(2)
     /// Requests that wait for their turn on one WebSocket; together they have no more bytes than one may have.

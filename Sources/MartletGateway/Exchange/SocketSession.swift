@@ -66,7 +66,8 @@ package struct SocketSession: Sendable {
             guard lanes.count < Limits.socketLanes else {
                 throw GatewayError(
                     code: .tooManyStreams,
-                    message: "this WebSocket has \(Limits.socketLanes) stream_ids, and there may be no more; use one of "
+                    message:
+                        "this WebSocket has \(Limits.socketLanes) stream_ids, and there may be no more; use one of "
                         + "them, or another WebSocket",
                     param: "stream_id")
             }
@@ -76,7 +77,8 @@ package struct SocketSession: Sendable {
         guard waiting.isEmpty || waiting.count < Limits.socketWaiting && bytes <= maxBody else {
             throw GatewayError(
                 code: .queueFull,
-                message: "\(waiting.count) requests of this WebSocket wait for their turn, and there may be no more; wait "
+                message:
+                    "\(waiting.count) requests of this WebSocket wait for their turn, and there may be no more; wait "
                     + "for one to be answered",
                 retryAfter: .seconds(1))
         }

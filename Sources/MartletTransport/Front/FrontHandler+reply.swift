@@ -129,6 +129,7 @@ extension FrontHandler {
         if let retryAfter = error.retryAfter, upstream?.retryAfter == nil {
             head.add("retry-after", String(max(1, retryAfter.components.seconds)))
         }
+        if error.status == 426 { head.add(fixed: "upgrade: websocket\r\nsec-websocket-version: 13\r\n") }
         if !allow.isEmpty { head.add("allow", allow.joined(separator: ", ")) }
         send(head, body: [ErrorTable.body(error, for: dialect, requestID: requestID)])
     }

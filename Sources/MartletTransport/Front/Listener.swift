@@ -55,7 +55,8 @@ package final class Listener: Sendable {
                     let pipeline = channel.pipeline.syncOperations
                     let line = RequestLineKeeper()
                     try pipeline.addHandler(line)
-                    try pipeline.addHandler(ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes)))
+                    try pipeline.addHandler(
+                        ByteToMessageHandler(HTTPRequestDecoder(leftOverBytesStrategy: .forwardBytes)))
                     try pipeline.addHandler(FrontHandler(context.value, line: line))
                 }
             }

@@ -13,7 +13,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     private enum State {
         case open
         /// Our close frame is written; the client's is waited for.
-        case closing(since: NIODeadline)
+        case closing
         case closed
     }
 
@@ -32,13 +32,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     private var owesRead = false
     /// The last ping that could not be answered yet. The others need no answer (RFC 6455, 5.5.3).
     private var unanswered: ByteBuffer?
-    private let openedAt = NIODeadline.now()
-    private var heardAt = NIODeadline.now()
-    private var pingedAt = NIODeadline.now()
-    /// When the message that is coming in began.
-    private var begunAt: NIODeadline?
-    /// Since when the client takes nothing.
-    private var stuckSince: NIODeadline?
+    private var times = SocketTimes(openedAt: .now())
     var place = 0
 
     /// - Parameter facts: of the request that was answered with a WebSocket.
@@ -71,7 +65,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
 
     func channelWritabilityChanged(context: ChannelHandlerContext) {
         let isWritable = context.channel.isWritable
-        stuckSince = isWritable ? nil : .now()
+        times.writable(isWritable, at: .now())
         performer?.receive(.clientWritable(isWritable))
         if isWritable {
             if let ping = unanswered { answer(ping) }
@@ -90,35 +84,29 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     }
 
     func tick(at now: NIODeadline) {
-        switch state {
-        case .closed: return
-        case .closing(let since):
-            if now - since > Limits.socketClose { closeNow() }
-            return
-        case .open: break
-        }
         if isAnswering { performer?.receive(.tick) }
-        if let begunAt, now - heardAt > Limits.clientStall || now - begunAt > FrontLimits.wholeBody {
-            return close(.refused, "a message has not come to its end in time")
+        if case .closed = state { return }
+        switch times.due(isAnswering: isAnswering, at: now) {
+        case .ping: ping(at: now)
+        case .retire: retire()
+        case .leave: close(.goingAway, "nothing has come for \(Limits.socketIdle.shown)")
+        case .refuse: close(.refused, "a message has not come to its end in time")
+        case .giveUp: closeNow()
+        case nil: break
         }
-        if let stuckSince, !isAnswering, now - stuckSince > Limits.clientStall { return closeNow() }
-        if now - openedAt > Limits.socketLifetime, !isAnswering { return retire() }
-        if now - heardAt > Limits.socketIdle, !isAnswering { return close(.goingAway, "nothing has come for long") }
-        if now - max(heardAt, pingedAt) > Limits.socketPing { ping(at: now) }
     }
 
     // MARK: What the client says
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if case .closed = state { return }
-        heardAt = .now()
         reader.take(unwrapInboundIn(data))
         do throws(WebSocketViolation) {
             while let message = try reader.next() { take(message) }
         } catch {
             if case .closing = state { closeNow() } else { close(error.code, error.reason) }
         }
-        begunAt = reader.isInMessage ? begunAt ?? heardAt : nil
+        times.heard(isInMessage: reader.isInMessage, at: .now())
     }
 
     private func take(_ message: WebSocketReader.Message) {
@@ -126,7 +114,8 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
         case (_, .closed), (.pong, _): break
         case (.close(let code), .open):
             // What is under way has nobody to go to.
-            state = .closing(since: .now())
+            state = .closing
+            times.closing(at: .now())
             performer?.receive(.clientGone)
             write { $0.writeWebSocketClose(code) }
             closeWhenWritten()
@@ -150,7 +139,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     }
 
     private func ping(at now: NIODeadline) {
-        pingedAt = now
+        times.pinged(at: now)
         guard context?.channel.isWritable == true else { return }
         write { $0.writeWebSocketFrame(.ping) }
     }
@@ -161,7 +150,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
         isTaking = true
         defer { isTaking = false }
         while case .open = state, !isAnswering, context?.channel.isWritable == true {
-            if loopContext.isClosing || NIODeadline.now() - openedAt > Limits.socketLifetime { return retire() }
+            if loopContext.isClosing || times.isOld(at: .now()) { return retire() }
             guard let turn = session.begin(), let create = session.current else { return }
             isAnswering = true
             framer = SSEFramer()
@@ -183,7 +172,8 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
             isOld
             ? GatewayError(
                 code: .connectionTooOld,
-                message: "this WebSocket has been open for \(Limits.socketLifetime.shown), which is as long as it may be; "
+                message:
+                    "this WebSocket has been open for \(Limits.socketLifetime.shown), which is as long as it may be; "
                     + "open another one to go on")
             : GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5))
         if session.isIdle, isOld { say(ResponsesSocketEvent.error(error)) }
@@ -196,7 +186,8 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
 
     private func close(_ code: WebSocketViolation.Code, _ reason: String) {
         guard case .open = state else { return }
-        state = .closing(since: .now())
+        state = .closing
+        times.closing(at: .now())
         performer?.receive(.clientGone)
         write { $0.writeWebSocketClose(code.rawValue, reason: reason) }
     }
