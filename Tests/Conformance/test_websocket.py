@@ -236,7 +236,7 @@ def test_a_stream_that_breaks_is_said_and_the_next_is_whole(martlet, upstream):
 
 @pytest.mark.parametrize("leave", ["close", "reset"])
 def test_the_upstream_is_closed_when_the_client_leaves(martlet, upstream, leave):
-    """A21, E12."""
+    """A21, E12: also in the middle of a prompt."""
     source = upstream(lambda exchange: exchange.wait_gone())
     socket = open_socket(martlet(source)).__enter__()
     say(socket, model="m1", input="x")
@@ -309,7 +309,7 @@ def test_tokens(martlet, upstream, sdk):
     ({"upgrade": "h2c"}, 426), ({"sec_websocket_version": "8"}, 426), ({"sec_websocket_version": None}, 426),
     ({"sec_websocket_key": None}, 400), ({"sec_websocket_key": "short"}, 400), ({"connection": "keep-alive"}, 400)])
 def test_an_upgrade_that_is_none_is_refused_at_once(martlet, upstream, changed, status):
-    """D23."""
+    """D23: no client waits for an upgrade that does not come."""
     server = martlet(upstream(parrot))
     reply = server.ask("GET", "/v1/responses", **{name: value for name, value in (UPGRADE | changed).items() if value})
     assert reply.status == status and "WebSocket" in reply.json["error"]["message"]
