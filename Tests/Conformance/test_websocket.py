@@ -189,6 +189,17 @@ def test_lanes(martlet, upstream):
 
 # What goes wrong
 
+def test_an_error_that_nothing_follows_is_said(martlet, upstream):
+    """An upstream whose stream ends with an error of its own, as it is."""
+    def script(exchange):
+        exchange.stream(b'event: error\ndata: {"type":"error","code":"server_error","message":"it burns","param":null}\n\n')
+
+    with open_socket(martlet(upstream(script), kind="openai", mode="exact")) as socket:
+        say(socket, model="m1", input="x")
+        assert "it burns" in json.dumps(hear(socket)[-1])
+        assert refused(socket, model="nobody", input="x")[0] == 404, "and nothing else"
+
+
 def test_what_is_no_request_is_said_and_does_no_harm(martlet, upstream):
     def wrong(text):
         socket.send(text)
@@ -227,9 +238,7 @@ def test_a_stream_that_breaks_is_said_and_the_next_is_whole(martlet, upstream):
         first = ask(socket, input="one", store=False)
         say(socket, model="m1", input="two", store=False, previous_response_id=first["id"])
         kinds = [event["type"] for event in hear(socket)]
-        while kinds[-1] == "error":
-            kinds.append(json.loads(socket.recv(timeout=10))["type"])
-        assert kinds[0] == "response.created" and kinds[-1] == "response.failed"
+        assert kinds[0] == "response.created" and kinds[-1] == "response.failed", "one word ends it, not two as over HTTP"
         assert refused(socket, input="x", store=False, previous_response_id=first["id"])[1]["code"] == "previous_response_not_found"
         assert ask(socket, input="three")["output"][0]["content"][0]["text"] == "1: three"
 
@@ -303,6 +312,15 @@ def test_tokens(martlet, upstream, sdk):
         assert refused(other, input="two", previous_response_id=stored["id"])[1]["code"] == "previous_response_not_found"
     with open_socket(server, additional_headers={"x-api-key": TOKEN}) as mine:
         assert ask(mine, input="two", previous_response_id=stored["id"])["output"][0]["content"][0]["text"] == "3: two"
+
+
+def test_headers_of_the_dialect_travel_but_not_what_is_about_the_websocket(martlet, upstream):
+    source = upstream(parrot)
+    server = martlet(source)
+    for said, told in (("responses_websockets=2026-02-06", None), ("other=v1", "other=v1")):
+        with open_socket(server, additional_headers={"OpenAI-Beta": said}) as socket:
+            ask(socket, input="x")
+        assert source.requests[-1].header("openai-beta") == told
 
 
 @pytest.mark.parametrize("changed, status", [

@@ -32,7 +32,7 @@ struct ResponsesSocketTests {
             (#"{"type":"response.create","background":true}"#, "background", "invalid_request"),
             (#"{"type":"response.create","stream_id":""}"#, "stream_id", "invalid_stream_id"),
             (#"{"type":"response.create","stream_id":"a\"b"}"#, "stream_id", "invalid_stream_id"),
-            (#"{"type":"response.create","stream_id":null}"#, "stream_id", "invalid_stream_id"),
+            (#"{"type":"response.create","stream_id":7}"#, "stream_id", "invalid_stream_id"),
             (#"{"type":"response.create","type":"response.create"}"#, "type", "invalid_json"),
         ] as [(String, String?, String)])
     func refusals(text: String, param: String?, code: String) {
@@ -69,6 +69,21 @@ struct ResponsesSocketTests {
         #expect(said(#"{"type":"x"}"#, nil) == #"{"type":"x"}"#)
         #expect(said(#"{"type":"x"}"#, "a.b") == #"{"stream_id":"a.b","type":"x"}"#)
         #expect(said("{}", "a") == "{}" && said("null", "a") == "null")
+    }
+
+    @Test("Errors and last events are known by their name, or by their type where they have none")
+    func kinds() {
+        func event(_ type: String, named: Bool) -> SSEEvent {
+            SSEEvent(
+                name: named ? ByteBuffer(string: type) : nil,
+                data: ByteBuffer(string: named ? "{}" : "{\"a\":1,\"type\":\"\(type)\"}"))
+        }
+        for named in [true, false] {
+            #expect(ResponsesSocketEvent.isError(event("error", named: named)))
+            #expect(!ResponsesSocketEvent.isError(event("response.failed", named: named)))
+            #expect(ResponsesSocketEvent.isLast(event("response.incomplete", named: named)))
+            #expect(!ResponsesSocketEvent.isLast(event("response.output_text.delta", named: named)))
+        }
     }
 
     @Test("A reply is remembered with all that led to it")

@@ -50,7 +50,7 @@ private func text(_ text: String) -> WebSocketReader.Message { .text(ByteBuffer(
 @Suite("What clients send over WebSockets")
 struct WebSocketReaderTests {
     private static let long = String(repeating: "åb", count: 300)
-    private static let good: [(String, [UInt8], [WebSocketReader.Message])] = [
+    fileprivate static let good: [(String, [UInt8], [WebSocketReader.Message])] = [
         ("nothing", [], []),
         ("a text", frame(1, "{}"), [text("{}")]),
         ("an empty text", frame(1), [text("")]),
@@ -83,7 +83,7 @@ struct WebSocketReaderTests {
         }
     }
 
-    private static let bad: [(String, [UInt8], WebSocketViolation.Code)] = [
+    fileprivate static let bad: [(String, [UInt8], WebSocketViolation.Code)] = [
         ("no mask", [0x81, 0x02, 0x7B, 0x7D], .broken),
         ("a reserved bit", [0xC1, 0x80, 1, 2, 3, 4], .broken),
         ("an unknown opcode", frame(3, "x"), .broken),
@@ -163,6 +163,25 @@ struct WebSocketReaderTests {
         }
         let said = read(bytes, limit: 1 << 20) { _ in random.below(random.pick([3, 100, 5000])) }
         #expect(said == Read(messages: messages), "seed \(seed)")
+    }
+}
+
+/// Mutated frames; see `Fuzz` for how long, and `Scripts/fuzz`.
+@Suite("Fuzzing WebSockets", .serialized)
+struct WebSocketFuzzTests {
+    @Test("mutated frames are the same messages in any cut, and no message is over its limit")
+    func sockets() {
+        let corpus = WebSocketReaderTests.good.map(\.1) + WebSocketReaderTests.bad.map(\.1)
+        let fault = Fuzz(.sockets).run(corpus, count: 1500) { bytes, random in
+            let whole = read(bytes, limit: 500) { _ in bytes.count }
+            for _ in 0..<3 {
+                let most = random.pick([1, 3, 50])
+                if read(bytes, limit: 500, cut: { _ in 1 + random.below(most) }) != whole { return "cut, it differs" }
+            }
+            for case .text(let text) in whole.messages where text.readableBytes > 500 { return "over the limit" }
+            return nil
+        }
+        #expect(fault == nil)
     }
 }
 

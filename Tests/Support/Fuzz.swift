@@ -8,7 +8,7 @@ package enum FuzzTarget: String, Sendable, CaseIterable {
     case chatStreams, anthropicStreams, responsesStreams, completionsStreams, lmstudioStreams, calls
     case wholeReplies, errors
     case answers, patterns, vectors, storedResponses, images
-    case framing, addresses, prompts
+    case framing, addresses, prompts, sockets
 }
 
 /// How long is fuzzed and from what seed, as the environment says (`Scripts/fuzz` sets it):

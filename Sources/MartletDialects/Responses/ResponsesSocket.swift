@@ -1,4 +1,4 @@
-import MartletWire
+package import MartletWire
 package import NIOCore
 
 /// A `response.create` that came over a WebSocket (https://developers.openai.com/api/docs/guides/websocket-mode): a request as
@@ -49,7 +49,7 @@ package struct ResponsesCreate: Sendable, Hashable {
         if members[2].flatMap(document.bool) == true {
             throw Self.refusal("background", "background: a reply over a WebSocket is not made in the background")
         }
-        if let member = members[3] {
+        if let member = members[3], member.kind != .null {
             guard let name = document.string(member), Self.isStreamName(name) else { throw Self.badStreamName }
             stream = name
         } else {
@@ -90,6 +90,19 @@ package enum ResponsesSocketEvent {
             return [data]
         }
         return [ByteBuffer(string: "{\"stream_id\":\"\(stream)\","), data.part(1..<data.readableBytes)]
+    }
+
+    /// An event that says an error outside of any response.
+    package static func isError(_ event: SSEEvent) -> Bool { type(of: event) == "error" }
+
+    /// The event that ends a response.
+    package static func isLast(_ event: SSEEvent) -> Bool {
+        ["response.completed", "response.incomplete", "response.failed"].contains(type(of: event))
+    }
+
+    private static func type(of event: SSEEvent) -> String? {
+        if let name = event.name { return String(buffer: name) }
+        return try? RawObject(event.data)["type"]?.rawString?.unescaped()
     }
 
     /// An error that no stream of events has: over HTTP it would be a status and a body.

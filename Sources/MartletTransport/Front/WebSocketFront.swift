@@ -19,6 +19,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
 
     private let loopContext: LoopContext
     private let facts: RequestFacts
+    private let forwarded: [(name: String, value: String)]
     private let owner: KeyTable.Digest
     private var performer: ExchangePerformer?
     private var context: ChannelHandlerContext?
@@ -27,6 +28,8 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     private var reader: WebSocketReader
     /// Cuts the reply under way into its events.
     private var framer = SSEFramer()
+    /// An error in it, which is said when nothing else ends the reply: over HTTP both are, here each reply has one last message.
+    private var unsaidError: ByteBuffer?
     private var isAnswering = false
     private var isTaking = false
     private var owesRead = false
@@ -39,6 +42,10 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     init(_ loopContext: LoopContext, _ facts: RequestFacts, owner: KeyTable.Digest) {
         self.loopContext = loopContext
         self.facts = facts
+        // That there are WebSockets here says nothing of an upstream.
+        forwarded = facts.forwarded.filter { name, value in
+            !name.isField("openai-beta") || !value.contains("responses_websockets")
+        }
         self.owner = owner
         session = SocketSession(maxBody: loopContext.snapshot.maxBody)
         reader = WebSocketReader(limit: loopContext.snapshot.maxBody)
@@ -157,7 +164,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
             performer?.begin(
                 InboundRequest(
                     id: loopContext.ids.request(), method: facts.method, path: String(facts.path),
-                    endpoint: .completion(.responses), dialect: .responses, forwarded: facts.forwarded,
+                    endpoint: .completion(.responses), dialect: .responses, forwarded: forwarded,
                     query: String(facts.query), body: create.body, owner: owner, turn: turn))
         }
     }
@@ -239,8 +246,13 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
         write { bytes in
             while let frame = framer.next() {
                 guard let event = frame.event, !event.isDone, event.data.readableBytes > 0 else { continue }
-                bytes.writeWebSocketFrame(.text, ResponsesSocketEvent.pieces(event.data, stream: lane))
                 hasEvents = true
+                if ResponsesSocketEvent.isError(event) {
+                    unsaidError = event.data
+                } else {
+                    if ResponsesSocketEvent.isLast(event) { unsaidError = nil }
+                    bytes.writeWebSocketFrame(.text, ResponsesSocketEvent.pieces(event.data, stream: lane))
+                }
             }
         }
         if !hasEvents { ping(at: .now()) }
@@ -251,7 +263,7 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     func beginStream(_ head: ReplyHead) {}
 
     func send(chunk out: inout ByteBuffer, last: Bool) {
-        if case .open = state, out.readableBytes > 0 { say(events: ByteBuffer(bytes: out.readableBytesView)) }
+        if case .open = state, out.readableBytes > 0 { say(events: out) }
         FrontHandler.prepare(&out)
     }
 
@@ -291,6 +303,10 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
         guard isAnswering, let (outcome, response) = outcomeOfTurn else { return }
         outcomeOfTurn = nil
         isAnswering = false
+        if let error = unsaidError, case .open = state {
+            say(ResponsesSocketEvent.error(status: 500, body: error))
+        }
+        unsaidError = nil
         session.end(outcome, remembering: response)
         takeNext()
     }
