@@ -282,7 +282,8 @@ struct RequestChatToAnthropicTests {
             #"{"type":"array","items":{"type":"object","additionalProperties":true}}"#, #"{"type":"object"}"#,
         ])
     func openObjects(_ schema: String) throws {
-        let form = #""response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":\#(schema)}}"#
+        let form =
+            #""response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":\#(schema)}}"#
         let made = try translatedToAnthropic(userHi, form)
         #expect(made.json["output_config"] == nil)
         #expect(made.json["system"]?[0]?["text"]?.string?.hasSuffix(schema) == true)

@@ -121,7 +121,8 @@ struct RequestResponsesStateTests {
         #expect(try expand(#"{"model":"m"}"#) == #"{"model":"m","input":\#(before)]}"#)
         let resolved = try expand(
             #"{"input":[{"type":"item_reference","id":"m1"},{"type":"item_reference","id":"m2"}]}"#)
-        #expect(try expand(#"{"input":[{"id":"m1"}]}"#) == json("{'input':\(before),{'role':'user','content':'kept'}]}"))
+        #expect(
+            try expand(#"{"input":[{"id":"m1"}]}"#) == json("{'input':\(before),{'role':'user','content':'kept'}]}"))
         #expect(
             resolved
                 == json("{'input':") + before

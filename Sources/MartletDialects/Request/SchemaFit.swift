@@ -30,8 +30,12 @@ enum SchemaFit {
             return false
         }
         let isObject = members["type"] == "object" || members["type"]?.array?.contains("object") == true
-        let isOpen = members["additionalProperties"].map { $0 == true && members["properties"]?.object?.isEmpty != false }
-        if isObject, isOpen ?? !["properties", "$ref", "anyOf", "oneOf", "allOf"].contains(where: { members[$0] != nil }) {
+        let isOpen = members["additionalProperties"].map {
+            $0 == true && members["properties"]?.object?.isEmpty != false
+        }
+        if isObject,
+            isOpen ?? !["properties", "$ref", "anyOf", "oneOf", "allOf"].contains(where: { members[$0] != nil })
+        {
             return false
         }
         for (name, value) in members {
