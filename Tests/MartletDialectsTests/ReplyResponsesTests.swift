@@ -280,7 +280,7 @@ struct ReplyResponsesTests {
         }
         #expect(error?.code == .upstreamBadReply)
         // What a limit cut off is no call yet.
-        let cut = decode(Self.call(0, "c1", name, "{\"comm") + Self.finishLength + done, context)
+        let cut = decode(Self.call(0, "c1", name, "{\"comm") + finishLength + done, context)
         #expect(cut.output[0]["status"] == "incomplete")
     }
 
