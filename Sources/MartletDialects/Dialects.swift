@@ -81,7 +81,6 @@ package enum Dialects {
         }
         if let spent = context.spent { reply.usage = spent + reply.usage }
         if target.dialect == .anthropic, let fault = reply.brokenCall(context) { throw fault }
-        if target.dialect == .responses, let fault = reply.unfitCall(context) { throw fault }
         var summary = reply.summary
         summary.callTally = calls
         return WholeReply(pieces: [write(reply, to: target, context)], summary: summary)

@@ -16,15 +16,8 @@ struct ReplyResponsesPropertyTests {
         var answer = ReplyPropertyTests.Answer(&random)
         let names = ["a", "patch", "multi_agent_v1__spawn_agent", "local_shell", "apply_patch", "unknown"]
         let called = answer.calls.map { _ in names[Int.random(in: 0..<names.count, using: &random)] }
-        for (place, name) in called.enumerated() {
-            let fitting: JSON? =
-                switch name {
-                case "local_shell": ["command": [.string(answer.text)]]
-                case "apply_patch": ["operation": ["type": "delete_file", "path": .string("/" + answer.text)]]
-                case "patch": Bool.random(using: &random) ? ["input": .string(answer.text)] : nil
-                default: nil
-                }
-            if let fitting { answer.calls[place].arguments = fitting.text }
+        for (place, name) in called.enumerated() where name == "patch" && Bool.random(using: &random) {
+            answer.calls[place].arguments = JSON.object(["input": .string(answer.text)]).text
         }
         let reason = answer.calls.isEmpty ? ["stop", "length"][Int.random(in: 0...1, using: &random)] : "tool_calls"
         var stream = properties.pieces(answer.reasoning, &random).map(ReplyAnthropicTests.think).joined()

@@ -50,10 +50,10 @@ enum ReplyArguments {
     }
 
     /// The model called a tool with what nobody can read: no call is better than another call.
-    static func fault(of tool: String, _ what: String = "that are no JSON") -> GatewayError {
+    static func fault(of tool: String) -> GatewayError {
         GatewayError(
             code: .upstreamBadReply,
-            message: "the model called \"\(tool.prefix(128))\" with arguments \(what); try again")
+            message: "the model called \"\(tool.prefix(128))\" with arguments that are no JSON; try again")
     }
 
     /// Nil when the text is not exactly one JSON value.

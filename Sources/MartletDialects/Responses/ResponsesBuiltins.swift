@@ -95,35 +95,6 @@ enum ResponsesBuiltins {
 
     // MARK: - Calls in a reply
 
-    /// Whether the arguments say what the item of such a call is about: with that made up, a client would run something
-    /// else.
-    static func fits(_ form: ResponsesTool.Form, _ arguments: ByteBuffer) -> Bool {
-        guard let given = try? RawObject(arguments) else { return false }
-        switch form {
-        case .localShell: return says(given["command"])
-        case .shell: return says(given["commands"] ?? given["command"])
-        case .applyPatch:
-            let operation = operation(given)
-            let type = operation["type"]?.rawString?.unescaped()
-            let needsDiff = type != "create_file" && type != "delete_file"
-            return operation["path"]?.rawString?.isEmpty == false
-                && (!needsDiff || operation["diff"]?.rawKind == .string)
-        case .search, .function, .custom: return true
-        }
-    }
-
-    private static func says(_ command: ByteBuffer?) -> Bool {
-        guard let command else { return false }
-        if let line = command.rawString { return !line.isEmpty }
-        return (try? command.rawElements())?.isEmpty == false
-    }
-
-    /// The operation, which some models write without its wrapping.
-    private static func operation(_ given: RawObject) -> RawObject {
-        guard let operation = given["operation"], operation.rawKind == .object else { return given }
-        return (try? RawObject(operation)) ?? RawObject()
-    }
-
     /// What the item of a call holds besides its ids: `"action":…`, one line.
     /// - Parameter arguments: an object; nil while the call has only begun.
     static func body(_ form: ResponsesTool.Form, _ arguments: ByteBuffer?) -> ByteBuffer {
@@ -150,7 +121,8 @@ enum ResponsesBuiltins {
             out.writeString("\"action\":")
             object.write(into: &out)
         case .applyPatch:
-            object = operation(given)
+            let operation = given["operation"].flatMap { $0.rawKind == .object ? $0 : nil } ?? given.text
+            object = (try? RawObject(operation)) ?? RawObject()
             for (name, value) in [("type", "update_file"), ("path", ""), ("diff", "")] {
                 let isDelete = object["type"]?.rawString?.unescaped() == "delete_file"
                 if object[name] == nil, !(isDelete && name == "diff") { object.set(name, .rawString(value)) }

@@ -95,15 +95,6 @@ struct ResponsesItem: Sendable {
         return balance.isComplete ? .completed : .incomplete
     }
 
-    /// Set where a call of a tool built in came with arguments that have no place in it.
-    func fault(_ finish: FinishReason?) -> GatewayError? {
-        guard case .call(let tool, _) = kind, tool.form != .function, tool.form != .custom,
-            status(finish, isLast: true) == .completed,
-            !ResponsesBuiltins.fits(tool.form, ReplyArguments.object(EscapedText(text), isCut: false))
-        else { return nil }
-        return ReplyArguments.fault(of: tool.name, "it does not have")
-    }
-
     /// What the client is to keep of reasoning: the upstream's own, or this gateway's seal over the text.
     /// - Parameter seal: nil where the client keeps nothing.
     func sealed(_ seal: ReasoningSeal?) -> EscapedText? {

@@ -1,22 +1,6 @@
 import MartletWire
 import NIOCore
 
-extension Reply {
-    /// A call of a tool built in whose arguments have no place in its item.
-    func unfitCall(_ context: ReplyContext) -> GatewayError? {
-        for block in blocks {
-            guard case .toolCall(let head) = block.kind,
-                let tool = context.echo?.tools[context.toolNames.client(head.name)]
-            else { continue }
-            var item = ResponsesItem(
-                block: BlockID(choice: 0, index: 0), kind: .call(tool, callID: head.id), id: "", index: 0)
-            item.text = block.text.bytes
-            if let fault = item.fault(finish) { return fault }
-        }
-        return nil
-    }
-}
-
 /// Writes a whole reply: the object at the end of the stream that it would have been.
 enum ResponsesReplyWriter {
     static func write(_ reply: Reply, to target: ReplyTarget, context: ReplyContext) -> ByteBuffer {

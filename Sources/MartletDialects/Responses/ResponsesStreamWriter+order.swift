@@ -80,8 +80,6 @@ extension ResponsesStreamWriter {
 
     private mutating func endText(_ place: Int, into out: inout ByteBuffer) {
         complete(place, into: &out)
-        fault = fault ?? items[place].fault(finish)
-        guard fault == nil else { return }
         let status = status(place)
         items[place].done = items[place].json(status, sealed: items[place].sealed(echo.sealsReasoning ? seal : nil))
         guard !isWhole else { return }
@@ -96,7 +94,7 @@ extension ResponsesStreamWriter {
     }
 
     private mutating func endItem(_ place: Int, into out: inout ByteBuffer) {
-        guard !isWhole, fault == nil, let json = items[place].done else { return }
+        guard !isWhole, let json = items[place].done else { return }
         writeEvent("output_item.done", into: &out) {
             $0.writeString(",\"output_index\":\(place),\"item\":")
             $0.writeImmutableBuffer(json)

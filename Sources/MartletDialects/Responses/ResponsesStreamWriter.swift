@@ -36,7 +36,6 @@ package struct ResponsesStreamWriter: StreamWriter {
     private var hasEnded = false
     private var endLength = 0  // bytes of the terminal event and what follows it
     package private(set) var finalObject: ByteBuffer?
-    package internal(set) var fault: GatewayError?
 
     package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
         self.init(target, context: context, isWhole: false)
@@ -56,7 +55,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     }
 
     package mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {
-        guard !hasEnded, fault == nil else { return }
+        guard !hasEnded else { return }
         switch event {
         case .delta(let block, let text): grow(block, text, into: &out)
         case .started: start(into: &out)
@@ -93,7 +92,6 @@ package struct ResponsesStreamWriter: StreamWriter {
         guard !hasEnded else { return }
         start(into: &out)
         settle(all: true, into: &out)
-        guard fault == nil else { return }
         hasEnded = true
         var ending = ResponsesObject.Ending(finish)
         ending.completedAt = clock?() ?? object.created
