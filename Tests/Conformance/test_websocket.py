@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from support import chat, codex, agents
 from support.answer import Answer, Call, Text
 from support.asked import Result
+from support.matrix import script
 from support.talk import ask, hear, open_socket, refused, response, say
 from support.waiting import until
 from test_responses import SECOND, TOKEN, digest, parrot, texts
@@ -315,8 +316,8 @@ def test_tokens(martlet, upstream, sdk):
 
 
 def test_headers_of_the_dialect_travel_but_not_what_is_about_the_websocket(martlet, upstream):
-    source = upstream(parrot)
-    server = martlet(source)
+    source = upstream(script(Answer([Text("yes")]), "responses"))
+    server = martlet(source, kind="openai")
     for said, told in (("responses_websockets=2026-02-06", None), ("other=v1", "other=v1")):
         with open_socket(server, additional_headers={"OpenAI-Beta": said}) as socket:
             ask(socket, input="x")
