@@ -155,6 +155,15 @@ struct ChatErrorsTests {
     static let table: [(ErrorCode, Int, Int, String, String?, String)] = [
         (.invalidRequest, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
         (.invalidJSON, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
+        (.invalidStreamID, 400, 400, "invalid_request_error", "invalid_stream_id", "invalid_request_error"),
+        (
+            .tooManyStreams, 400, 400, "invalid_request_error", "websocket_stream_limit_reached",
+            "invalid_request_error"
+        ),
+        (
+            .connectionTooOld, 400, 400, "invalid_request_error", "websocket_connection_limit_reached",
+            "invalid_request_error"
+        ),
         (.unsupportedEncoding, 415, 400, "invalid_request_error", "unsupported_encoding", "invalid_request_error"),
         (.bodyTooLarge, 413, 413, "invalid_request_error", "request_too_large", "request_too_large"),
         (.headersTooLarge, 431, 431, "invalid_request_error", "request_too_large", "request_too_large"),
