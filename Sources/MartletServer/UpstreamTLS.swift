@@ -1,3 +1,4 @@
+import NIOCore
 import NIOSSL
 
 /// TLS to upstreams: who vouches for them.
@@ -8,6 +9,8 @@ enum UpstreamTLS {
         let hasUpstream = configuration.upstreams.contains { $0.url.lowercased().hasPrefix("https:") }
         guard hasUpstream || configuration.images.rules != nil else { return nil }
         var settings = TLSConfiguration.makeClientConfiguration()
+        // An upstream that is writing does not answer the end of the session: it is to see the connection go at once.
+        settings.shutdownTimeout = .milliseconds(100)
         if let path = configuration.network.authorities { settings.trustRoots = .file(path) }
         do {
             return try NIOSSLContext(configuration: settings)

@@ -112,4 +112,4 @@ def test_the_tunnel_ends_with_the_client(behind):
                 % len(body := chat.body(model=f"far/{chat.MODEL}", stream=True)) + body)
     assert b"data:" in client.open_reply().read1(65536)
     client.reset()
-    until(lambda: source.exchanges[0].gone_at is not None, "the upstream saw it", within=5)
+    until(lambda: source.exchanges[0].gone_at is not None, "the upstream saw it", within=2)
