@@ -31,7 +31,6 @@ package enum AnthropicRequest {
     package static func write(
         _ request: CanonicalRequest, for target: WriteTarget
     ) throws(GatewayError) -> TranslatedRequest {
-        var writer = AnthropicRequestWriter(request, target)
-        return try writer.write()
+        try AnthropicRequestWriter.write(request, for: target)
     }
 }

@@ -21,37 +21,20 @@ extension AnthropicRequestWriter {
     private mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
         var items = items
         let hasCalls = items.contains { $0.clientCall != nil }
-        let texts = Self.texts(of: items)
+        let texts = items.flatMap(\.texts)
         guard hasCalls || texts.contains(where: { !$0.isEmpty }) || items.contains(where: Self.isGenuine) else {
             return
         }
         if isLast, !hasCalls {
-            guard flags.prefill else {
-                throw GatewayError(
-                    code: .invalidRequest,
-                    message: "messages: the last message is the assistant's, and this model does not support prefill",
-                    param: "messages")
-            }
+            guard flags.prefill else { throw .noPrefill }
             let text = texts.reduce(EscapedText(), +).trimmedAtEnd
             guard !text.isEmpty else { return }
-            context.prefill = text
+            draft.context.prefill = text
             items = [.message(.assistant, [Part(.text(text))])]
         }
         open("assistant")
         for item in items { try write(item) }
         close()
-    }
-
-    private static func texts(of items: [Item]) -> [EscapedText] {
-        items.flatMap { item -> [EscapedText] in
-            guard case .message(_, let parts) = item else { return [] }
-            return parts.compactMap { part in
-                switch part.content {
-                case .text(let text), .refusal(let text): text
-                default: nil
-                }
-            }
-        }
     }
 
     private static func isGenuine(_ item: Item) -> Bool {
@@ -64,9 +47,9 @@ extension AnthropicRequestWriter {
         case .message(_, let parts): for part in parts { try write(part) }
         case .reasoning(let reasoning): write(reasoning)
         case .toolCall(let call): write(call)
-        case .toolResult: notes.note("content.tool_result")
+        case .toolResult: draft.notes.note("content.tool_result")
         case .instruction, .toolChange: break
-        case .opaque(_, let name): notes.note("content.\(name)")
+        case .opaque(_, let name): draft.notes.note("content.\(name)")
         }
     }
 
@@ -98,7 +81,7 @@ extension AnthropicRequestWriter {
         out.key("id")
         out.value(flags.callIDs.fit(call.id))
         out.key("name")
-        out.value(context.toolNames.upstream(call.name))
+        out.value(draft.context.toolNames.upstream(call.name))
         out.key("input")
         if call.kind == .custom, case .text(let input) = call.arguments {
             out.value(json: WrappedTool.arguments(input))
@@ -149,7 +132,7 @@ extension AnthropicRequestWriter {
             if case .text(let text) = document.body { return text.isEmpty }
             return false
         case .opaque(_, let name):
-            notes.note("content.\(name)")
+            draft.notes.note("content.\(name)")
             return true
         case .image, .audio, .searchResult, .toolReference: return false
         }
@@ -180,7 +163,7 @@ extension AnthropicRequestWriter {
             write(cacheControl: result.cacheControl)
         } else {
             out.key("content")
-            out.value("[no result: the call was interrupted]")
+            out.value(Turns.Answer.interrupted)
         }
         out.closeObject()
     }

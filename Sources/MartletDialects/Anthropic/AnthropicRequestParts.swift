@@ -28,33 +28,18 @@ extension AnthropicRequestWriter {
         case .image(let image): try write(image, part.cacheControl)
         case .document(let document): try write(document, part.cacheControl)
         case .audio:
-            throw GatewayError(
-                code: .invalidRequest, message: "messages: input_audio is not supported by this model",
-                param: "messages")
-        case .searchResult(let result):
-            write(text: TextBuilder.paragraphs([result.title, result.source] + result.texts))
+            throw .refused("messages", "input_audio is not supported by this model")
+        case .searchResult(let result): write(text: result.text)
         case .toolReference(let name): write(words: "Tool loaded: \(name)")
-        case .opaque(_, let name): notes.note("content.\(name)")
+        case .opaque(_, let name): draft.notes.note("content.\(name)")
         }
     }
 
     private mutating func write(_ image: Image, _ cacheControl: ByteBuffer?) throws(GatewayError) {
-        if let detail = image.detail, detail != "auto" { try notes.drop("image_url.detail") }
-        switch image.source {
-        case _ where flags.images == .none: return write(words: "[image omitted: this model cannot see images]")
-        case .base64(let type, _) where !flags.imageTypes.contains(type):
-            notes.note("content.image_url")
-            return write(words: "[image omitted: its type is not supported]")
-        case .base64(_, let data) where data.bytes.readableBytes / 4 * 3 > RequestLimits.imageBytes:
-            notes.note("content.image_url")
-            return write(words: "[image omitted: it is larger than \(RequestLimits.imageBytes >> 20) MiB]")
-        case .url where flags.images != .url:
-            notes.note("content.image_url")
-            return write(words: "[image omitted: this model takes no image addresses]")
-        case .file where request.origin.dialect != .anthropic:
-            notes.note("content.image_url")
-            return write(words: "[image omitted: uploaded files are not available]")
-        case .base64, .url, .file: break
+        if let detail = image.detail, detail != "auto" { try draft.notes.drop("image_url.detail") }
+        if let omission = omission(of: image.source) {
+            if omission != .unseen { draft.notes.note("content.image_url") }
+            return write(words: omission.words)
         }
         out.openObject()
         out.key("type")
@@ -62,6 +47,15 @@ extension AnthropicRequestWriter {
         write(image.source)
         write(cacheControl: cacheControl)
         out.closeObject()
+    }
+
+    /// The API's own files go along; what it takes no addresses for, it takes no `data:` URLs for either.
+    private func omission(of source: MediaSource) -> ImageOmission? {
+        switch source {
+        case .file where flags.images != .none && request.origin.dialect == .anthropic: nil
+        case .url where flags.images == .data: .address
+        case .base64, .url, .file: flags.omission(of: source)
+        }
     }
 
     private mutating func write(_ source: MediaSource) {
@@ -139,14 +133,7 @@ extension AnthropicRequestWriter {
     }
 
     private mutating func omit(_ document: Document, _ type: String) {
-        notes.note("content.file")
-        var words = TextBuilder()
-        words.add("[document omitted: ")
-        if let title = document.title, !title.isEmpty {
-            words.add(title)
-            words.add(", ")
-        }
-        words.add("\(type.prefix(64))]")
-        write(text: words.text)
+        draft.notes.note("content.file")
+        write(text: document.omission(String(type.prefix(64))))
     }
 }

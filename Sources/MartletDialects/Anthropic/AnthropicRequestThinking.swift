@@ -26,21 +26,18 @@ extension AnthropicRequestWriter {
         if wish == .unset || wish == .off || wish == .adaptive {
             choice.isOff = wish == .off && flags.thinkingControl != .none
             choice.isAdaptive = wish == .adaptive && flags.thinkingControl == .effort
-            context.hidesReasoning = wish == .off && flags.thinkingControl == .none
+            draft.context.hidesReasoning = wish == .off && flags.thinkingControl == .none
             return choice
         }
         let name = request.settings.effort != nil ? "reasoning_effort" : "thinking"
         // The API refuses thinking beside a forced call, and in a tool loop whose thinking did not come back.
         if isForced || turns.endsInUnsignedLoop || flags.thinkingControl == .none {
-            try notes.drop(name)
+            try draft.notes.drop(name)
             wish = .unset
         }
         switch wish {
-        case .effort(let effort, _) where flags.thinkingControl == .effort:
-            choice.effort = effort.nearest(in: flags.efforts)
+        case _ where flags.thinkingControl == .effort: choice.effort = wish.effort(in: flags.efforts)
         case .effort(let effort, _): set(budget: effort.budget, hasLimit: limit != nil, &choice)
-        case .budget(let budget) where flags.thinkingControl == .effort:
-            choice.effort = Effort(budget: budget).nearest(in: flags.efforts)
         case .budget(let budget): set(budget: budget, hasLimit: limit != nil, &choice)
         case .unset, .off, .adaptive: break
         }
@@ -53,7 +50,7 @@ extension AnthropicRequestWriter {
         if !hasLimit { choice.maxTokens = target.replyLimit ?? budget + Self.maxTokens }
         let room = choice.maxTokens - 1
         guard room >= Self.leastBudget else {
-            notes.note(request.effortName)
+            draft.notes.note(request.effortName)
             return
         }
         choice.budget = min(budget, max(Self.leastBudget, min(room, choice.maxTokens - choice.maxTokens / 4)))
@@ -92,12 +89,7 @@ extension AnthropicRequestWriter {
         case .jsonSchema(let format) where !SchemaFit.canBeClosed(format.schema): flags.jsonSchema = .none
         case .jsonSchema, nil: break
         }
-        let choice = FormatChoice(request.settings.format, flags, hasTools: !tools.isEmpty)
-        if case .words(let form) = choice {
-            demands.append(form.demand)
-            context.answerForm = try notes.checked(form, for: request)
-        }
-        guard case .schema(let format) = choice else { return nil }
+        guard case .schema(let format) = try draft.chooseFormat(flags) else { return nil }
         return format
     }
 

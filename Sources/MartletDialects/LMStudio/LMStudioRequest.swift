@@ -10,8 +10,9 @@ package enum LMStudioRequest {
     package static func write(
         _ request: CanonicalRequest, for target: WriteTarget
     ) throws(GatewayError) -> TranslatedRequest {
-        var writer = LMStudioRequestWriter(request, target)
-        return try writer.write()
+        var target = target
+        target.capabilities = target.capabilities.inLMStudioAPI
+        return try LMStudioRequestWriter.write(request, for: target)
     }
 }
 
@@ -35,87 +36,63 @@ package extension Capabilities {
 }
 
 /// Writes a request field by field: the API refuses every key it does not know.
-struct LMStudioRequestWriter {
-    /// Decides about parts, limits and demands, which are Chat's; writes nothing.
-    private var chat: ChatRequestWriter
-    private var out: JSONOut
+struct LMStudioRequestWriter: RequestWriter {
+    var draft: RequestDraft
+    var out: JSONOut
 
-    private var request: CanonicalRequest { chat.request }
-    private var flags: Capabilities { chat.flags }
-
-    init(_ request: CanonicalRequest, _ target: WriteTarget) {
-        var target = target
-        target.capabilities = target.capabilities.inLMStudioAPI
-        chat = ChatRequestWriter(request, target)
-        out = JSONOut(capacity: request.origin.bytes + 4096)
-    }
-
-    mutating func write() throws(GatewayError) -> TranslatedRequest {
-        try refuse()
-        if let answer = request.localAnswer {
-            return TranslatedRequest(body: ByteBuffer(), dropped: [], context: chat.context, answer: answer)
-        }
+    mutating func write() throws(GatewayError) {
         try chooseTools()
-        for name in request.unread { try chat.notes.drop(name) }
-        chat.notes.note(opaqueIn: request.items)
-        _ = try chat.chooseFormat()  // asks for it in words
+        try draft.noteUnread()
+        _ = try draft.chooseFormat(flags)  // asks for it in words
         var turns = Turns(request.items, late: .merge, hoistsEarly: true)
-        var leading = turns.leading
         try refuse(turns)
-        // The API wants some input: a request of nothing but instructions is asked in the user's name.
-        if turns.turns.isEmpty, let last = leading.popLast() {
-            turns = Turns([.message(.user, last)], late: .merge, hoistsEarly: false)
-        }
+        turns.askInUsersName()
         let estimate = TokenEstimate.of(request, offered: [])
-        chat.fillContext(estimate)
-        chat.context.stops = request.settings.stops
+        draft.fillContext(estimate)
+        draft.expectReasoning()
+        draft.context.stops = request.settings.stops
 
         out.openObject()
         out.key("model")
-        out.value(chat.target.model)
-        writeSystem(leading)
+        out.value(target.model)
+        if let text = draft.systemText(turns.leading) {
+            out.key("system_prompt")
+            out.value(text)
+        }
         writeInput(turns)
         try writeSampling()
-        if let limit = chat.limit(estimate) {
-            chat.context.outputLimit = limit
+        if let limit = draft.limit(beside: estimate, noting: flags.maxTokensField.rawValue) {
+            draft.context.outputLimit = limit
             out.key("max_output_tokens")
             out.value(limit)
         }
         try writeReasoning()
         out.key("store")
         out.value(false)
-        if chat.target.streams {
+        if target.streams {
             out.key("stream")
             out.value(true)
         }
         out.closeObject()
-        return TranslatedRequest(body: out.bytes, dropped: chat.notes.names, context: chat.context)
     }
 
     // MARK: - What it cannot say
 
-    private func refused(_ name: String, _ why: String) -> GatewayError {
-        GatewayError(code: .invalidRequest, message: "\(name): \(why)", param: name)
-    }
-
     private func refused(_ name: String, lacks what: String) -> GatewayError {
-        refused(name, "LM Studio's own API takes no \(what); set this upstream's dialect to chat, which does")
+        .refused(name, "LM Studio's own API takes no \(what); set this upstream's dialect to chat, which does")
     }
 
-    private func refuse() throws(GatewayError) {
-        if request.settings.choices != 1 { throw refused("n", "this model gives one choice at a time") }
-        if request.settings.wantsAudio { throw refused("modalities", "this model does not speak") }
-        if let servers = request.raw["mcp_servers"], servers.rawKind == .array, servers.readableBytes > 2 {
-            throw refused("mcp_servers", "this gateway does not run MCP servers for this model")
-        }
+    func refuse() throws(GatewayError) {
+        try draft.refuseAlternatives()
+        try draft.refuseServers()
     }
 
     /// Tools that must not be called need not be shown either.
     private mutating func chooseTools() throws(GatewayError) {
         let hasTools = !ToolOffer.tools(request.tools, request.items).allSatisfy(\.isServer)
         if hasTools, request.settings.toolChoice != .never { throw refused("tools", lacks: "tools of a client") }
-        _ = try chat.chooseTools()
-        if hasTools { chat.notes.note("tools") }
+        _ = try draft.chooseFunctions()
+        if hasTools { draft.notes.note("tools") }
     }
 
     private func refuse(_ turns: Turns) throws(GatewayError) {
@@ -127,17 +104,10 @@ struct LMStudioRequestWriter {
 
     // MARK: - The prompt
 
-    private mutating func writeSystem(_ leading: [[Part]]) {
-        let texts = leading.flatMap { $0.compactMap(\.text) }.filter { !$0.isEmpty && !$0.isBilling } + chat.demands
-        guard !texts.isEmpty else { return }
-        out.key("system_prompt")
-        out.value(TextBuilder.paragraphs(texts))
-    }
-
     private mutating func writeInput(_ turns: Turns) {
-        var parts: [ChatPart] = []
+        var parts: [UpstreamPart] = []
         for case .gap(let gap) in turns.turns {
-            for case .user(let given) in gap.pieces { parts += given.flatMap { chat.rendered($0) } }
+            for case .user(let given) in gap.pieces { parts += given.flatMap { rendered($0) } }
         }
         parts.removeAll(where: \.isEmpty)
         out.key("input")
@@ -147,7 +117,7 @@ struct LMStudioRequestWriter {
         out.closeArray()
     }
 
-    private mutating func write(_ part: ChatPart) {
+    private mutating func write(_ part: UpstreamPart) {
         out.openObject()
         out.key("type")
         switch part {
@@ -155,10 +125,10 @@ struct LMStudioRequestWriter {
             out.value("text")
             out.key("content")
             out.value(text)
-        case .image(let source):
+        case .image(let image):
             out.value("image")
             out.key("data_url")
-            out.value(address: source)
+            out.value(address: image.source)
         case .file, .audio:  // words stand in their place: the capabilities have neither
             out.value("text")
             out.key("content")
@@ -170,29 +140,10 @@ struct LMStudioRequestWriter {
     // MARK: - Settings
 
     private mutating func writeSampling() throws(GatewayError) {
-        let settings = request.settings
-        if settings.seed != nil { try chat.notes.drop("seed") }
-        if settings.presencePenalty != nil { try chat.notes.drop("presence_penalty") }
-        if settings.frequencyPenalty != nil { try chat.notes.drop("frequency_penalty") }
-        for name in ["ttl", "draft_model"] where request.raw[name] != nil { try chat.notes.drop(name) }
-        let defaults = chat.target.defaults
-        if let temperature = settings.temperature ?? defaults.temperature.map(JSONNumber.init) {
-            out.key("temperature")
-            if let value = temperature.double, value > 1 {
-                try chat.notes.drop("temperature")
-                out.value(1)
-            } else {
-                out.value(temperature)
-            }
-        }
-        if let topP = settings.topP ?? defaults.topP.map(JSONNumber.init) {
-            out.key("top_p")
-            out.value(topP)
-        }
-        if let topK = settings.topK {
-            out.key("top_k")
-            out.value(topK)
-        }
+        try draft.drop([.seed, .presencePenalty, .frequencyPenalty])
+        for name in ["ttl", "draft_model"] where request.raw[name] != nil { try draft.notes.drop(name) }
+        if writeTemperatureUpToOne() { try draft.notes.drop("temperature") }
+        write([.topP, .topK])
         if let least = number("min_p") {
             out.key("min_p")
             out.value(json: least)
@@ -210,27 +161,27 @@ struct LMStudioRequestWriter {
 
     /// The API refuses a word that the model has no switch for: `thinking_control` says which it has.
     private mutating func writeReasoning() throws(GatewayError) {
+        let wish = draft.thinkingWish(isForced: false)
         let word: String?
-        switch (flags.thinkingControl, ThinkingWish(request.settings, default: chat.target.defaults.effort)) {
+        switch (flags.thinkingControl, wish) {
         case (_, .unset), (_, .adaptive): word = nil
         case (.none, .off): word = nil
         case (.none, .effort):
-            if request.settings.effort != nil { try chat.notes.drop("reasoning.effort") }
+            if request.settings.effort != nil { try draft.notes.drop("reasoning.effort") }
             word = nil
         case (.none, .budget):
-            try chat.notes.drop("thinking")
+            try draft.notes.drop("thinking")
             word = nil
         case (_, .off): word = flags.effortNone ? "off" : nil
         case (.enableThinking, .effort(_, isOn: false)): word = nil
         case (.enableThinking, _): word = "on"
-        case (_, .effort(let effort, _)): word = effort.nearest(in: flags.efforts)?.rawValue
-        case (_, .budget(let budget)): word = Effort(budget: budget).nearest(in: flags.efforts)?.rawValue
+        case (.effort, _), (.budget, _): word = wish.effort(in: flags.efforts)?.rawValue
         }
         if let word {
             out.key("reasoning")
             out.value(word)
-        } else if ThinkingWish(request.settings, default: nil) == .off {
-            chat.context.hidesReasoning = true
+        } else if wish == .off {
+            draft.context.hidesReasoning = true
         }
     }
 }

@@ -24,7 +24,6 @@ package enum ChatRequest {
     package static func write(
         _ request: CanonicalRequest, for target: WriteTarget
     ) throws(GatewayError) -> TranslatedRequest {
-        var writer = ChatRequestWriter(request, target)
-        return try writer.write()
+        try ChatRequestWriter.write(request, for: target)
     }
 }

@@ -7,13 +7,7 @@ extension ChatRequestWriter {
         out.openArray()
         let start = out.bytes.writerIndex
         writeLeading(turns.leading)
-        for (place, turn) in turns.turns.enumerated() {
-            switch turn {
-            case .assistant(let items):
-                try writeAssistant(items, isLast: place == turns.turns.count - 1)
-            case .gap(let gap): writeGap(gap)
-            }
-        }
+        try write(turns.turns)
         guard out.bytes.writerIndex > start else { throw .nothingSaid }
         out.closeArray()
     }
@@ -23,34 +17,21 @@ extension ChatRequestWriter {
     private mutating func writeLeading(_ instructions: [[Part]]) {
         var groups = instructions.map { $0.compactMap(\.text).filter { !$0.isBilling } }
         if flags.systemMany != .keep { groups = [groups.flatMap { $0 }] }
-        if !demands.isEmpty {
+        if !draft.demands.isEmpty {
             if groups.isEmpty { groups.append([]) }
-            groups[groups.count - 1] += demands
+            groups[groups.count - 1] += draft.demands
         }
         for group in groups { writeSystem(group) }
     }
 
-    private mutating func writeSystem(_ texts: [EscapedText]) {
+    mutating func writeSystem(_ texts: [EscapedText]) {
         guard texts.contains(where: { !$0.isEmpty }) else { return }
         out.openObject()
         out.key("role")
         out.value("system")
         out.key("content")
-        writeParagraphs(texts)
+        out.paragraphs(texts)
         out.closeObject()
-    }
-
-    /// One string of the texts that are not empty, a blank line between them.
-    private mutating func writeParagraphs(_ texts: [EscapedText], prefix: StaticString = "") {
-        out.value { out in
-            out.piece(prefix)
-            var isFirst = true
-            for text in texts where !text.isEmpty {
-                if !isFirst { out.piece("\\n\\n") }
-                out.piece(text)
-                isFirst = false
-            }
-        }
     }
 
     // MARK: - The assistant's turns
@@ -63,19 +44,14 @@ extension ChatRequestWriter {
         var serverCalls: [String: ToolCall] = [:]
     }
 
-    private mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
+    mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
         var spoken = Spoken()
         for item in items { collect(item, into: &spoken) }
         let hasText = spoken.texts.contains { !$0.isEmpty }
         if isLast, spoken.calls.isEmpty {
             guard hasText else { return }
-            guard flags.prefill else {
-                throw GatewayError(
-                    code: .invalidRequest,
-                    message: "messages: the last message is the assistant's, and this model does not support prefill",
-                    param: "messages")
-            }
-            context.prefill = spoken.texts.reduce(EscapedText(), +)
+            guard flags.prefill else { throw .noPrefill }
+            draft.context.prefill = spoken.texts.reduce(EscapedText(), +)
         }
         out.openObject()
         out.key("role")
@@ -99,7 +75,7 @@ extension ChatRequestWriter {
         case .toolCall(let call):
             if call.kind == .server {
                 spoken.serverCalls[call.id] = call
-                spoken.texts.append(Self.trace(of: call))
+                spoken.texts.append(call.trace)
             } else {
                 spoken.calls.append(call)
             }
@@ -108,15 +84,6 @@ extension ChatRequestWriter {
             if !found.isEmpty { spoken.texts.append(EscapedText(escaping: "\n") + found + EscapedText(escaping: "\n")) }
         case .instruction, .toolChange, .opaque: break
         }
-    }
-
-    /// `[web_search {"query":"…"}]`
-    private static func trace(of call: ToolCall) -> EscapedText {
-        var trace = TextBuilder()
-        trace.add("[\(call.name) ")
-        trace.add(call.arguments.escaped)
-        trace.add("]")
-        return trace.text
     }
 
     private mutating func writeReasoningAndText(_ spoken: Spoken, hasText: Bool) {
@@ -162,13 +129,9 @@ extension ChatRequestWriter {
             out.key("function")
             out.openObject()
             out.key("name")
-            out.value(context.toolNames.upstream(call.name))
+            out.value(draft.context.toolNames.upstream(call.name))
             out.key("arguments")
-            if call.kind == .custom, case .text(let input) = call.arguments {
-                out.value(EscapedText(escaping: String(buffer: WrappedTool.arguments(input))))
-            } else {
-                out.value(call.arguments.escaped)
-            }
+            out.value(call.functionArguments)
             out.closeObject()
             out.closeObject()
         }
@@ -177,27 +140,7 @@ extension ChatRequestWriter {
 
     // MARK: - Everything between
 
-    private mutating func writeGap(_ gap: Turns.Gap) {
-        var attached: [ChatPart] = []
-        var images = 0
-        for answer in gap.answers { writeResult(answer, &attached, &images) }
-        var pieces = gap.pieces
-        // What the tools attached comes first, in the user's message if there is one.
-        if case .user(let parts) = pieces.first {
-            writeUser(attached + parts.flatMap { rendered($0) })
-            pieces.removeFirst()
-        } else {
-            writeUser(attached)
-        }
-        for piece in pieces {
-            switch piece {
-            case .user(let parts): writeUser(parts.flatMap { rendered($0) })
-            case .system(let parts): writeSystem(parts.compactMap(\.text))
-            }
-        }
-    }
-
-    private mutating func writeUser(_ parts: [ChatPart]) {
+    mutating func writeUser(_ parts: [UpstreamPart]) {
         let parts = parts.filter { !$0.isEmpty }
         guard !parts.isEmpty else { return }
         out.openObject()
@@ -206,14 +149,16 @@ extension ChatRequestWriter {
         out.key("content")
         let texts = parts.compactMap(\.text)
         if texts.count == parts.count {
-            writeParagraphs(texts)
+            out.paragraphs(texts)
         } else {
-            write(parts)
+            out.openArray()
+            for part in parts { write(part) }
+            out.closeArray()
         }
         out.closeObject()
     }
 
-    private mutating func writeResult(_ answer: Turns.Answer, _ attached: inout [ChatPart], _ images: inout Int) {
+    mutating func write(_ answer: Turns.Answer, _ attached: inout AttachedMedia) {
         let id = flags.callIDs.fit(answer.call.id)
         out.openObject()
         out.key("role")
@@ -221,27 +166,7 @@ extension ChatRequestWriter {
         out.key("tool_call_id")
         out.value(id)
         out.key("content")
-        if let result = answer.result {
-            var parts: [ChatPart] = []
-            for part in result.parts.flatMap({ rendered($0) }) {
-                guard part.text == nil, !flags.imageInTool else {
-                    parts.append(part)
-                    continue
-                }
-                images += 1
-                parts.append(.text(EscapedText(escaping: "[image \(images) attached below]")))
-                attached.append(.text(EscapedText(escaping: "Image \(images) from tool call \(id):")))
-                attached.append(part)
-            }
-            let texts = parts.compactMap(\.text)
-            if texts.count == parts.count {
-                writeParagraphs(texts, prefix: result.isError ? "[tool error] " : "")
-            } else {
-                write(result.isError ? [.text(EscapedText(escaping: "[tool error] "))] + parts : parts)
-            }
-        } else {
-            out.value("[no result: the call was interrupted]")
-        }
+        writeContent(of: answer, id, &attached)
         out.closeObject()
     }
 }

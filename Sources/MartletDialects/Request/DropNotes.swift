@@ -10,8 +10,7 @@ struct DropNotes {
     /// - Throws: in strict mode.
     mutating func drop(_ name: String) throws(GatewayError) {
         guard !isStrict else {
-            throw GatewayError(
-                code: .invalidRequest, message: "\(name): not supported by this model's server", param: name)
+            throw .refused(name, "not supported by this model's server")
         }
         note(name)
     }
@@ -29,11 +28,6 @@ struct DropNotes {
         let name = Self.header(name)
         guard !name.isEmpty, !names.contains(name), names.count < RequestLimits.dropped else { return }
         names.append(name)
-    }
-
-    /// Items that only their own dialect knows.
-    mutating func note(opaqueIn items: [Item]) {
-        for case .opaque(_, let name) in items { note("input.\(name)") }
     }
 
     /// Fit for a header's value, whatever a client called its tool.

@@ -182,15 +182,6 @@ extension GatewayError {
     }
 }
 
-extension GatewayError {
-    /// A conversation of which nothing is left to send.
-    static var nothingSaid: GatewayError {
-        GatewayError(
-            code: .invalidRequest, message: "messages: at least one message that says something is required",
-            param: "messages")
-    }
-}
-
 extension JSONKind {
     fileprivate var expectation: String {
         switch self {

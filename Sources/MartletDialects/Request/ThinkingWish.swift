@@ -21,6 +21,17 @@ enum ThinkingWish: Hashable {
     }
 }
 
+extension ThinkingWish {
+    /// What it comes to where efforts are asked for; nil for none.
+    func effort(in known: Set<Effort>) -> Effort? {
+        switch self {
+        case .effort(let effort, _): effort.nearest(in: known)
+        case .budget(let budget): Effort(budget: budget).nearest(in: known)
+        case .unset, .off, .adaptive: nil
+        }
+    }
+}
+
 extension Effort {
     /// The nearest lower one that exists; where there is none, the lowest. Nil when there are none at all.
     func nearest(in known: Set<Effort>) -> Effort? {

@@ -40,6 +40,11 @@ package struct Tool: Sendable, Hashable {
         if case .server = kind { return true }
         return false
     }
+
+    var isTyped: Bool {
+        if case .typed = kind { return true }
+        return false
+    }
 }
 
 /// The tools of a request, in the order of their declaration.

@@ -12,6 +12,9 @@ struct Turns {
         var call: ToolCall
         /// Nil: the call was interrupted.
         var result: ToolResult?
+
+        /// Said in the place of a result.
+        static let interrupted = "[no result: the call was interrupted]"
     }
 
     struct Gap {
@@ -92,6 +95,12 @@ struct Turns {
         pair()
     }
 
+    /// For an API that wants some input: a request of nothing but instructions is asked in the user's name.
+    mutating func askInUsersName() {
+        guard turns.isEmpty, let last = leading.popLast() else { return }
+        inGap { $0.add(user: last) }
+    }
+
     private mutating func add(_ instruction: Instruction, _ form: Capabilities.SystemForm) {
         switch form {
         case .merge: leading.append(instruction.parts)
@@ -170,9 +179,22 @@ extension Item {
         }
     }
 
-    /// A call the client is to run.
-    var clientCall: ToolCall? {
-        guard case .toolCall(let call) = self, call.kind != .server else { return nil }
-        return call
+    /// What a message says, refusals too.
+    var texts: [EscapedText] {
+        guard case .message(_, let parts) = self else { return [] }
+        return parts.compactMap { part in
+            switch part.content {
+            case .text(let text), .refusal(let text): text
+            default: nil
+            }
+        }
     }
+
+    var call: ToolCall? {
+        if case .toolCall(let call) = self { return call }
+        return nil
+    }
+
+    /// A call the client is to run.
+    var clientCall: ToolCall? { call.flatMap { $0.kind == .server ? nil : $0 } }
 }

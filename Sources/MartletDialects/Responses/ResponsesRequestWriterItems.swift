@@ -5,27 +5,17 @@ extension ResponsesRequestWriter {
     mutating func writeInput(_ turns: Turns) throws(GatewayError) {
         out.key("input")
         out.openArray()
-        for (place, turn) in turns.turns.enumerated() {
-            switch turn {
-            case .assistant(let items): try writeAssistant(items, isLast: place == turns.turns.count - 1)
-            case .gap(let gap): writeGap(gap)
-            }
-        }
+        try write(turns.turns)
         out.closeArray()
     }
 
     // MARK: - The assistant's turns
 
-    private mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
+    mutating func writeAssistant(_ items: [Item], isLast: Bool) throws(GatewayError) {
         let said = items.lastIndex { Self.says($0) }
         if isLast, let said, !items.contains(where: { $0.clientCall != nil }) {
-            guard flags.prefill else {
-                throw GatewayError(
-                    code: .invalidRequest,
-                    message: "messages: the last message is the assistant's, and this model does not support prefill",
-                    param: "messages")
-            }
-            context.prefill = items[...said].flatMap { Self.texts(of: $0) }.reduce(EscapedText(), +)
+            guard flags.prefill else { throw .noPrefill }
+            draft.context.prefill = items[...said].flatMap(\.texts).reduce(EscapedText(), +)
         }
         for (place, item) in items.enumerated() {
             switch item {
@@ -37,24 +27,14 @@ extension ResponsesRequestWriter {
                 let found = TextBuilder.paragraphs(result.parts.flatMap { words(for: $0) })
                 if !found.isEmpty { writeAssistant([Part(.text(found))]) }
             case .instruction, .toolChange: break
-            case .opaque(_, let name): notes.note("content.\(name)")
+            case .opaque(_, let name): draft.notes.note("content.\(name)")
             }
         }
     }
 
     /// An item that reasoning can have led to.
     private static func says(_ item: Item) -> Bool {
-        item.clientCall != nil || texts(of: item).contains { !$0.isEmpty }
-    }
-
-    private static func texts(of item: Item) -> [EscapedText] {
-        guard case .message(_, let parts) = item else { return [] }
-        return parts.compactMap { part in
-            switch part.content {
-            case .text(let text), .refusal(let text): text
-            default: nil
-            }
-        }
+        item.clientCall != nil || item.texts.contains { !$0.isEmpty }
     }
 
     /// Fragments of one text stay parts of their own, which nothing joins or separates.
@@ -131,56 +111,28 @@ extension ResponsesRequestWriter {
     }
 
     private mutating func write(_ call: ToolCall) {
-        if call.kind == .server {
-            // `[web_search {"query":"…"}]`
-            var trace = TextBuilder()
-            trace.add("[\(call.name) ")
-            trace.add(call.arguments.escaped)
-            trace.add("]")
-            return writeAssistant([Part(.text(trace.text))])
-        }
+        guard call.kind != .server else { return writeAssistant([Part(.text(call.trace))]) }
         out.openObject()
         out.key("type")
         out.value("function_call")
         out.key("call_id")
         out.value(flags.callIDs.fit(call.id))
         out.key("name")
-        out.value(context.toolNames.upstream(call.name))
+        out.value(draft.context.toolNames.upstream(call.name))
         out.key("arguments")
-        if call.kind == .custom, case .text(let input) = call.arguments {
-            out.value(String(buffer: WrappedTool.arguments(input)))
-        } else {
-            out.value(call.arguments.escaped)
-        }
+        out.value(call.functionArguments)
         out.closeObject()
     }
 
     // MARK: - Everything between
 
-    private mutating func writeGap(_ gap: Turns.Gap) {
-        var attached: [ResponsesInputPart] = []
-        var images = 0
-        for answer in gap.answers { writeResult(answer, &attached, &images) }
-        var pieces = gap.pieces
-        // What the tools attached comes first, in the user's message if there is one.
-        if case .user(let parts) = pieces.first {
-            writeUser(attached + parts.flatMap { rendered($0) })
-            pieces.removeFirst()
-        } else {
-            writeUser(attached)
-        }
-        for piece in pieces {
-            switch piece {
-            case .user(let parts): writeUser(parts.flatMap { rendered($0) })
-            case .system(let parts):
-                write(parts.compactMap(\.text).map { .text($0) }, as: flags.developerRole ? "developer" : "system")
-            }
-        }
+    mutating func writeUser(_ parts: [UpstreamPart]) { write(parts, as: "user") }
+
+    mutating func writeSystem(_ texts: [EscapedText]) {
+        write(texts.map { .text($0) }, as: flags.developerRole ? "developer" : "system")
     }
 
-    private mutating func writeUser(_ parts: [ResponsesInputPart]) { write(parts, as: "user") }
-
-    private mutating func write(_ parts: [ResponsesInputPart], as role: String) {
+    private mutating func write(_ parts: [UpstreamPart], as role: String) {
         let parts = parts.filter { !$0.isEmpty }
         guard !parts.isEmpty else { return }
         open(role)
@@ -203,9 +155,7 @@ extension ResponsesRequestWriter {
         out.closeObject()
     }
 
-    private mutating func writeResult(
-        _ answer: Turns.Answer, _ attached: inout [ResponsesInputPart], _ images: inout Int
-    ) {
+    mutating func write(_ answer: Turns.Answer, _ attached: inout AttachedMedia) {
         let id = flags.callIDs.fit(answer.call.id)
         out.openObject()
         out.key("type")
@@ -213,31 +163,7 @@ extension ResponsesRequestWriter {
         out.key("call_id")
         out.value(id)
         out.key("output")
-        if let result = answer.result {
-            var parts: [ResponsesInputPart] = []
-            for part in result.parts.flatMap({ rendered($0) }) {
-                guard part.text == nil, !flags.imageInTool else {
-                    parts.append(part)
-                    continue
-                }
-                images += 1
-                parts.append(.text(EscapedText(escaping: "[image \(images) attached below]")))
-                attached.append(.text(EscapedText(escaping: "Image \(images) from tool call \(id):")))
-                attached.append(part)
-            }
-            parts.removeAll(where: \.isEmpty)
-            let texts = parts.compactMap(\.text)
-            let mark = EscapedText(escaping: result.isError ? "[tool error] " : "")
-            if texts.count == parts.count {
-                out.value(mark + TextBuilder.paragraphs(texts))
-            } else {
-                out.openArray()
-                for part in (result.isError ? [.text(mark)] : []) + parts { write(part) }
-                out.closeArray()
-            }
-        } else {
-            out.value("[no result: the call was interrupted]")
-        }
+        writeContent(of: answer, id, &attached)
         out.closeObject()
     }
 }

@@ -10,7 +10,6 @@ package enum ResponsesUpstreamRequest {
     package static func write(
         _ request: CanonicalRequest, for target: WriteTarget
     ) throws(GatewayError) -> TranslatedRequest {
-        var writer = ResponsesRequestWriter(request, target)
-        return try writer.write()
+        try ResponsesRequestWriter.write(request, for: target)
     }
 }

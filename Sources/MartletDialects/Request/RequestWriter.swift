@@ -1,0 +1,63 @@
+import MartletWire
+import NIOCore
+
+/// Writes requests of other dialects in an upstream's own, member by member. What holds for every upstream is settled in
+/// the draft.
+protocol RequestWriter {
+    var draft: RequestDraft { get set }
+    var out: JSONOut { get set }
+
+    init(draft: RequestDraft, out: JSONOut)
+
+    /// Throws for what would have to be honoured (class A of the translation rules) and cannot be.
+    func refuse() throws(GatewayError)
+    /// Settles the draft and writes all of the request.
+    mutating func write() throws(GatewayError)
+    /// A file as this dialect has it; nil: words stand in its place.
+    func part(of document: Document, in source: MediaSource) -> UpstreamPart?
+}
+
+extension RequestWriter {
+    var request: CanonicalRequest { draft.request }
+    var target: WriteTarget { draft.target }
+    var flags: Capabilities { draft.flags }
+
+    static func write(_ request: CanonicalRequest, for target: WriteTarget) throws(GatewayError) -> TranslatedRequest {
+        var writer = Self(
+            draft: RequestDraft(request, target), out: JSONOut(capacity: request.origin.bytes + 4096))
+        try writer.refuse()
+        if let answer = request.localAnswer {
+            return TranslatedRequest(body: ByteBuffer(), dropped: [], context: ReplyContext(), answer: answer)
+        }
+        try writer.write()
+        return TranslatedRequest(
+            body: writer.out.bytes, dropped: writer.draft.notes.names, context: writer.draft.context)
+    }
+
+    func part(of document: Document, in source: MediaSource) -> UpstreamPart? { nil }
+
+    // MARK: - Sampling
+
+    /// Writes those that client or configuration set.
+    mutating func write(_ settings: [SamplingSetting]) {
+        for setting in settings {
+            guard let value = draft.value(of: setting) else { continue }
+            out.key(named: setting.rawValue)
+            out.value(value)
+        }
+    }
+
+    /// Where the API takes no more than 1, more becomes 1.
+    ///
+    /// - Returns: whether it was more.
+    @discardableResult
+    mutating func writeTemperatureUpToOne() -> Bool {
+        guard let temperature = draft.value(of: .temperature)?.double, temperature > 1 else {
+            write([.temperature])
+            return false
+        }
+        out.key("temperature")
+        out.value(1)
+        return true
+    }
+}
