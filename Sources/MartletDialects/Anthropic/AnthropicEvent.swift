@@ -70,13 +70,7 @@ extension AnthropicEvent.Message {
         } else if walk.key(key, is: "content"), try walk.kind() == .array {
             var blocks: [AnthropicContent] = []
             try walk.enterArray()
-            while try walk.nextElement() {
-                guard try walk.kind() == .object else {
-                    _ = try walk.skip()
-                    continue
-                }
-                blocks.append(try AnthropicContent(&walk))
-            }
+            while try walk.nextObject() { blocks.append(try AnthropicContent(&walk)) }
             content = blocks
         } else {
             _ = try walk.skip()

@@ -23,11 +23,7 @@ struct AnthropicUsage: Sendable {
     }
 
     mutating func read(_ walk: inout JSONWalk) throws(JSONError) {
-        guard try walk.kind() == .object else {
-            _ = try walk.skip()
-            return
-        }
-        try walk.enterObject()
+        guard try walk.enterObjectOrSkip() else { return }
         while let key = try walk.nextKey() {
             if walk.key(key, is: "input_tokens") {
                 input = try walk.tokens() ?? input
@@ -50,12 +46,5 @@ struct AnthropicUsage: Sendable {
                 _ = try walk.skip()
             }
         }
-    }
-}
-
-extension JSONWalk {
-    fileprivate mutating func tokens() throws(JSONError) -> Int? {
-        guard let count = try intOrSkip(), count >= 0 else { return nil }
-        return count
     }
 }

@@ -71,11 +71,7 @@ extension LMStudioEvent.Output {
     fileprivate static func list(_ walk: inout JSONWalk) throws(JSONError) -> [Self] {
         var items: [Self] = []
         try walk.enterArray()
-        while try walk.nextElement() {
-            guard try walk.kind() == .object else {
-                _ = try walk.skip()
-                continue
-            }
+        while try walk.nextObject() {
             var isReasoning: Bool?
             var content: Range<Int>?
             try walk.enterObject()
@@ -99,17 +95,14 @@ extension LMStudioEvent.Output {
 extension Usage {
     fileprivate init(lmStudio walk: inout JSONWalk) throws(JSONError) {
         self.init()
-        func tokens(_ walk: inout JSONWalk) throws(JSONError) -> Int? {
-            try walk.intOrSkip().flatMap { $0 >= 0 ? $0 : nil }
-        }
         try walk.enterObject()
         while let key = try walk.nextKey() {
             if walk.key(key, is: "input_tokens") {
-                input = try tokens(&walk)
+                input = try walk.tokens()
             } else if walk.key(key, is: "total_output_tokens") {
-                output = try tokens(&walk)
+                output = try walk.tokens()
             } else if walk.key(key, is: "reasoning_output_tokens") {
-                reasoning = try tokens(&walk)
+                reasoning = try walk.tokens()
             } else {
                 _ = try walk.skip()
             }

@@ -49,15 +49,13 @@ struct ChatChunk {
             } else if walk.key(key, is: "choices") {
                 try readChoices(&walk, form)
             } else if walk.key(key, is: "usage") {
-                usage = try ChatUsage.read(&walk) ?? usage
+                usage = try Usage.read(&walk, .chat) ?? usage
             } else if walk.key(key, is: "timings") {
                 timings = try ChatUsage.readTimings(&walk)
             } else if walk.key(key, is: "prompt_progress") {
                 progress = try ChatUsage.readProgress(&walk)
             } else if walk.key(key, is: "error") {
-                let isNothing = try walk.kind() == .null
-                let range = try walk.skip()
-                if !isNothing, walk.text(range) != "false" { error = range }
+                error = try walk.something() ?? error
             } else if walk.key(key, is: "object") {
                 if let object = try walk.stringOrSkip(), walk.text(object) == "error" { isError = true }
             } else {
@@ -74,19 +72,9 @@ struct ChatChunk {
     }
 
     private mutating func readChoices(_ walk: inout JSONWalk, _ form: ChoiceForm) throws(JSONError) {
-        guard try walk.kind() == .array else {
-            _ = try walk.skip()
-            return
-        }
+        guard try walk.enterArrayOrSkip() else { return }
         hasChoices = true
-        try walk.enterArray()
-        while try walk.nextElement() {
-            guard try walk.kind() == .object else {
-                _ = try walk.skip()
-                continue
-            }
-            choices.append(try Choice(&walk, form))
-        }
+        while try walk.nextObject() { choices.append(try Choice(&walk, form)) }
     }
 }
 
@@ -111,11 +99,7 @@ extension ChatChunk.Choice {
     }
 
     private mutating func readDelta(_ walk: inout JSONWalk) throws(JSONError) {
-        guard try walk.kind() == .object else {
-            _ = try walk.skip()
-            return
-        }
-        try walk.enterObject()
+        guard try walk.enterObjectOrSkip() else { return }
         while let key = try walk.nextKey() {
             if walk.key(key, is: "content") {
                 content = try walk.texts()
@@ -146,18 +130,8 @@ extension ChatChunk.Choice {
     }
 
     private mutating func readCalls(_ walk: inout JSONWalk) throws(JSONError) {
-        guard try walk.kind() == .array else {
-            _ = try walk.skip()
-            return
-        }
-        try walk.enterArray()
-        while try walk.nextElement() {
-            guard try walk.kind() == .object else {
-                _ = try walk.skip()
-                continue
-            }
-            calls.append(try ChatChunk.Call(&walk))
-        }
+        guard try walk.enterArrayOrSkip() else { return }
+        while try walk.nextObject() { calls.append(try ChatChunk.Call(&walk)) }
     }
 }
 
@@ -200,19 +174,6 @@ extension ChatChunk.Call {
 }
 
 extension JSONWalk {
-    /// Inside the quotes; nil, and stepped over, when it is no string.
-    mutating func stringOrSkip() throws(JSONError) -> Range<Int>? {
-        if try kind() == .string { return try string() }
-        _ = try skip()
-        return nil
-    }
-
-    mutating func intOrSkip() throws(JSONError) -> Int? {
-        if try kind() == .number { return try int() }
-        _ = try skip()
-        return nil
-    }
-
     /// A string, or the `text` members of an array of parts.
     fileprivate mutating func texts() throws(JSONError) -> [Range<Int>] {
         switch try kind() {
@@ -220,11 +181,7 @@ extension JSONWalk {
         case .array:
             var texts: [Range<Int>] = []
             try enterArray()
-            while try nextElement() {
-                guard try kind() == .object else {
-                    _ = try skip()
-                    continue
-                }
+            while try nextObject() {
                 try enterObject()
                 while let key = try nextKey() {
                     if self.key(key, is: "text"), let text = try stringOrSkip() {

@@ -65,13 +65,11 @@ struct ChatReplyScan {
                 note(.choices, in: &seen)
                 try readChoices(&walk)
             } else if walk.key(key, is: "usage") {
-                usage = try ChatUsage.read(&walk) ?? usage
+                usage = try Usage.read(&walk, .chat) ?? usage
             } else if walk.key(key, is: "timings") {
                 timings = try ChatUsage.readTimings(&walk)
             } else if walk.key(key, is: "error") {
-                let isNothing = try walk.kind() == .null
-                let range = try walk.skip()
-                if !isNothing, walk.text(range) != "false" { error = range }
+                error = try walk.something() ?? error
             } else {
                 _ = try walk.skip()
             }
@@ -183,12 +181,8 @@ struct ChatReplyScan {
     }
 
     private func countCalls(_ walk: inout JSONWalk) throws(JSONError) -> Int {
-        guard try walk.kind() == .array else {
-            _ = try walk.skip()
-            return 0
-        }
+        guard try walk.enterArrayOrSkip() else { return 0 }
         var count = 0
-        try walk.enterArray()
         while try walk.nextElement() {
             if try walk.kind() == .object { count += 1 }
             _ = try walk.skip()

@@ -102,71 +102,12 @@ extension ResponsesEvent.Response {
                     }
                 }
             } else if walk.key(key, is: "usage") {
-                usage = try ResponsesUsage.read(&walk) ?? usage
+                usage = try Usage.read(&walk, .responses) ?? usage
             } else if walk.key(key, is: "output"), try walk.kind() == .array {
                 output = try ResponsesOutputItem.list(&walk)
             } else {
                 _ = try walk.skip()
             }
         }
-    }
-}
-
-extension JSONWalk {
-    /// Steps over a value: its range, unless it is null or false.
-    fileprivate mutating func something() throws(JSONError) -> Range<Int>? {
-        if try takeNull() { return nil }
-        let range = try skip()
-        return text(range, is: "false") ? nil : range
-    }
-}
-
-/// The `usage` of a Response.
-enum ResponsesUsage {
-    /// Nil, and stepped over, when it is no object.
-    static func read(_ walk: inout JSONWalk) throws(JSONError) -> Usage? {
-        guard try walk.kind() == .object else {
-            _ = try walk.skip()
-            return nil
-        }
-        var usage = Usage()
-        try walk.enterObject()
-        while let key = try walk.nextKey() {
-            if walk.key(key, is: "input_tokens") {
-                usage.input = try walk.tokens()
-            } else if walk.key(key, is: "output_tokens") {
-                usage.output = try walk.tokens()
-            } else if walk.key(key, is: "input_tokens_details"), try walk.kind() == .object {
-                try walk.enterObject()
-                while let key = try walk.nextKey() {
-                    if walk.key(key, is: "cached_tokens") {
-                        usage.cacheRead = try walk.tokens()
-                    } else if walk.key(key, is: "cache_write_tokens") {
-                        usage.cacheWrite = try walk.tokens()
-                    } else {
-                        _ = try walk.skip()
-                    }
-                }
-            } else if walk.key(key, is: "output_tokens_details"), try walk.kind() == .object {
-                try walk.enterObject()
-                while let key = try walk.nextKey() {
-                    if walk.key(key, is: "reasoning_tokens") {
-                        usage.reasoning = try walk.tokens()
-                    } else {
-                        _ = try walk.skip()
-                    }
-                }
-            } else {
-                _ = try walk.skip()
-            }
-        }
-        return usage
-    }
-}
-
-extension JSONWalk {
-    fileprivate mutating func tokens() throws(JSONError) -> Int? {
-        guard let count = try intOrSkip(), count >= 0 else { return nil }
-        return count
     }
 }

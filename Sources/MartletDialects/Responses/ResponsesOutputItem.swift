@@ -63,13 +63,7 @@ struct ResponsesOutputItem {
     static func list(_ walk: inout JSONWalk) throws(JSONError) -> [ResponsesOutputItem] {
         var items: [ResponsesOutputItem] = []
         try walk.enterArray()
-        while try walk.nextElement() {
-            guard try walk.kind() == .object else {
-                _ = try walk.skip()
-                continue
-            }
-            items.append(try ResponsesOutputItem(&walk))
-        }
+        while try walk.nextObject() { items.append(try ResponsesOutputItem(&walk)) }
         return items
     }
 }
@@ -94,13 +88,7 @@ extension ResponsesOutputItem.Part {
         case .array:
             var parts: [ResponsesOutputItem.Part] = []
             try walk.enterArray()
-            while try walk.nextElement() {
-                guard try walk.kind() == .object else {
-                    _ = try walk.skip()
-                    continue
-                }
-                parts.append(try ResponsesOutputItem.Part(&walk))
-            }
+            while try walk.nextObject() { parts.append(try ResponsesOutputItem.Part(&walk)) }
             return parts
         case .object, .number, .bool, .null:
             _ = try walk.skip()

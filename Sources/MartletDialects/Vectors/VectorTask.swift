@@ -91,7 +91,7 @@ private struct TaskReplyHead {
                     if walk.key(key, is: "model") {
                         model = try walk.stringOrSkip().map { walk.text($0) } ?? ""
                     } else if walk.key(key, is: "usage") {
-                        usage = try ChatUsage.read(&walk) ?? usage
+                        usage = try Usage.read(&walk, .chat) ?? usage
                     } else if walk.key(key, is: "error") {
                         isError = try walk.kind() != .null
                         _ = try walk.skip()
