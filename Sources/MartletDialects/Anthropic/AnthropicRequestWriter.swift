@@ -30,7 +30,9 @@ struct AnthropicRequestWriter: RequestWriter {
         try writeMessages(turns)
         writeTools()
         try writeChoice()
-        writeStops()
+        // The API refuses stop strings of nothing but white space.
+        let stops = request.settings.stops.filter { !$0.allSatisfy(\.isWhitespace) }
+        write(stops: stops, key: "stop_sequences")
         try writeSampling(isThinking: thinking.budget != nil || thinking.effort != nil)
         writeThinking(thinking)
         writeConfig(thinking, format)
@@ -144,29 +146,11 @@ struct AnthropicRequestWriter: RequestWriter {
 
     // MARK: - Settings
 
-    /// The API refuses stop strings of nothing but white space.
-    private mutating func writeStops() {
-        let stops = request.settings.stops.filter { !$0.allSatisfy(\.isWhitespace) }
-        guard !stops.isEmpty else { return }
-        if let limit = flags.stopLimit, stops.count > limit {
-            draft.context.stops = stops
-            return
-        }
-        out.key("stop_sequences")
-        out.openArray()
-        for stop in stops { out.value(stop) }
-        out.closeArray()
-    }
-
     /// The API takes no sampling beside thinking, and its newer version none at all.
     private mutating func writeSampling(isThinking: Bool) throws(GatewayError) {
         guard flags.sampling, !isThinking else { return try draft.drop([.temperature, .topP, .topK]) }
         writeTemperatureUpToOne()
         write([.topP])
-        if flags.topK {
-            write([.topK])
-        } else {
-            try draft.drop([.topK])
-        }
+        try writeTopK()
     }
 }

@@ -36,7 +36,7 @@ struct ChatRequestWriter: OpenAIRequestWriter {
         }
         try writeSampling()
         try writeThinking(isForced: choice?.isForced ?? false)
-        writeStops()
+        write(stops: request.settings.stops, key: "stop")
         if target.streams {
             out.key("stream")
             out.value(true)
@@ -59,25 +59,8 @@ struct ChatRequestWriter: OpenAIRequestWriter {
             return try draft.drop([.temperature, .topP, .topK, .presencePenalty, .frequencyPenalty])
         }
         write([.temperature, .topP])
-        if flags.topK {
-            write([.topK])
-        } else {
-            try draft.drop([.topK])
-        }
+        try writeTopK()
         write([.presencePenalty, .frequencyPenalty, .seed])
-    }
-
-    private mutating func writeStops() {
-        let stops = request.settings.stops
-        guard !stops.isEmpty else { return }
-        if let limit = flags.stopLimit, stops.count > limit {
-            draft.context.stops = stops
-            return
-        }
-        out.key("stop")
-        out.openArray()
-        for stop in stops { out.value(stop) }
-        out.closeArray()
     }
 
     // MARK: - Thinking

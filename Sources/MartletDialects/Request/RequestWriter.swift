@@ -47,6 +47,14 @@ extension RequestWriter {
         }
     }
 
+    mutating func writeTopK() throws(GatewayError) {
+        if flags.topK {
+            write([.topK])
+        } else {
+            try draft.drop([.topK])
+        }
+    }
+
     /// Where the API takes no more than 1, more becomes 1.
     ///
     /// - Returns: whether it was more.
@@ -59,5 +67,18 @@ extension RequestWriter {
         out.key("temperature")
         out.value(1)
         return true
+    }
+
+    /// More than the upstream takes are looked for by the gateway itself.
+    mutating func write(stops: [String], key: StaticString) {
+        guard !stops.isEmpty else { return }
+        if let limit = flags.stopLimit, stops.count > limit {
+            draft.context.stops = stops
+            return
+        }
+        out.key(key)
+        out.openArray()
+        for stop in stops { out.value(stop) }
+        out.closeArray()
     }
 }
