@@ -9,7 +9,7 @@ struct AnthropicRequestReader {
     init(_ document: JSONDocument) throws(DialectError) { members = try RequestMembers(document) }
 
     mutating func request() throws(DialectError) -> CanonicalRequest {
-        let model = try members.read("model") { (walk) throws(DialectError) in try walk.string() }
+        let model = try members.string("model")
         var items = try system()
         let turns = try members.read("messages") { (walk) throws(DialectError) in
             try AnthropicTurns.read(&walk)
@@ -45,32 +45,16 @@ struct AnthropicRequestReader {
     }
 
     private mutating func readLimits() throws(DialectError) {
-        settings.maxTokens = try members.read("max_tokens") { (walk) throws(DialectError) in
-            let limit = try walk.int()
-            guard limit >= 0 else { throw DialectError(.unexpected, "must not be negative") }
-            return limit
-        }
-        settings.streams = try members.read("stream") { (walk) throws(DialectError) in try walk.bool() } ?? false
+        settings.maxTokens = try members.limit("max_tokens")
+        settings.streams = try members.bool("stream") ?? false
         settings.stops =
-            try members.read("stop_sequences") { (walk) throws(DialectError) in
-                var stops: [String] = []
-                try walk.array { (walk, _) throws(DialectError) in
-                    let stop = try walk.string()
-                    guard stops.count < RequestLimits.stops else {
-                        throw DialectError(.unexpected, "more than \(RequestLimits.stops) stop strings")
-                    }
-                    if !stop.isEmpty, !stops.contains(stop) { stops.append(stop) }
-                }
-                return stops
-            } ?? []
+            try members.read("stop_sequences") { (walk) throws(DialectError) in try walk.stops() } ?? []
     }
 
     private mutating func readSampling() throws(DialectError) {
-        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in
-            try walk.number(in: 0...2)
-        }
-        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number(in: 0...1) }
-        settings.topK = try members.read("top_k") { (walk) throws(DialectError) in try walk.number() }
+        settings.temperature = try members.number("temperature", in: 0...2)
+        settings.topP = try members.number("top_p", in: 0...1)
+        settings.topK = try members.number("top_k")
     }
 
     private enum Choice: String, RequestField {

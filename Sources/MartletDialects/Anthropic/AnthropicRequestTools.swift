@@ -11,19 +11,7 @@ enum AnthropicTools {
     }
 
     static func table(_ walk: inout RequestWalk) throws(DialectError) -> ToolTable {
-        var tools: [Tool] = []
-        var names: Set<String> = []
-        try walk.array { (walk, index) throws(DialectError) in
-            guard index < RequestLimits.tools else {
-                throw DialectError(.unexpected, "more than \(RequestLimits.tools) tools")
-            }
-            let tool = try tool(&walk)
-            guard names.insert(tool.name).inserted || tool.isServer else {
-                throw DialectError(.unexpected, at: "name", "another tool has this name")
-            }
-            tools.append(tool)
-        }
-        return ToolTable(tools)
+        try walk.tools(nameAt: "name") { (walk) throws(DialectError) in try tool(&walk) }
     }
 
     static func tool(_ walk: inout RequestWalk) throws(DialectError) -> Tool {

@@ -12,19 +12,7 @@ enum ChatRequestContent {
 
     /// A string, which is one text, or a list of parts.
     static func parts(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
-        if try walk.kind() == .string {
-            let text = try walk.escaped()
-            return text.isEmpty ? [] : [Part(.text(text))]
-        }
-        var parts: [Part] = []
-        try walk.array { (walk, _) throws(DialectError) in
-            if try walk.kind() == .string {
-                parts.append(Part(.text(try walk.escaped())))
-            } else {
-                parts.append(try part(&walk))
-            }
-        }
-        return parts
+        try walk.parts { (walk) throws(DialectError) in [try part(&walk)] }
     }
 
     private static func part(_ walk: inout RequestWalk) throws(DialectError) -> Part {
@@ -38,7 +26,7 @@ enum ChatRequestContent {
             case .text: content = .text(try walk.escaped())
             case .refusal: content = .refusal(try walk.escaped())
             case .image: content = .image(try image(&walk))
-            case .audio: content = .audio(try audio(&walk))
+            case .audio: content = .audio(try walk.audio())
             case .file: content = .document(try file(&walk))
             case .cacheControl: cacheControl = try walk.skip()
             }
@@ -75,21 +63,7 @@ enum ChatRequestContent {
             }
             return .url(address)
         }
-        guard let data = DataURL(address) else { throw DialectError(.unexpected, "not a data URL with base64 content") }
-        return .base64(mediaType: data.mediaType, EscapedText(data.payload))
-    }
-
-    private enum AudioField: String, RequestField { case data, format }
-
-    private static func audio(_ walk: inout RequestWalk) throws(DialectError) -> Audio {
-        var audio = Audio(format: "", base64: EscapedText())
-        try walk.object(AudioField.self) { (walk, field) throws(DialectError) in
-            switch field {
-            case .data: audio.base64 = try walk.escaped()
-            case .format: audio.format = try walk.stringIfAny() ?? ""
-            }
-        }
-        return audio
+        return try MediaSource(dataURL: address)
     }
 
     private enum FileField: String, RequestField {

@@ -9,7 +9,7 @@ struct ChatRequestReader {
     init(_ document: JSONDocument) throws(DialectError) { members = try RequestMembers(document) }
 
     mutating func request() throws(DialectError) -> CanonicalRequest {
-        let model = try members.read("model") { (walk) throws(DialectError) in try walk.string() }
+        let model = try members.string("model")
         let items = try members.read("messages") { (walk) throws(DialectError) in
             try ChatRequestTurns.read(&walk)
         }
@@ -39,28 +39,18 @@ struct ChatRequestReader {
     // MARK: - Plain settings
 
     private mutating func readLimits() throws(DialectError) {
-        let old = try members.read("max_tokens") { (walk) throws(DialectError) in try walk.int() }
-        let new = try members.read("max_completion_tokens") { (walk) throws(DialectError) in try walk.int() }
+        let old = try members.int("max_tokens")
+        let new = try members.int("max_completion_tokens")
         // -1 is some local servers' word for "no limit".
         settings.maxTokens = (new ?? old).flatMap { $0 > 0 ? $0 : nil }
-        settings.choices = try members.read("n") { (walk) throws(DialectError) in try walk.int() } ?? 1
-        settings.streams = try members.read("stream") { (walk) throws(DialectError) in try walk.bool() } ?? false
+        settings.choices = try members.int("n") ?? 1
+        settings.streams = try members.bool("stream") ?? false
         settings.includesUsage =
             try members.read("stream_options") { (walk) throws(DialectError) in try Self.usage(&walk) } ?? false
         settings.stops =
             try members.read("stop") { (walk) throws(DialectError) in
-                var stops: [String] = []
-                if try walk.kind() == .string { return [try walk.string()] }
-                try walk.array { (walk, _) throws(DialectError) in
-                    let stop = try walk.string()
-                    guard stops.count < RequestLimits.stops else {
-                        throw DialectError(.unexpected, "more than \(RequestLimits.stops) stop strings")
-                    }
-                    if !stops.contains(stop) { stops.append(stop) }
-                }
-                return stops
+                try walk.kind() == .string ? [walk.string()].filter { !$0.isEmpty } : walk.stops()
             } ?? []
-        settings.stops.removeAll { $0.isEmpty }
         settings.wantsAudio =
             try members.read("modalities") { (walk) throws(DialectError) in
                 var hasAudio = false
@@ -69,9 +59,7 @@ struct ChatRequestReader {
                 }
                 return hasAudio
             } ?? false
-        let user = try members.read("user") { (walk) throws(DialectError) in try walk.escapedIfAny() }
-        let safe = try members.read("safety_identifier") { (walk) throws(DialectError) in try walk.escapedIfAny() }
-        settings.user = safe ?? user
+        settings.user = try members.endUser()
     }
 
     private enum StreamField: String, RequestField { case usage = "include_usage" }
@@ -85,22 +73,18 @@ struct ChatRequestReader {
     }
 
     private mutating func readSampling() throws(DialectError) {
-        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in
-            try walk.number(in: 0...2)
-        }
-        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number(in: 0...1) }
-        settings.topK = try members.read("top_k") { (walk) throws(DialectError) in try walk.number() }
-        settings.seed = try members.read("seed") { (walk) throws(DialectError) in try walk.number() }
+        settings.temperature = try members.number("temperature", in: 0...2)
+        settings.topP = try members.number("top_p", in: 0...1)
+        settings.topK = try members.number("top_k")
+        settings.seed = try members.number("seed")
         settings.presencePenalty = try penalty("presence_penalty")
         settings.frequencyPenalty = try penalty("frequency_penalty")
-        settings.parallelCalls = try members.read("parallel_tool_calls") { (walk) throws(DialectError) in
-            try walk.boolIfAny()
-        }
+        settings.parallelCalls = try members.boolIfAny("parallel_tool_calls")
     }
 
     /// Nil for 0, which asks for nothing.
     private mutating func penalty(_ name: String) throws(DialectError) -> JSONNumber? {
-        let penalty = try members.read(name) { (walk) throws(DialectError) in try walk.number() }
+        let penalty = try members.number(name)
         return penalty?.double == 0 ? nil : penalty
     }
 
@@ -148,16 +132,7 @@ struct ChatRequestReader {
                 case .schema: format = try walk.takeNull() ? nil : try Self.schema(&walk)
                 }
             }
-            switch type {
-            case "json_object": return .jsonObject
-            case "json_schema":
-                guard let format else {
-                    throw DialectError(.unexpected, at: "json_schema", "a JSON Schema is required")
-                }
-                return .jsonSchema(format)
-            case nil, "text": return nil
-            case let type?: throw DialectError(.unexpected, at: "type", "\"\(type.prefix(64))\" is not supported")
-            }
+            return try .of(type, format, in: "json_schema")
         }
     }
 
@@ -187,7 +162,7 @@ struct ChatRequestReader {
     /// The spellings of OpenAI and of those who extended it; the first that says something counts.
     private mutating func readThinking() throws(DialectError) {
         settings.effortTurnsOn = true
-        if let word = try members.read("reasoning_effort", { (walk) throws(DialectError) in try walk.stringIfAny() }) {
+        if let word = try members.stringIfAny("reasoning_effort") {
             take(effort: word)
         }
         for name in ["reasoning", "thinking", "chat_template_kwargs"] {
@@ -199,7 +174,7 @@ struct ChatRequestReader {
             settings.thinking = settings.thinking ?? found.thinking
         }
         let budget = try members.read("thinking_budget_tokens") { (walk) throws(DialectError) in try walk.count() }
-        let isOn = try members.read("enable_thinking") { (walk) throws(DialectError) in try walk.boolIfAny() }
+        let isOn = try members.boolIfAny("enable_thinking")
         guard settings.effort == nil, settings.thinking == nil else { return }
         if let budget { settings.thinking = budget == 0 ? .off : budget > 0 ? .budget(budget) : nil }
         if isOn == false { settings.thinking = .off }

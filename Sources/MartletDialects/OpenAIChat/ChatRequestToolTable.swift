@@ -11,7 +11,7 @@ enum ChatTools {
     private enum FunctionField: String, RequestField { case name, description, parameters, strict, format }
 
     static func table(_ walk: inout RequestWalk) throws(DialectError) -> ToolTable {
-        try list(&walk) { (walk) throws(DialectError) in
+        try walk.tools(nameAt: "function.name") { (walk) throws(DialectError) in
             var tool = Tool(name: "")
             var type: String?
             try walk.object(Field.self) { (walk, field) throws(DialectError) in
@@ -39,30 +39,11 @@ enum ChatTools {
     }
 
     static func functions(_ walk: inout RequestWalk) throws(DialectError) -> ToolTable {
-        try list(&walk) { (walk) throws(DialectError) in
+        try walk.tools(nameAt: "function.name") { (walk) throws(DialectError) in
             var tool = Tool(name: "")
             try fill(&tool, &walk)
             return tool
         }
-    }
-
-    private static func list(
-        _ walk: inout RequestWalk, _ read: (inout RequestWalk) throws(DialectError) -> Tool
-    ) throws(DialectError) -> ToolTable {
-        var tools: [Tool] = []
-        var names: Set<String> = []
-        try walk.array { (walk, index) throws(DialectError) in
-            guard index < RequestLimits.tools else {
-                throw DialectError(.unexpected, "more than \(RequestLimits.tools) tools")
-            }
-            let tool = try read(&walk)
-            guard !tool.name.isEmpty else { throw DialectError(.unexpected, at: "function.name", "a name is required") }
-            guard names.insert(tool.name).inserted || tool.isServer else {
-                throw DialectError(.unexpected, at: "function.name", "another tool has this name")
-            }
-            tools.append(tool)
-        }
-        return ToolTable(tools)
     }
 
     private static func fill(_ tool: inout Tool, _ walk: inout RequestWalk) throws(DialectError) {
@@ -97,7 +78,7 @@ enum ChatTools {
 
     static func choice(_ walk: inout RequestWalk) throws(DialectError) -> Choice? {
         if try walk.kind() == .string {
-            return Choice(choice: word(try walk.string()))
+            return Choice(choice: ToolChoice(word: try walk.string()))
         }
         var name: String?
         var allowed: Choice?
@@ -113,21 +94,12 @@ enum ChatTools {
         return name.map { Choice(choice: .tool(name: $0)) }
     }
 
-    private static func word(_ word: String) -> ToolChoice? {
-        switch word {
-        case "none": .never
-        case "auto": .auto
-        case "required", "any": .required
-        default: nil
-        }
-    }
-
     private static func allowed(_ walk: inout RequestWalk) throws(DialectError) -> Choice {
         var choice = Choice()
         var names: Set<String> = []
         try walk.object(ChoiceField.self) { (walk, field) throws(DialectError) in
             switch field {
-            case .mode: choice.choice = word(try walk.string())
+            case .mode: choice.choice = ToolChoice(word: try walk.string())
             case .tools:
                 try walk.array { (walk, _) throws(DialectError) in
                     if let name = try Self.name(&walk) { names.insert(name) }

@@ -49,12 +49,12 @@ package enum CompletionRequest {
     ) throws(DialectError) -> CanonicalRequest {
         var members = try RequestMembers(document)
         var settings = Settings()
-        let model = try members.read("model") { (walk) throws(DialectError) in try walk.string() }
-        let limit = try members.read("max_tokens") { (walk) throws(DialectError) in try walk.int() }
+        let model = try members.string("model")
+        let limit = try members.int("max_tokens")
         // -1 is some local servers' word for "no limit".
         settings.maxTokens = limit.flatMap { $0 >= 0 ? $0 : nil }
-        settings.choices = try members.read("n") { (walk) throws(DialectError) in try walk.int() } ?? 1
-        settings.streams = try members.read("stream") { (walk) throws(DialectError) in try walk.bool() } ?? false
+        settings.choices = try members.int("n") ?? 1
+        settings.streams = try members.bool("stream") ?? false
         settings.stops =
             try members.read("stop") { (walk) throws(DialectError) in
                 if try walk.kind() == .string { return [try walk.string()] }
@@ -67,19 +67,13 @@ package enum CompletionRequest {
                 }
                 return stops
             }?.filter { !$0.isEmpty } ?? []
-        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in
-            try walk.number(in: 0...2)
-        }
-        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number(in: 0...1) }
-        settings.topK = try members.read("top_k") { (walk) throws(DialectError) in try walk.number() }
-        settings.seed = try members.read("seed") { (walk) throws(DialectError) in try walk.number() }
-        settings.presencePenalty = try members.read("presence_penalty") { (walk) throws(DialectError) in
-            try walk.number(in: -2...2)
-        }
-        settings.frequencyPenalty = try members.read("frequency_penalty") { (walk) throws(DialectError) in
-            try walk.number(in: -2...2)
-        }
-        settings.user = try members.read("user") { (walk) throws(DialectError) in try walk.escapedIfAny() }
+        settings.temperature = try members.number("temperature", in: 0...2)
+        settings.topP = try members.number("top_p", in: 0...1)
+        settings.topK = try members.number("top_k")
+        settings.seed = try members.number("seed")
+        settings.presencePenalty = try members.number("presence_penalty", in: -2...2)
+        settings.frequencyPenalty = try members.number("frequency_penalty", in: -2...2)
+        settings.user = try members.escapedIfAny("user")
         let bias = try members.read("logit_bias") { (walk) throws(DialectError) in try walk.skip() }
         var origin = RequestOrigin(dialect: .completions)
         origin.bytes = document.bytes.readableBytes

@@ -218,6 +218,40 @@ struct RequestMembers {
         }
     }
 
+    // As the walk's of the same names. Nil also when the member is absent or null.
+
+    mutating func string(_ name: String) throws(DialectError) -> String? {
+        try read(name) { (walk) throws(DialectError) in try walk.string() }
+    }
+
+    mutating func stringIfAny(_ name: String) throws(DialectError) -> String? {
+        try read(name) { (walk) throws(DialectError) in try walk.stringIfAny() }
+    }
+
+    mutating func escapedIfAny(_ name: String) throws(DialectError) -> EscapedText? {
+        try read(name) { (walk) throws(DialectError) in try walk.escapedIfAny() }
+    }
+
+    mutating func int(_ name: String) throws(DialectError) -> Int? {
+        try read(name) { (walk) throws(DialectError) in try walk.int() }
+    }
+
+    mutating func number(_ name: String) throws(DialectError) -> JSONNumber? {
+        try read(name) { (walk) throws(DialectError) in try walk.number() }
+    }
+
+    mutating func number(_ name: String, in range: ClosedRange<Double>) throws(DialectError) -> JSONNumber? {
+        try read(name) { (walk) throws(DialectError) in try walk.number(in: range) }
+    }
+
+    mutating func bool(_ name: String) throws(DialectError) -> Bool? {
+        try read(name) { (walk) throws(DialectError) in try walk.bool() }
+    }
+
+    mutating func boolIfAny(_ name: String) throws(DialectError) -> Bool? {
+        try read(name) { (walk) throws(DialectError) in try walk.boolIfAny() }
+    }
+
     /// Notes members as known without reading them; the names of those that are there and not null.
     mutating func present(_ names: [String]) throws(DialectError) -> [String] {
         var found: [String] = []

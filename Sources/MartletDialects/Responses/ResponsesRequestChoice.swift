@@ -26,25 +26,16 @@ struct ResponsesChoice {
     static func read(
         _ walk: inout RequestWalk, _ names: ResponsesToolNames, _ tools: [Tool]
     ) throws(DialectError) -> ResponsesChoice? {
-        if try walk.kind() == .string { return ResponsesChoice(choice: word(try walk.string())) }
+        if try walk.kind() == .string { return ResponsesChoice(choice: ToolChoice(word: try walk.string())) }
         let members = try members(&walk, depth: 0)
         if members.type == "allowed_tools" {
             var allowed: Set<String> = []
             for tool in members.tools { allowed.formUnion(flatNames(tool, names, tools)) }
-            return ResponsesChoice(choice: members.mode.flatMap(word), allowed: allowed)
+            return ResponsesChoice(choice: members.mode.flatMap(ToolChoice.init(word:)), allowed: allowed)
         }
         if let name = flatNames(members, names, tools).first { return ResponsesChoice(choice: .tool(name: name)) }
         if let name = members.name { return ResponsesChoice(choice: .tool(name: name)) }
         return members.type == nil ? nil : ResponsesChoice(isUnknown: true)
-    }
-
-    private static func word(_ word: String) -> ToolChoice? {
-        switch word {
-        case "none": .never
-        case "auto": .auto
-        case "required", "any": .required
-        default: nil
-        }
     }
 
     private static func members(_ walk: inout RequestWalk, depth: Int) throws(DialectError) -> Members {

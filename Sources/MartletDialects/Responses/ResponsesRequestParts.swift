@@ -32,20 +32,8 @@ enum ResponsesContent {
     static func parts(_ content: ByteBuffer) throws(DialectError) -> [Part] {
         try RequestWalk.over(content) { (walk) throws(DialectError) in
             if try walk.takeNull() { return [] }
-            if try walk.kind() == .string {
-                let text = try walk.escaped()
-                return text.isEmpty ? [] : [Part(.text(text))]
-            }
             guard try walk.kind() != .object else { return try part(members(&walk)) }
-            var parts: [Part] = []
-            try walk.array { (walk, _) throws(DialectError) in
-                if try walk.kind() == .string {
-                    parts.append(Part(.text(try walk.escaped())))
-                } else {
-                    parts += try part(members(&walk))
-                }
-            }
-            return parts
+            return try walk.parts { (walk) throws(DialectError) in try part(members(&walk)) }
         }
     }
 
@@ -81,7 +69,7 @@ enum ResponsesContent {
             case .fileData: members.fileData = try walk.escapedIfAny()
             case .fileURL: members.fileURL = try walk.escapedIfAny()
             case .filename: members.filename = try walk.escapedIfAny()
-            case .audio: members.audio = try audio(&walk)
+            case .audio: members.audio = try walk.audio()
             case .stdout: members.stdout = try walk.escapedIfAny()
             case .stderr: members.stderr = try walk.escapedIfAny()
             case .outcome: members.outcome = try outcome(&walk)
@@ -123,11 +111,7 @@ enum ResponsesContent {
 
     /// A data URL's content, or an address.
     private static func source(_ address: EscapedText, at name: String) throws(DialectError) -> MediaSource {
-        guard address.starts(with: "data:") else { return .url(address) }
-        guard let data = DataURL(address) else {
-            throw DialectError(.unexpected, at: name, "not a data URL with base64 content")
-        }
-        return .base64(mediaType: data.mediaType, EscapedText(data.payload))
+        try address.starts(with: "data:") ? MediaSource(dataURL: address, at: name) : .url(address)
     }
 
     /// Text files as their text; a file without a data URL's head is taken for what its name says.
@@ -170,19 +154,6 @@ enum ResponsesContent {
         var url: EscapedText?
         try walk.object(AddressField.self) { (walk, _) throws(DialectError) in url = try walk.escapedIfAny() }
         return url
-    }
-
-    private enum AudioField: String, RequestField { case data, format }
-
-    private static func audio(_ walk: inout RequestWalk) throws(DialectError) -> Audio {
-        var audio = Audio(format: "", base64: EscapedText())
-        try walk.object(AudioField.self) { (walk, field) throws(DialectError) in
-            switch field {
-            case .data: audio.base64 = try walk.escaped()
-            case .format: audio.format = try walk.stringIfAny() ?? ""
-            }
-        }
-        return audio
     }
 
     private enum OutcomeField: String, RequestField {

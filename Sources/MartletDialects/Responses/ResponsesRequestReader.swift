@@ -21,7 +21,7 @@ struct ResponsesRequestReader {
     }
 
     mutating func request() throws(DialectError) -> CanonicalRequest {
-        let model = try members.read("model") { (walk) throws(DialectError) in try walk.string() }
+        let model = try members.string("model")
         try readLimits()
         try readSampling()
         try readReasoning()
@@ -36,7 +36,7 @@ struct ResponsesRequestReader {
         if !reader.tools.echo.isEmpty { echo.set("tools", .rawArray(reader.tools.echo)) }
         let echo = ResponsesEcho(
             members: echo.text, previousID: nil,
-            isStored: try members.read("store") { (walk) throws(DialectError) in try walk.boolIfAny() } ?? true,
+            isStored: try members.boolIfAny("store") ?? true,
             tools: reader.tools.names.tools, wantsSummary: wantsSummary,
             sealsReasoning: includes.contains("reasoning.encrypted_content"))
         return CanonicalRequest(
@@ -99,15 +99,9 @@ struct ResponsesRequestReader {
     // MARK: - Plain settings
 
     private mutating func readLimits() throws(DialectError) {
-        settings.maxTokens = try members.read("max_output_tokens") { (walk) throws(DialectError) in
-            let limit = try walk.int()
-            guard limit >= 0 else { throw DialectError(.unexpected, "must not be negative") }
-            return limit
-        }
-        settings.streams = try members.read("stream") { (walk) throws(DialectError) in try walk.bool() } ?? false
-        let user = try members.read("user") { (walk) throws(DialectError) in try walk.escapedIfAny() }
-        let safe = try members.read("safety_identifier") { (walk) throws(DialectError) in try walk.escapedIfAny() }
-        settings.user = safe ?? user
+        settings.maxTokens = try members.limit("max_output_tokens")
+        settings.streams = try members.bool("stream") ?? false
+        settings.user = try members.endUser()
         let list = try members.read("include") { (walk) throws(DialectError) -> [String] in
             var list: [String] = []
             guard try walk.kind() == .array else { return list }
@@ -120,17 +114,11 @@ struct ResponsesRequestReader {
     }
 
     private mutating func readSampling() throws(DialectError) {
-        settings.temperature = try members.read("temperature") { (walk) throws(DialectError) in try walk.number() }
-        settings.topP = try members.read("top_p") { (walk) throws(DialectError) in try walk.number() }
-        settings.presencePenalty = try members.read("presence_penalty") { (walk) throws(DialectError) in
-            try walk.number()
-        }
-        settings.frequencyPenalty = try members.read("frequency_penalty") { (walk) throws(DialectError) in
-            try walk.number()
-        }
-        settings.parallelCalls = try members.read("parallel_tool_calls") { (walk) throws(DialectError) in
-            try walk.boolIfAny()
-        }
+        settings.temperature = try members.number("temperature")
+        settings.topP = try members.number("top_p")
+        settings.presencePenalty = try members.number("presence_penalty")
+        settings.frequencyPenalty = try members.number("frequency_penalty")
+        settings.parallelCalls = try members.boolIfAny("parallel_tool_calls")
     }
 
     /// Best-effort members with no canonical form; values that ask for nothing are not named.
@@ -143,7 +131,7 @@ struct ResponsesRequestReader {
             unread.append("top_logprobs")
         }
         settings.truncates =
-            try members.read("truncation") { (walk) throws(DialectError) in try walk.stringIfAny() } == "auto"
+            try members.stringIfAny("truncation") == "auto"
         _ = try members.present(Self.hints)
     }
 
@@ -247,13 +235,6 @@ struct ResponsesRequestReader {
             case .description: format.description = try walk.escapedIfAny()
             }
         }
-        switch type {
-        case "json_object": return .jsonObject
-        case "json_schema":
-            guard hasSchema else { throw DialectError(.unexpected, at: "schema", "a JSON Schema is required") }
-            return .jsonSchema(format)
-        case nil, "text": return nil
-        case let type?: throw DialectError(.unexpected, at: "type", "\"\(type.prefix(64))\" is not supported")
-        }
+        return try .of(type, hasSchema ? format : nil, in: "schema")
     }
 }

@@ -38,7 +38,7 @@ struct RerankRequest: Sendable, Hashable {
                 }
                 return most
             }
-            returnsDocuments = try members.read("return_documents") { (walk) throws(DialectError) in try walk.bool() }
+            returnsDocuments = try members.bool("return_documents")
             guard hasObjects else { return }
             do throws(JSONError) {
                 try edit.set("documents", .rawArray(documents), in: document)
