@@ -22,6 +22,23 @@ enum ChatForm {
         out.writeString("}")
     }
 
+    /// The same behind other members.
+    static func writeUsageMember(_ usage: Usage, bytes: Int, _ context: ReplyContext, into out: inout ByteBuffer) {
+        out.writeString(",\"usage\":")
+        writeUsage(usage, bytes: bytes, context, into: &out)
+    }
+
+    /// The last chunk of a stream, which has no choices.
+    /// - Parameter head: up to the first choice.
+    static func writeUsageChunk(
+        _ head: ByteBuffer, _ usage: Usage, bytes: Int, _ context: ReplyContext, into out: inout ByteBuffer
+    ) {
+        out.writeImmutableBuffer(head)
+        out.writeString("]")
+        writeUsageMember(usage, bytes: bytes, context, into: &out)
+        out.writeString("}\n\n")
+    }
+
     /// The call without its index: `"id":…,"type":…,"function":{…}`.
     static func writeCall(_ call: Call, into out: inout ByteBuffer) {
         out.writeString("\"id\":\"\(call.id)\",\"type\":\"")

@@ -163,14 +163,14 @@ struct ChatRequestReader {
     private mutating func readThinking() throws(DialectError) {
         settings.effortTurnsOn = true
         if let word = try members.stringIfAny("reasoning_effort") {
-            take(effort: word)
+            settings.take(effort: word)
         }
         for name in ["reasoning", "thinking", "chat_template_kwargs"] {
             let found = try members.read(name) { (walk) throws(DialectError) in try Self.thinking(&walk) }
             guard let found else { continue }
             if found.hides { settings.hidesReasoning = true }
             guard settings.effort == nil, settings.thinking == nil else { continue }
-            if let word = found.effort { take(effort: word) }
+            if let word = found.effort { settings.take(effort: word) }
             settings.thinking = settings.thinking ?? found.thinking
         }
         let budget = try members.read("thinking_budget_tokens") { (walk) throws(DialectError) in try walk.count() }
@@ -178,14 +178,6 @@ struct ChatRequestReader {
         guard settings.effort == nil, settings.thinking == nil else { return }
         if let budget { settings.thinking = budget == 0 ? .off : budget > 0 ? .budget(budget) : nil }
         if isOn == false { settings.thinking = .off }
-    }
-
-    private mutating func take(effort word: String) {
-        if word == "none" {
-            settings.thinking = .off
-        } else {
-            settings.effort = Effort(rawValue: word)
-        }
     }
 
     private static func thinking(

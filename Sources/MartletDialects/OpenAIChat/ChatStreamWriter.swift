@@ -100,17 +100,14 @@ package struct ChatStreamWriter: StreamWriter {
             out.writeString(
                 "{\"index\":\(finish.choice),\"delta\":{},\"finish_reason\":\"\(ChatFinish.word(reason))\"}]")
             if target.usage == .finalChunk, place == finishes.count - 1 {
-                writeUsage(into: &out)
+                ChatForm.writeUsageMember(usage, bytes: bytes, context, into: &out)
             } else if target.usage == .asked {
                 out.writeString(",\"usage\":null")
             }
             out.writeString("}\n\n")
         }
         if target.usage == .asked {
-            out.writeImmutableBuffer(head)
-            out.writeString("]")
-            writeUsage(into: &out)
-            out.writeString("}\n\n")
+            ChatForm.writeUsageChunk(head, usage, bytes: bytes, context, into: &out)
         }
         out.writeString("data: [DONE]\n\n")
     }
@@ -122,11 +119,6 @@ package struct ChatStreamWriter: StreamWriter {
     package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
         hasEnded = true
         ErrorTable.writeInStream(error, for: .chat, requestID: target.requestID, into: &out)
-    }
-
-    private func writeUsage(into out: inout ByteBuffer) {
-        out.writeString(",\"usage\":")
-        ChatForm.writeUsage(usage, bytes: bytes, context, into: &out)
     }
 }
 

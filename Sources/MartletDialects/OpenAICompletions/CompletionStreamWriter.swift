@@ -47,16 +47,13 @@ struct CompletionStreamWriter: StreamWriter {
         out.writeImmutableBuffer(head)
         out.writeString("{\"index\":0,\"text\":\"\",\"logprobs\":null,\"finish_reason\":\"\(reason)\"}]")
         if target.usage == .finalChunk {
-            writeUsage(into: &out)
+            ChatForm.writeUsageMember(usage, bytes: bytes, context, into: &out)
         } else {
             out.writeString(Self.noUsage(target.usage))
         }
         out.writeString("}\n\n")
         if target.usage == .asked {
-            out.writeImmutableBuffer(head)
-            out.writeString("]")
-            writeUsage(into: &out)
-            out.writeString("}\n\n")
+            ChatForm.writeUsageChunk(head, usage, bytes: bytes, context, into: &out)
         }
         out.writeString("data: [DONE]\n\n")
     }
@@ -72,10 +69,5 @@ struct CompletionStreamWriter: StreamWriter {
     /// What chunks say of a usage that comes in a chunk of its own.
     private static func noUsage(_ placement: ChatFrameEdit.UsagePlacement) -> String {
         placement == .asked ? ",\"usage\":null" : ""
-    }
-
-    private func writeUsage(into out: inout ByteBuffer) {
-        out.writeString(",\"usage\":")
-        ChatForm.writeUsage(usage, bytes: bytes, context, into: &out)
     }
 }

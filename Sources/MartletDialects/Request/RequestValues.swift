@@ -107,6 +107,17 @@ extension ToolChoice {
     }
 }
 
+extension Settings {
+    /// - Parameter word: OpenAI's; one that nobody knows asks for nothing.
+    mutating func take(effort word: String) {
+        if word == "none" {
+            thinking = .off
+        } else {
+            effort = Effort(rawValue: word)
+        }
+    }
+}
+
 extension OutputFormat {
     /// What OpenAI's `type` says; nil for plain text.
     ///

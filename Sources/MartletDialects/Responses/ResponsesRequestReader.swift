@@ -185,11 +185,7 @@ struct ResponsesRequestReader {
             }
             return text
         }
-        if effort == "none" {
-            settings.thinking = .off
-        } else {
-            settings.effort = effort.flatMap(Effort.init(rawValue:))
-        }
+        if let effort { settings.take(effort: effort) }
         wantsSummary = summary.map { $0 != "none" } ?? false
         echo.set("reasoning", text, filledWith: [("effort", "null"), ("summary", "null")])
     }
