@@ -10,7 +10,8 @@ public struct MartletClient: Sendable {
     public let base: String
     private let key: String?
 
-    /// One for the process, so that connections are used again. A server that cannot be reached is said to be so at once.
+    /// One for the process, so that connections are used again. A server that cannot be
+    /// reached is said to be so at once.
     private static let http: HTTPClient = {
         var configuration = HTTPClient.Configuration.singletonConfiguration
         configuration.timeout.connect = .seconds(5)

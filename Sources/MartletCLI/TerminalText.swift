@@ -1,5 +1,5 @@
-/// Text of models and servers on its way to a terminal: escape sequences and other control characters are taken out, so that
-/// it cannot steer the terminal (threat list 15).
+/// Text of models and servers on its way to a terminal: escape sequences and other control characters are taken out, so
+/// that it cannot steer the terminal (threat list 15).
 enum TerminalText {
     static func safe(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: isSteering) else { return text }

@@ -121,8 +121,8 @@ package struct Capabilities: Sendable, Hashable {
     /// Longest tool name, in bytes.
     package var toolNameLength = 64
     package var usage: UsageForm = .streamOptions
-    /// `return_progress` makes it report in a stream how far it is with the prompt. llama.cpp looks whether its client is
-    /// still there after each event, else only after a second in which it had none for anybody.
+    /// `return_progress` makes it report in a stream how far it is with the prompt. llama.cpp looks whether its client
+    /// is still there after each event, else only after a second in which it had none for anybody.
     package var promptProgress = false
     /// Its template wants a string as `content`, also beside tool calls.
     package var contentMustBeString = false

@@ -4,8 +4,8 @@ package import NIOCore
 /// The dialects and the ways between them, so that nobody else has to tell one from another.
 package enum Dialects {
     /// The pipe for a stream. Within one dialect frames are relayed, edited at most; between two they are translated.
-    /// - Parameter context: of the request this replies to. Of it, a relay looks at `hidesProgress`, and one that repairs at
-    ///   the calls to look for.
+    /// - Parameter context: of the request this replies to. Of it, a relay looks at `hidesProgress`, and one that
+    ///   repairs at the calls to look for.
     package static func pipe(
         from upstream: UpstreamDialect, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
@@ -35,7 +35,8 @@ package enum Dialects {
         return CallWatch(tools, target, context)
     }
 
-    /// Within one dialect too: arguments wait for their end, which no frame is cut for, and JSON for the text it may be.
+    /// Within one dialect too: arguments wait for their end, which no frame is cut for,
+    /// and JSON for the text it may be.
     private static func mends(_ upstream: UpstreamDialect, _ target: ReplyTarget, _ context: ReplyContext) -> Bool {
         guard upstream == .chat, target.mode == .repair else { return false }
         return context.mendsArguments && context.tools?.isEmpty == false || context.rescuesJSON

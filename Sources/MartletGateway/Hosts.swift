@@ -5,12 +5,12 @@ package import NIOCore
 
 /// Makes models of this machine ready.
 package protocol ModelHost: Sendable {
-    /// Waits until the model's engine listens, and counts one user of it until `release`. A caller that is cancelled is no
-    /// longer waited for; a load that nobody waits for is stopped.
+    /// Waits until the model's engine listens, and counts one user of it until `release`. A caller that is cancelled is
+    /// no longer waited for; a load that nobody waits for is stopped.
     func acquire(_ model: String) async throws(GatewayError) -> Origin
     func release(_ model: String)
-    /// Why the model's engine has ended, for an exchange whose connection to it broke just now. Waits a moment until that is
-    /// known; nil when the engine did not end.
+    /// Why the model's engine has ended, for an exchange whose connection to it broke just now. Waits a moment until
+    /// that is known; nil when the engine did not end.
     func lastWords(of model: String) async -> GatewayError?
 }
 
@@ -25,8 +25,8 @@ package protocol ControlRoutes: Sendable {
 
 /// Keeps replies of Responses, and finds them again.
 package protocol ResponseKeeper: Sendable {
-    /// The plan with what it continues from before its own input; a refusal where that is not there, not this client's, or
-    /// nothing can be kept now.
+    /// The plan with what it continues from before its own input; a refusal where that is not there, not this
+    /// client's, or nothing can be kept now.
     func recall(_ plan: Plan) async -> Decision
     /// - Parameter object: the reply's whole Response.
     /// - Throws: `storeUnavailable`.

@@ -1,7 +1,7 @@
 internal import GRDB
 
-/// What Martlet keeps on disk between restarts: one SQLite database in WAL mode. A write that has returned survives the end of
-/// the process; one that has not leaves nothing half.
+/// What Martlet keeps on disk between restarts: one SQLite database in WAL mode. A write that has returned survives the
+/// end of the process; one that has not leaves nothing half.
 package struct Ledger: Sendable {
     /// How long a writer waits for another process that holds the database.
     static let busySeconds = 5.0

@@ -29,8 +29,8 @@ package struct StoredResponse: Sendable, Hashable {
 
 /// Stored responses. Each belongs to the key that made it; to any other it does not exist.
 ///
-/// The items of a conversation are stored once, however many of its responses hold them, and go with the last that does: a
-/// response may be deleted without harm to those that continue it.
+/// The items of a conversation are stored once, however many of its responses hold them, and go with the last that
+/// does: a response may be deleted without harm to those that continue it.
 package struct ResponseStore: Sendable {
     /// Whose a response is: the digest of a key; empty where no key is asked for.
     package typealias Owner = [UInt8]
@@ -134,8 +134,8 @@ package struct ResponseStore: Sendable {
         }
     }
 
-    /// Items of this owner's responses, by the `id` they have as JSON, the newest of each; those there are none of are not
-    /// among them.
+    /// Items of this owner's responses, by the `id` they have as JSON, the newest of each; those there
+    /// are none of are not among them.
     package func items(_ names: [String], of owner: Owner) async throws(LedgerError) -> [String: [UInt8]] {
         let now = now()
         return try await ledger.read { database in
@@ -180,8 +180,8 @@ package struct ResponseStore: Sendable {
         return body.map { [UInt8]($0) }
     }
 
-    /// Puts another object in place of every response that was being made by a server that has ended. Blocks; for the start,
-    /// before this server makes any: what has its own number is of one before it.
+    /// Puts another object in place of every response that was being made by a server that has ended. Blocks; for the
+    /// start, before this server makes any: what has its own number is of one before it.
     /// - Parameter isAtWork: whether the server of a number runs.
     package func settle(
         unless isAtWork: (Int) -> Bool = { _ in false }, _ ended: ([UInt8]) -> [UInt8]

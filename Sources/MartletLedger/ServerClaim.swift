@@ -6,8 +6,8 @@
     import Darwin
 #endif
 
-/// A number that one running server has among those that use a database. The system takes it back when the server's process
-/// ends, however that ends: whose number nobody holds has ended.
+/// A number that one running server has among those that use a database. The system takes it back when the server's
+/// process ends, however that ends: whose number nobody holds has ended.
 package final class ServerClaim: Sendable {
     /// Servers that can use one database at a time.
     package static let most = 64

@@ -229,8 +229,8 @@ package struct App: Sendable {
             let key = auth.required == .off || auth.tokens.isEmpty ? "" : "MARTLET_API_KEY=TOKEN "
             let host = address == "127.0.0.1:3000" ? "" : " --host http://\(address)"
             lines.append(
-                "next: \(key)martlet chat\(host) \"hello\"; OpenAI clients take http://\(address)/v1, Anthropic clients http://\(address)"
-            )
+                "next: \(key)martlet chat\(host) \"hello\"; OpenAI clients take http://\(address)/v1, "
+                    + "Anthropic clients http://\(address)")
         }
         return lines
     }

@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// One event of a Messages stream, or one whole Message, as ranges of its text. Members it does not know are checked and
-/// skipped; members of an unexpected kind count as absent.
+/// One event of a Messages stream, or one whole Message, as ranges of its text. Members it does not know are checked
+/// and skipped; members of an unexpected kind count as absent.
 struct AnthropicEvent {
     var type: Range<Int>?
     var index: Int?

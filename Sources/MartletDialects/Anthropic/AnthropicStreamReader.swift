@@ -172,8 +172,8 @@ extension AnthropicStreamReader {
         return open.lastIndex { $0.index == index }
     }
 
-    /// Opens the block of a delta whose beginning was never sent, after the delta's type. Tools have no name then, and are
-    /// an error.
+    /// Opens the block of a delta whose beginning was never sent, after the delta's type. Tools have
+    /// no name then, and are an error.
     private mutating func openImplied(
         by kind: AnthropicEvent.Delta.Kind, index: Int?, into events: inout [ReplyEvent]
     ) throws(DialectError) {

@@ -3,8 +3,8 @@ package import NIOCore
 
 /// Writes a reply as a stream of Anthropic Messages (https://docs.anthropic.com/en/api/messages-streaming).
 ///
-/// One block is open at a time, and their indices are contiguous: what an upstream sends side by side waits for its turn.
-/// A block of text or thinking is begun with its first piece, so that none is ever empty.
+/// One block is open at a time, and their indices are contiguous: what an upstream sends side by side waits for its
+/// turn. A block of text or thinking is begun with its first piece, so that none is ever empty.
 package struct AnthropicStreamWriter: StreamWriter {
     /// What the client sees as open.
     private enum OpenBlock: Sendable {

@@ -1,7 +1,7 @@
 import MartletWire
 
-/// Puts arguments into the types a tool's schema wants, where only one thing can be meant. What does not fit stays as it
-/// is: the tool that refuses it tells the model.
+/// Puts arguments into the types a tool's schema wants, where only one thing can be meant. What does not fit stays as
+/// it is: the tool that refuses it tells the model.
 enum ArgumentFit {
     /// - Parameter schema: of the arguments as a whole; nil for none.
     static func fit(_ arguments: JSONObject, to schema: JSON?) -> JSONObject {

@@ -70,7 +70,8 @@ extension CallGrammar {
 
     // MARK: - Kimi
 
-    /// One call, with the beginning of its section where that stands before it: `functions.name:0`, its object, its end.
+    /// One call, with the beginning of its section where that stands before it:
+    /// `functions.name:0`, its object, its end.
     mutating func kimi(_ desk: inout CallDesk) -> Reading {
         if take("<|tool_calls_section_begin|>") == .yes { skipSpace() }
         switch take("<|tool_call_begin|>") {

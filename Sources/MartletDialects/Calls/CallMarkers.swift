@@ -26,8 +26,8 @@ struct CallMarker: Sendable {
         /// At the beginning of a line, of the text, or behind another call: plain text that a model also writes when it
         /// talks about calls.
         case line
-        /// Anywhere but in code or behind a quote: one token of its own in the model's vocabulary, which servers show as
-        /// text when they miss it, and which models put right behind a sentence.
+        /// Anywhere but in code or behind a quote: one token of its own in the model's vocabulary, which servers show
+        /// as text when they miss it, and which models put right behind a sentence.
         case anywhere
         /// Behind a call only.
         case behindCall

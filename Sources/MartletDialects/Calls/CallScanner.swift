@@ -2,9 +2,9 @@ import MartletWire
 
 /// Looks for calls in one block of a reply. Bytes go in as they come; out comes what becomes of them, in their order.
 ///
-/// Where a marker counts is in `CallMarker.Place`. Behind the marker the text is held until it is known to be a call, or
-/// not to be one; then it is text again, as it came. In thinking a call counts only when nothing follows it: a model that
-/// thinks on, or answers, has only considered it; one that stops there waits for the result.
+/// Where a marker counts is in `CallMarker.Place`. Behind the marker the text is held until it is known to be a call,
+/// or not to be one; then it is text again, as it came. In thinking a call counts only when nothing follows it: a model
+/// that thinks on, or answers, has only considered it; one that stops there waits for the result.
 struct CallScanner: Sendable {
     typealias Kind = CallGrammar.ReasonedKind
 

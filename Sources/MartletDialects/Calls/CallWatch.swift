@@ -1,8 +1,8 @@
 import MartletWire
 package import NIOCore
 
-/// Watches a relayed Chat stream for calls in its text. Frames that may begin one wait; those that did not go on as they
-/// came. When a marker is complete, a writer goes on with the stream where the relay left it.
+/// Watches a relayed Chat stream for calls in its text. Frames that may begin one wait; those that did not go on as
+/// they came. When a marker is complete, a writer goes on with the stream where the relay left it.
 struct CallWatch: Sendable {
     enum Verdict: Sendable {
         /// All that came may go on as it is.

@@ -1,4 +1,5 @@
-/// Where in a text one is, as far as it decides whether a marker counts: at the beginning of a line or not, in code or not.
+/// Where in a text one is, as far as it decides whether a marker counts: at the beginning of
+/// a line or not, in code or not.
 struct LineState: Sendable {
     /// Columns of white space since the line began; nil behind anything else.
     private(set) var indent: Int? = 0
@@ -75,8 +76,8 @@ struct LineState: Sendable {
         indent = nil
     }
 
-    /// The same as stepping over text that is still escaped, when nothing in it can begin a marker or a fence; else false,
-    /// and nothing has changed.
+    /// The same as stepping over text that is still escaped, when nothing in it can begin a marker or a fence; else
+    /// false, and nothing has changed.
     mutating func skim(_ text: UnsafeRawBufferPointer) -> Bool {
         guard run == 0 else { return false }
         let isFenced = isFenced

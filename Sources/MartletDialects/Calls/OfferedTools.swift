@@ -88,7 +88,8 @@ package struct OfferedTools: Sendable, Hashable {
 }
 
 extension ChatRequest {
-    /// What a reply to this request may call, for a relay; nil for nothing. The schemas are read when a reply needs them.
+    /// What a reply to this request may call, for a relay; nil for nothing. The schemas
+    /// are read when a reply needs them.
     package static func offeredTools(_ document: JSONDocument) throws(JSONError) -> OfferedTools? {
         guard let tools = try document.member("tools"), tools.kind == .array, tools.value.count > 2 else { return nil }
         if let choice = try document.member("tool_choice"), document.string(choice) == "none" { return nil }

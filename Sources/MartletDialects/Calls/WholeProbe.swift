@@ -1,5 +1,5 @@
-/// Whether a text begins as one that is nothing but calls, without a marker: `{"name":"f"` of Llama 3, `[f(` of Llama 4.
-/// What is no such beginning is known to be none with its first byte that differs.
+/// Whether a text begins as one that is nothing but calls, without a marker: `{"name":"f"` of Llama 3, `[f(` of
+/// Llama 4. What is no such beginning is known to be none with its first byte that differs.
 enum WholeProbe {
     static func match(_ text: ArraySlice<UInt8>, _ tools: inout OfferedTools) -> CallMarker.Match {
         let head = text.prefix(CallLimits.head)

@@ -1,5 +1,5 @@
-/// Recognises that an upstream could not make use of a JSON Schema, in the words of llama.cpp, LM Studio, vLLM and others
-/// (specs 5.3).
+/// Recognises that an upstream could not make use of a JSON Schema, in the words of llama.cpp, LM
+/// Studio, vLLM and others (specs 5.3).
 enum SchemaRefusalText {
     private static let clear = ["grammar", "schema", "regex", "pattern", "response_format"]
     /// Of a request that was called wrong these may mean a schema; of an upstream that broke, anything.

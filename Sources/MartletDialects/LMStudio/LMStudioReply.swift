@@ -3,8 +3,8 @@ import NIOCore
 
 /// A whole (unstreamed) reply of LM Studio's own API.
 enum LMStudioReply {
-    /// What the body of a successful reply says. Throws the upstream's own error when it is one all the same: a path it does
-    /// not know is answered so.
+    /// What the body of a successful reply says. Throws the upstream's own error when it is one all the same: a path
+    /// it does not know is answered so.
     /// - Parameter limit: tokens the reply was to stop at.
     static func events(_ body: ByteBuffer, limit: Int?) throws(GatewayError) -> [ReplyEvent] {
         let reply: LMStudioEvent
@@ -27,8 +27,8 @@ enum LMStudioReply {
         return events
     }
 
-    /// A whole reply said as a stream's last event, which brings all of it; an error as the event that says it. Nil when it
-    /// is no JSON object.
+    /// A whole reply said as a stream's last event, which brings all of it; an error as the event that says it.
+    /// Nil when it is no JSON object.
     static func streamed(_ whole: ByteBuffer) -> ByteBuffer? {
         guard let parsed = try? JSON(parsing: whole), parsed.object != nil else { return nil }
         var event: JSON = ["type": "error", "error": parsed["error"] ?? parsed]

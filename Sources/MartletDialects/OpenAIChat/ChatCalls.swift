@@ -21,7 +21,8 @@ struct ChatCalls: Sendable {
     /// Arrays of pieces so far.
     private var arrays = 0
 
-    /// - Parameter position: of the piece in its array: two pieces of one array are two calls unless they say otherwise.
+    /// - Parameter position: of the piece in its array: two pieces of one array are two
+    ///   calls unless they say otherwise.
     /// - Returns: with what the piece adds to the call's name; nil when there are too many calls.
     mutating func slot(
         index: Int?, id: String, name: String, position: Int

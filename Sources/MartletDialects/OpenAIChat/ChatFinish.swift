@@ -19,7 +19,8 @@ enum ChatFinish {
         }
     }
 
-    /// Clients run calls when the reason says so, and wait for them when it says so: it has to agree with what was sent.
+    /// Clients run calls when the reason says so, and wait for them when it says so: it
+    /// has to agree with what was sent.
     static func agree(_ reason: FinishReason, hasCalls: Bool) -> FinishReason {
         switch reason {
         case .stop: hasCalls ? .toolCalls : .stop

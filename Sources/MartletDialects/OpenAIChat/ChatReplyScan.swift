@@ -1,7 +1,7 @@
 import MartletWire
 
-/// What a whole Chat Completions reply says about itself, in one pass over its bytes: all that is needed of a reply that is
-/// relayed. Members it does not know are checked and skipped; members of an unexpected kind count as absent.
+/// What a whole Chat Completions reply says about itself, in one pass over its bytes: all that is needed of a reply
+/// that is relayed. Members it does not know are checked and skipped; members of an unexpected kind count as absent.
 struct ChatReplyScan {
     /// Inside the quotes.
     var id: Range<Int>?

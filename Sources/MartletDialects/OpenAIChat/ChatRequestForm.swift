@@ -84,8 +84,8 @@ extension ChatRequest {
 }
 
 extension ChatReply {
-    /// A whole reply that is relayed, its answer checked where it was asked for in words; of replies with one choice. It
-    /// stays as it is unless there is something around the answer, or an attempt before to be counted.
+    /// A whole reply that is relayed, its answer checked where it was asked for in words; of replies with one choice.
+    /// It stays as it is unless there is something around the answer, or an attempt before to be counted.
     static func checked(
         _ body: ByteBuffer, _ context: ReplyContext
     ) throws(GatewayError) -> (body: ByteBuffer, misfit: AnswerMisfit?) {

@@ -1,8 +1,8 @@
 import MartletWire
 package import NIOCore
 
-/// Of which kind the members of a Chat Completions request are, for a request that is relayed and not read. Its sentences
-/// are those of the reader. Members and types of parts it does not know are left alone. Source: specs 1.2.
+/// Of which kind the members of a Chat Completions request are, for a request that is relayed and not read. Its
+/// sentences are those of the reader. Members and types of parts it does not know are left alone. Source: specs 1.2.
 package enum ChatRequestKinds {
     /// One walk over the text, without an allocation for what is right.
     ///

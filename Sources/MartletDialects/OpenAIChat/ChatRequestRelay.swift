@@ -4,7 +4,8 @@ import NIOCore
 /// What a Chat request that is relayed says in words its upstream does not know.
 extension ChatRequest {
     /// The request with words the upstream knows in their places: `system` for `developer`; for a choice that names one
-    /// function that tool alone, and `required`; the nearest effort there is. Every other byte stays. Nil: nothing to change.
+    /// function that tool alone, and `required`; the nearest effort there is. Every other byte
+    /// stays. Nil: nothing to change.
     package static func fitted(_ document: JSONDocument, _ flags: Capabilities) throws(JSONError) -> JSONDocument? {
         var edit = JSONEdit()
         if !flags.developerRole, let messages = try withoutDeveloper(document) {
@@ -58,8 +59,8 @@ extension ChatRequest {
         return places
     }
 
-    /// A list of the one tool that must be called. Nil where none is named, or none that is offered has the name: what is
-    /// wrong then, the upstream says.
+    /// A list of the one tool that must be called. Nil where none is named, or none that is offered has the name: what
+    /// is wrong then, the upstream says.
     private static func namedTool(_ document: JSONDocument) throws(JSONError) -> ByteBuffer? {
         guard let choice = try document.member("tool_choice"), choice.kind == .object,
             let name = try JSON(parsing: document.slice(choice.value))["function"]?["name"]?.string,

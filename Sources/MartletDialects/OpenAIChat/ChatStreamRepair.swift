@@ -1,7 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Sets right what compatible servers get wrong in a stream, chunk by chunk. Members it does not know stay byte for byte.
+/// Sets right what compatible servers get wrong in a stream, chunk by chunk. Members it
+/// does not know stay byte for byte.
 struct ChatStreamRepair: Sendable {
     private let form: ChoiceForm
     private let model: ByteBuffer

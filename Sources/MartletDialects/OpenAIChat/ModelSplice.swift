@@ -3,8 +3,8 @@ import NIOCore
 
 /// Puts the client's spelling of the model in place of the upstream's, and touches nothing else.
 ///
-/// Chunks of one stream begin with the same bytes, and `model` is most often among them: once found, a frame that begins
-/// like the last one is spliced without a look at the rest.
+/// Chunks of one stream begin with the same bytes, and `model` is most often among them: once found, a frame that
+/// begins like the last one is spliced without a look at the rest.
 struct ModelSplice: Sendable {
     /// As a JSON string, with its quotes.
     private let model: ByteBuffer

@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// The log probabilities of a choice of legacy Completions. Some servers write them as Chat has them, under `content`; here
-/// each of their members becomes a list of its own.
+/// The log probabilities of a choice of legacy Completions. Some servers write them as Chat has them, under `content`;
+/// here each of their members becomes a list of its own.
 struct CompletionLogprobs: Sendable {
     /// Where the next token's text begins in the choice's, in Unicode scalars.
     private var offset = 0

@@ -1,8 +1,9 @@
 import MartletWire
 import NIOCore
 
-/// Writes a reply as a stream of legacy Completions (https://platform.openai.com/docs/api-reference/completions/create):
-/// its visible text and nothing else, as the dialect has no place for more.
+/// Writes a reply as a stream of legacy Completions
+/// (https://platform.openai.com/docs/api-reference/completions/create): its visible text and nothing else, as the
+/// dialect has no place for more.
 struct CompletionStreamWriter: StreamWriter {
     private let target: ReplyTarget
     private let context: ReplyContext

@@ -2,8 +2,8 @@ import MartletWire
 import NIOCore
 
 /// Frames that were read and gave one delta and nothing else: what stood before and behind its text, event name
-/// included. A frame with the same bytes in both places, and a well-formed string's content between them, means the same
-/// but for the text, until a frame does anything else; then all are forgotten.
+/// included. A frame with the same bytes in both places, and a well-formed string's content between them, means the
+/// same but for the text, until a frame does anything else; then all are forgotten.
 struct FrameShapes: Sendable {
     private struct Shape: Sendable {
         /// In `bytes`: what stands before the text, and behind it.

@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Frames of one read that go on as they are, side by side: written as one slice of the read, and not copied at all when
-/// the client gets nothing else for it.
+/// Frames of one read that go on as they are, side by side: written as one slice of the read, and not copied at all
+/// when the client gets nothing else for it.
 struct RelayRun {
     private let read: ByteBuffer
     /// Where the next frame begins in the read; below zero while it began in an earlier one.

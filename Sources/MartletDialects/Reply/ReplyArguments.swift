@@ -40,7 +40,8 @@ enum ReplyArguments {
         return value
     }
 
-    /// Whether the text begins as an object and is none, so that clients would read something else than the model meant.
+    /// Whether the text begins as an object and is none, so that clients would read
+    /// something else than the model meant.
     ///
     /// - Parameter isCut: the reply ended at a token limit: a text that only lacks its end is none of these.
     static func isBroken(_ text: EscapedText, isCut: Bool) -> Bool {
@@ -70,8 +71,8 @@ enum ReplyArguments {
     private static let missing =
         ["", ":null", "null", "0", "\"\":null"] + ["e", "ue", "rue", "se", "lse", "alse", "l", "ll", "ull"]
 
-    /// What an object that was cut off lacks: the end of a string, a value, the closing brackets. Nil when that does not
-    /// make it one.
+    /// What an object that was cut off lacks: the end of a string, a value, the closing brackets. Nil
+    /// when that does not make it one.
     static func ending(of text: ByteBuffer) -> String? {
         let (string, brackets) = openEnds(text)
         guard !brackets.isEmpty, text.readableBytesView.first == UInt8(ascii: "{") else { return nil }

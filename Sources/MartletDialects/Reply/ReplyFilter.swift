@@ -4,8 +4,8 @@ import NIOCore
 /// Changes events between reader and writer: one concern each, in a fixed order.
 protocol ReplyStage: Sendable {
     mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent])
-    /// Whether a delta, still escaped, goes on as it is. Then it counts as taken, however often it is asked; else nothing
-    /// has changed, and `take` follows.
+    /// Whether a delta, still escaped, goes on as it is. Then it counts as taken, however often it is asked; else
+    /// nothing has changed, and `take` follows.
     mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool
 }
 
@@ -13,9 +13,9 @@ extension ReplyStage {
     mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool { false }
 }
 
-/// What a reply's events go through before they are written, as its request asked for it: thinking in tags is taken out,
-/// a repeated beginning cut off, calls left in the text are made calls, text ended at a stop string, blocks nobody asked
-/// for left out.
+/// What a reply's events go through before they are written, as its request asked for it: thinking in tags is
+/// taken out, a repeated beginning cut off, calls left in the text are made calls, text ended at a stop string,
+/// blocks nobody asked for left out.
 package struct ReplyFilter: Sendable {
     private var before: [any ReplyStage] = []
     private var calls: TextCalls?

@@ -57,8 +57,8 @@ package struct ReplyPipe: Sendable {
         self.watch = watch
     }
 
-    /// Takes one upstream read and appends what the client gets for it. Once it has answered `failed`, it writes nothing
-    /// more: the caller says the failure, by status or by `fail`. What follows the terminal mark is ignored.
+    /// Takes one upstream read and appends what the client gets for it. Once it has answered `failed`, it writes
+    /// nothing more: the caller says the failure, by status or by `fail`. What follows the terminal mark is ignored.
     package mutating func pass(_ read: ByteBuffer, into out: inout ByteBuffer) -> Finding {
         guard !tally.isOver else { return tally.finding }
         var read = read

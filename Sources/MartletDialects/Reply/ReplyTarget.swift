@@ -14,7 +14,8 @@ package struct ReplyTarget: Sendable {
     package var ids: IDSource
     /// For dialects whose in-stream errors carry it; may be empty.
     package var requestID: String
-    /// Chat: thinking blocks with their signatures go along as `thinking_blocks`, so that the client can give them back.
+    /// Chat: thinking blocks with their signatures go along as `thinking_blocks`, so that
+    /// the client can give them back.
     package var showsThinkingBlocks: Bool
     /// Responses: guards the reasoning that travels through the client.
     package var seal: ReasoningSeal

@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Ends the visible text at a stop string, for upstreams that do not do it themselves. A tail that may become one is held
-/// back; the match that is complete first counts, as it would where tokens are sampled.
+/// Ends the visible text at a stop string, for upstreams that do not do it themselves. A tail that may become one is
+/// held back; the match that is complete first counts, as it would where tokens are sampled.
 struct StopMatcher: ReplyStage {
     private let stops: [[UInt8]]
     private let firsts: Set<UInt8>

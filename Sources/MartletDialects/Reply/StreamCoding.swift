@@ -8,9 +8,11 @@ package protocol StreamReader: Sendable {
     /// A frame of a shape that has been read before, and that means nothing but its one delta; nil for any other, which
     /// `read` then takes. Readers without such a fast path have none.
     mutating func readKnown(_ frame: SSEFrame) -> KnownDelta?
-    /// The upstream ended. Throws `truncated` when its terminal mark never came. After an `ended` event it does nothing.
+    /// The upstream ended. Throws `truncated` when its terminal mark never came. After an
+    /// `ended` event it does nothing.
     mutating func finish(into events: inout [ReplyEvent]) throws(DialectError)
-    /// A whole reply that came where a stream was asked for, said as this dialect's stream; nil when it is no such reply.
+    /// A whole reply that came where a stream was asked for, said as this dialect's
+    /// stream; nil when it is no such reply.
     func streamed(_ whole: ByteBuffer) -> ByteBuffer?
 }
 

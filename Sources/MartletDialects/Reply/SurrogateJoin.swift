@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Puts halves of characters together that were cut apart between two deltas: a client that decodes each by itself would
-/// lose both.
+/// Puts halves of characters together that were cut apart between two deltas: a client that decodes
+/// each by itself would lose both.
 struct SurrogateJoin: Sendable {
     /// The first of two surrogates, escaped.
     private var half = EscapedText()

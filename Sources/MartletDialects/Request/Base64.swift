@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Base64 (https://www.rfc-editor.org/rfc/rfc4648#section-4), for the few files that are inlined as text, and for what is
-/// sealed.
+/// Base64 (https://www.rfc-editor.org/rfc/rfc4648#section-4), for the few files that are inlined
+/// as text, and for what is sealed.
 enum Base64 {
     /// Nil when it is no base64, or what it stands for is not UTF-8.
     static func text(_ content: EscapedText) -> String? {

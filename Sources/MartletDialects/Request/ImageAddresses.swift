@@ -1,8 +1,8 @@
 package import MartletWire
 package import NIOCore
 
-/// Images a request names by their http(s) addresses, which are to be replaced by their bytes for upstreams that take no
-/// addresses.
+/// Images a request names by their http(s) addresses, which are to be replaced by their bytes for
+/// upstreams that take no addresses.
 package enum ImageAddresses {
     /// Each address once, in the order of their appearance.
     package static func find(in document: JSONDocument, of client: DialectID) throws(JSONError) -> [String] {
@@ -33,8 +33,8 @@ package enum ImageAddresses {
         return (name, try JSON(parsing: document.slice(member.value)))
     }
 
-    /// Only where images stand: in the parts of messages, and of tools' results. What a model called a tool with stays as it is,
-    /// whatever it looks like.
+    /// Only where images stand: in the parts of messages, and of tools' results. What a model called a tool with stays
+    /// as it is, whatever it looks like.
     /// - Parameter image: of an address; nil leaves it.
     private static func replaced(_ items: JSON, _ image: (String) -> InlineImage?) -> JSON {
         guard case .array(let elements) = items else { return items }

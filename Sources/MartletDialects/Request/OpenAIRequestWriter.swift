@@ -145,7 +145,8 @@ extension OpenAIRequestWriter {
     }
 }
 
-/// What tools gave back beside text, where the upstream takes no more than that of a tool: it follows in the user's name.
+/// What tools gave back beside text, where the upstream takes no more than that of a tool:
+/// it follows in the user's name.
 struct AttachedMedia {
     private(set) var parts: [UpstreamPart] = []
     private var count = 0

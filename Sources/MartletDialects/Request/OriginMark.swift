@@ -1,8 +1,8 @@
 package import MartletWire
 import NIOCore
 
-/// How a blob of one dialect travels through a client of another: `gw1.`, the dialect, its kind, and the blob as it was.
-/// The gateway knows it again when the client sends it back, and gives it to that dialect only.
+/// How a blob of one dialect travels through a client of another: `gw1.`, the dialect, its kind, and the blob as it
+/// was. The gateway knows it again when the client sends it back, and gives it to that dialect only.
 package extension OpaqueBlob {
     /// With its mark, for a place that is meant for another dialect's blobs.
     var marked: EscapedText {

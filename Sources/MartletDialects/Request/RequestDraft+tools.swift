@@ -2,8 +2,8 @@ import MartletWire
 import NIOCore
 
 extension RequestDraft {
-    /// Takes the tools the request offers, and names them and their calls as the upstream takes names. Those the API would
-    /// run itself are noted.
+    /// Takes the tools the request offers, and names them and their calls as the upstream takes names. Those the
+    /// API would run itself are noted.
     ///
     /// - Parameter calls: in the conversation, as far as they are written as calls.
     mutating func offerTools(called calls: [ToolCall]) {

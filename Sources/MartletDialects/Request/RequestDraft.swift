@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// What is settled of a request before an upstream's dialect says it: which tools are offered and under which names, what
-/// is asked for in words, what has no counterpart, and what the reply's reader must know.
+/// What is settled of a request before an upstream's dialect says it: which tools are offered and under which names,
+/// what is asked for in words, what has no counterpart, and what the reply's reader must know.
 struct RequestDraft {
     let request: CanonicalRequest
     let target: WriteTarget
@@ -57,8 +57,8 @@ struct RequestDraft {
         for setting in settings where request.settings[setting] != nil { try notes.drop(setting.rawValue) }
     }
 
-    /// Tokens the reply may have; nil: the upstream's own affair. Agents ask for 32 000 and more; a server that reserves
-    /// them, or refuses, is asked for what is free.
+    /// Tokens the reply may have; nil: the upstream's own affair. Agents ask for 32 000 and more; a server that
+    /// reserves them, or refuses, is asked for what is free.
     ///
     /// - Parameters:
     ///   - estimate: tokens of the prompt.

@@ -113,7 +113,8 @@ struct RequestWalk {
         return value
     }
 
-    /// A number of tokens that is reckoned with; what is beyond 2^31 either way is more than there can be, and that much.
+    /// A number of tokens that is reckoned with; what is beyond 2^31 either way is more
+    /// than there can be, and that much.
     mutating func count() throws(DialectError) -> Int { min(max(try int(), -1 << 31), 1 << 31) }
 
     mutating func number() throws(DialectError) -> JSONNumber {

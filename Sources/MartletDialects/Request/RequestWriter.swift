@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Writes requests of other dialects in an upstream's own, member by member. What holds for every upstream is settled in
-/// the draft.
+/// Writes requests of other dialects in an upstream's own, member by member. What holds for every
+/// upstream is settled in the draft.
 protocol RequestWriter {
     var draft: RequestDraft { get set }
     var out: JSONOut { get set }

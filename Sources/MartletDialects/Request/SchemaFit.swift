@@ -3,8 +3,8 @@ import NIOCore
 
 /// Makes JSON Schemas fit for what compiles them: one tool that does not compile fails a whole request.
 ///
-/// A pure function of schema and profile that keeps the order of members. Only the engine sees the result; arguments are
-/// the client's to check.
+/// A pure function of schema and profile that keeps the order of members. Only the engine sees the result;
+/// arguments are the client's to check.
 enum SchemaFit {
     /// The schema of a tool's arguments: an object, always.
     static func parameters(_ schema: ByteBuffer?, _ profile: SchemaProfile) -> ByteBuffer {

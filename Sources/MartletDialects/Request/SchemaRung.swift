@@ -1,15 +1,17 @@
-/// How much of a client's JSON Schemas an upstream is shown, from all to nothing: what it cannot compile is asked again with
-/// less (specs 5.3).
+/// How much of a client's JSON Schemas an upstream is shown, from all to nothing: what it cannot compile is
+/// asked again with less (specs 5.3).
 package enum SchemaRung: Sendable, Hashable {
     /// As the client wrote them.
     case verbatim
     /// Made fit for the upstream by its profile.
     case fitted
-    /// As `fitted`, but for one tool, by the client's name for it: the refusal named it, so it is shown without a schema.
+    /// As `fitted`, but for one tool, by the client's name for it: the refusal named it,
+    /// so it is shown without a schema.
     case without(tool: String)
     /// Types, properties and enumerations.
     case minimal
-    /// Tools without a schema. An answer's schema, which a client relies on, is asked for in words, and the answer checked.
+    /// Tools without a schema. An answer's schema, which a client relies on, is asked for in
+    /// words, and the answer checked.
     case bare
 
     /// The forms of a request's schemas in the order they are tried.

@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Tokens of a prompt where nobody can count them: high rather than low, because agents that are told too little compact
-/// too late.
+/// Tokens of a prompt where nobody can count them: high rather than low, because agents that are
+/// told too little compact too late.
 package enum TokenEstimate {
     /// Bytes of UTF-8 text per token.
     private static let bytesPerToken = 3.2
@@ -27,10 +27,12 @@ package enum TokenEstimate {
         return count.tokens
     }
 
-    /// Of a body nothing else is known of than its size: more than of its text, unless much of it is pictures by address.
+    /// Of a body nothing else is known of than its size: more than of its text, unless
+    /// much of it is pictures by address.
     package static func of(bytes: Int) -> Int { Int((Double(bytes) / bytesPerToken * margin).rounded(.up)) }
 
-    /// Tokens that the prompt has whatever its text and its vocabulary are: of plain text only, which no template leaves out.
+    /// Tokens that the prompt has whatever its text and its vocabulary are: of plain text
+    /// only, which no template leaves out.
     package static func atLeast(_ request: CanonicalRequest) -> Int {
         var count = Counter()
         for item in request.items {

@@ -2,8 +2,8 @@ import MartletWire
 
 /// Which tools a request offers, once deferral, additions and removals are worked out.
 enum ToolOffer {
-    /// In the order of their declaration; those activated on the way last, in the order of their activation, so that the
-    /// list only ever grows at its end.
+    /// In the order of their declaration; those activated on the way last, in the order of their activation, so that
+    /// the list only ever grows at its end.
     static func tools(_ table: ToolTable, _ items: [Item]) -> [Tool] {
         let mustWait = table.tools.contains { !$0.isDeferred && isSearch($0) }
         var declared: [String: Tool] = [:]
@@ -41,7 +41,8 @@ enum ToolOffer {
         return offered
     }
 
-    /// A client's tool that finds deferred ones. One the API would run itself finds nothing here, so it holds nothing back.
+    /// A client's tool that finds deferred ones. One the API would run itself finds nothing
+    /// here, so it holds nothing back.
     private static func isSearch(_ tool: Tool) -> Bool {
         guard !tool.isServer else { return false }
         let name = tool.name.lowercased().filter { $0 != "_" && $0 != "-" }

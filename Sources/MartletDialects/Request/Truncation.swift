@@ -50,8 +50,8 @@ package enum Truncation {
 }
 
 extension CanonicalRequest {
-    /// Leaves the oldest turns out of a prompt that is too long, where the client allows that, so that the rest and its reply
-    /// fit. Where nobody knows what fits, the wish is reported as dropped.
+    /// Leaves the oldest turns out of a prompt that is too long, where the client allows that, so that the rest and its
+    /// reply fit. Where nobody knows what fits, the wish is reported as dropped.
     mutating func truncate(for target: WriteTarget) {
         guard settings.truncates else { return }
         guard let window = target.contextWindow else { return unread.append("truncation") }

@@ -17,8 +17,8 @@ extension CallIDRule {
 }
 
 extension ToolNameMap {
-    /// Names as the upstream takes them: `^[a-zA-Z0-9_-]+$` up to a length. Each is a pure function of the client's name,
-    /// unless two would become one.
+    /// Names as the upstream takes them: `^[a-zA-Z0-9_-]+$` up to a length. Each is a pure function of the client's
+    /// name, unless two would become one.
     ///
     /// - Parameter names: of the tools offered, then of calls in the conversation. Those that fit keep themselves.
     init(_ names: some Sequence<String>, maximum: Int) {

@@ -1,8 +1,8 @@
 import MartletWire
 package import NIOCore
 
-/// What a Response that is kept here says of itself, whatever its upstream was told and says: an id of our own, so that no two
-/// are ever the same, and what of the request stayed here.
+/// What a Response that is kept here says of itself, whatever its upstream was told and says: an id of our own, so that
+/// no two are ever the same, and what of the request stayed here.
 package struct ResponseLabel: Sendable, Hashable {
     package var id: String
     /// The response the request continues from.
@@ -93,7 +93,8 @@ package enum ResponsesDraft {
     }
 }
 
-/// Cuts a stream of Responses that comes in pieces into its events, each as its bytes; comments and the end mark are left out.
+/// Cuts a stream of Responses that comes in pieces into its events, each as its bytes; comments
+/// and the end mark are left out.
 package struct ResponsesEventCutter: Sendable {
     private var framer = SSEFramer()
 

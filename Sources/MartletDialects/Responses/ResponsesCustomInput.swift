@@ -4,8 +4,8 @@ import NIOCore
 /// Takes free text out of the object a model was told to wrap it in (`{"input":"…"}`), as its pieces come.
 ///
 /// What is given is content of a JSON string, escaped for it; unescaped once, it is the model's JSON, and what stands
-/// between the quotes of `input` is content again, ready to be written. Escapes that are not JSON are made so. An object
-/// of another shape waits for its end, and then the most plausible text in it is taken.
+/// between the quotes of `input` is content again, ready to be written. Escapes that are not JSON are made so. An
+/// object of another shape waits for its end, and then the most plausible text in it is taken.
 struct ResponsesCustomInput: Sendable {
     private enum State: Sendable {
         /// Nothing decided: so far it may become the object that was asked for.

@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// What a reply repeats of its request, and what its writer must know of it. Made once per request and shared: a context
-/// that holds it is cheap to copy.
+/// What a reply repeats of its request, and what its writer must know of it. Made once per request and shared: a
+/// context that holds it is cheap to copy.
 package final class ResponsesEcho: Sendable {
     /// Members of the Response object, from `instructions` on, without `previous_response_id` and `store`; one line.
     let members: ByteBuffer

@@ -17,8 +17,8 @@ enum ResponsesFailure {
         return read(data.part(error))
     }
 
-    /// The HTTP status a code stands for (https://platform.openai.com/docs/api-reference/responses/object, `error.code`);
-    /// nil where type and message say more than the code.
+    /// The HTTP status a code stands for (https://platform.openai.com/docs/api-reference/responses/object,
+    /// `error.code`); nil where type and message say more than the code.
     private static func status(_ code: String) -> Int? {
         switch code {
         case "server_error": 500
@@ -34,8 +34,8 @@ enum ResponsesFailure {
 
     // MARK: - In a stream
 
-    /// The events that end a stream which has begun already. Some clients raise on the first of them, others read nothing
-    /// but the second.
+    /// The events that end a stream which has begun already. Some clients raise on the first of them,
+    /// others read nothing but the second.
     /// - Parameters:
     ///   - number: of the first of them.
     ///   - response: as the stream has told it so far; nil when it has told nothing.

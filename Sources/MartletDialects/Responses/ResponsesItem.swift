@@ -81,8 +81,8 @@ struct ResponsesItem: Sendable {
         return !balance.isComplete
     }
 
-    /// What the reply's end makes of it. What a limit ended is incomplete: the last item, and calls whose arguments lack
-    /// their end.
+    /// What the reply's end makes of it. What a limit ended is incomplete: the last item, and calls
+    /// whose arguments lack their end.
     func status(_ finish: FinishReason?, isLast: Bool) -> Status {
         switch finish {
         case .length, .contextWindow, .contentFilter: break

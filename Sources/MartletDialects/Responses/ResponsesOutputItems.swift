@@ -177,8 +177,8 @@ struct ResponsesOutputItems: Sendable {
         if !callID.isEmpty { items[place].callID = callID }
     }
 
-    /// Goes by the item's id, or its call's, which some servers use for both; then by its number; then it is the open one
-    /// of its kind, unless the ids of two tell that it is another.
+    /// Goes by the item's id, or its call's, which some servers use for both; then by its number; then it is the open
+    /// one of its kind, unless the ids of two tell that it is another.
     private mutating func place(of event: ResponsesEvent, _ block: ResponsesBlock, _ data: ByteBuffer) -> Int? {
         let id = data.unescaped(event.itemID)
         func fits(_ item: Item) -> Bool {

@@ -2,12 +2,12 @@ package import MartletWire
 package import NIOCore
 
 extension Dialects {
-    /// A refusal as a stream, for a client that looks for it there and nowhere else; nil where a status says it, as it does
-    /// nearly always.
+    /// A refusal as a stream, for a client that looks for it there and nowhere else; nil where a status
+    /// says it, as it does nearly always.
     ///
-    /// That a prompt is too long makes agents shorten their conversation. In Responses they know it by `response.failed`
-    /// (specs 3.2.3), as OpenAI's API sends it. Codex takes a 400 for the end, and whenever it goes on with the conversation it
-    /// sends the same again.
+    /// That a prompt is too long makes agents shorten their conversation. In Responses they know it by
+    /// `response.failed` (specs 3.2.3), as OpenAI's API sends it. Codex takes a 400 for the end, and whenever it goes
+    /// on with the conversation it sends the same again.
     /// - Parameter document: the request.
     package static func streamedRefusal(
         _ error: GatewayError, of document: JSONDocument, to target: ReplyTarget

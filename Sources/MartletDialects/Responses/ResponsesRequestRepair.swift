@@ -2,15 +2,15 @@ package import MartletWire
 package import NIOCore
 
 extension ResponsesUpstreamRequest {
-    /// What a relayed conversation must lose before the API takes it: reasoning this gateway sealed for other upstreams,
-    /// reasoning without the item it led to, and call ids longer than the API allows, which are cut in call and result
-    /// alike. Of a conversation that is kept here also the ids the API would look for in its own store, and reasoning that
-    /// is nowhere but there.
+    /// What a relayed conversation must lose before the API takes it: reasoning this gateway sealed for other
+    /// upstreams, reasoning without the item it led to, and call ids longer than the API allows, which are cut in call
+    /// and result alike. Of a conversation that is kept here also the ids the API would look for in its own store, and
+    /// reasoning that is nowhere but there.
     ///
     /// - Returns: the value `input` is to be replaced with; nil when the body is fine, or cannot be read: then the API
     ///   says so in its own words.
-    /// - Throws: `notFound` for a reference to an item nobody has put in its place: what the API's own store holds under
-    ///   our key may be another client's.
+    /// - Throws: `notFound` for a reference to an item nobody has put in its place: what the API's own store holds
+    ///   under our key may be another client's.
     package static func repairedInput(
         _ document: JSONDocument, isKeptHere: Bool = false
     ) throws(GatewayError) -> ByteBuffer? {

@@ -1,8 +1,8 @@
 package import MartletWire
 package import NIOCore
 
-/// A `response.create` that came over a WebSocket (https://developers.openai.com/api/docs/guides/websocket-mode): a request as
-/// over HTTP, in a message of its own.
+/// A `response.create` that came over a WebSocket (https://developers.openai.com/api/docs/guides/websocket-mode): a
+/// request as over HTTP, in a message of its own.
 package struct ResponsesCreate: Sendable, Hashable {
     /// What a POST would have had as its body; it streams.
     package let body: ByteBuffer

@@ -54,8 +54,8 @@ enum ResponsesSplice {
         return head.id ?? ""
     }
 
-    /// The `call_id` of the first output of a call that is not there; nil where each has its call. What was compacted may hold
-    /// any call.
+    /// The `call_id` of the first output of a call that is not there; nil where each has its call. What
+    /// was compacted may hold any call.
     static func orphan(_ own: [ByteBuffer], after before: [ByteBuffer]) -> String? {
         let heads = own.compactMap(head)
         guard heads.contains(where: { $0.isOutput }) else { return nil }

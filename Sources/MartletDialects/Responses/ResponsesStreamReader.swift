@@ -4,8 +4,8 @@ package import NIOCore
 /// Reads the events of a Responses stream as canonical events.
 ///
 /// Compatible servers leave out much of what OpenAI sends: numbers, the events that announce items and parts, deltas.
-/// Whatever brings a text first counts, and it is said once. Events it does not know are left out; items of the API's own
-/// tools are opaque.
+/// Whatever brings a text first counts, and it is said once. Events it does not know are left out; items of
+/// the API's own tools are opaque.
 package struct ResponsesStreamReader: StreamReader {
     private var items = ResponsesOutputItems()
     private var isStarted = false

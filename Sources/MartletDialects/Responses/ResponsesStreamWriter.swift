@@ -3,10 +3,11 @@ package import NIOCore
 
 /// Writes a reply as a stream of Responses (https://platform.openai.com/docs/api-reference/responses-streaming).
 ///
-/// Items grow one after another: what follows a call waits until that has its arguments, because LangChain loses a delta
-/// that comes for an earlier item. An item of text or reasoning begins with its first piece, so that none is ever empty; it
-/// is said to be done when the next one begins or the reply has finished, because only then is it known whether it was cut
-/// off. The same items make the stream and the object at its end; a whole reply is that object (`ResponsesReplyWriter`).
+/// Items grow one after another: what follows a call waits until that has its arguments, because LangChain loses a
+/// delta that comes for an earlier item. An item of text or reasoning begins with its first piece, so that none is
+/// ever empty; it is said to be done when the next one begins or the reply has finished, because only then is it
+/// known whether it was cut off. The same items make the stream and the object at its end; a whole reply is that
+/// object (`ResponsesReplyWriter`).
 package struct ResponsesStreamWriter: StreamWriter {
     private let object: ResponsesObject
     private let context: ReplyContext

@@ -3,7 +3,8 @@ import NIOCore
 
 /// Frames that were read and gave one delta and nothing else. Unlike those of other dialects they differ in more than
 /// their text: each has a number of its own, and some servers add letters at random so that nobody can tell its length.
-/// A frame with the same bytes everywhere else means the same, until a frame does anything else; then all are forgotten.
+/// A frame with the same bytes everywhere else means the same, until a frame does
+/// anything else; then all are forgotten.
 struct SequencedShapes: Sendable {
     /// What differs from frame to frame.
     enum Hole: Sendable { case text, number, padding }

@@ -1,7 +1,7 @@
 import MartletWire
 
-/// Checks a value against a JSON Schema, as far as structured output uses one: types, choices, properties, items, bounds,
-/// patterns, combinations and references within the schema. `format` and keywords it does not know say nothing.
+/// Checks a value against a JSON Schema, as far as structured output uses one: types, choices, properties, items,
+/// bounds, patterns, combinations and references within the schema. `format` and keywords it does not know say nothing.
 ///
 /// Bounded in depth and in work. What cannot be checked to the end is taken to fit: nothing wrong was found.
 struct SchemaCheck {

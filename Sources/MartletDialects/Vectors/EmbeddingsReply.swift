@@ -1,11 +1,12 @@
 import MartletWire
 import NIOCore
 
-/// A reply with embeddings, in the form its client asked for: whatever form the upstream's vectors have, the numbers stay.
+/// A reply with embeddings, in the form its client asked for: whatever form the upstream's
+/// vectors have, the numbers stay.
 enum EmbeddingsReply {
     /// The body; it stays as it is where nothing is to be set right, the model's name included.
-    /// - Throws: `upstreamBadReply` when it does not hold a vector for each input; `unsupportedParameter` when the vectors
-    ///   have not the length that was asked for.
+    /// - Throws: `upstreamBadReply` when it does not hold a vector for each input; `unsupportedParameter` when the
+    ///   vectors have not the length that was asked for.
     static func edit(
         _ body: ByteBuffer, _ request: EmbeddingsRequest, model: String
     ) throws(GatewayError) -> ByteBuffer {

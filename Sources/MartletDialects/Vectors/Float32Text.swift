@@ -1,8 +1,8 @@
 import MartletWire
 import NIOCore
 
-/// Numbers of vectors between their two spellings: JSON text and the bytes of little-endian 32-bit floats. Both ways are exact:
-/// text goes to the nearest float, a float to the shortest text that is nearest to it and nothing else.
+/// Numbers of vectors between their two spellings: JSON text and the bytes of little-endian 32-bit floats. Both ways
+/// are exact: text goes to the nearest float, a float to the shortest text that is nearest to it and nothing else.
 enum Float32Text {
     /// The bytes of a list of numbers; nil when it is none, or one of them is beyond all finite floats.
     static func floats(_ list: ByteBuffer) -> ByteBuffer? {
@@ -46,9 +46,9 @@ enum Float32Text {
 
     /// The float nearest to a number as JSON spells it.
     ///
-    /// Nearly all take the short way: the digits as an integer and a power of ten that is exact make a double that is off by
-    /// less than two units in its last place, and so rounds to the same float as the number itself, unless it lies that near to
-    /// the middle between two floats.
+    /// Nearly all take the short way: the digits as an integer and a power of ten that is exact make a double that is
+    /// off by less than two units in its last place, and so rounds to the same float as the number itself, unless it
+    /// lies that near to the middle between two floats.
     static func float(_ text: UnsafeRawBufferPointer) -> Float? {
         guard let double = quick(text), abs(double) >= Double(Float.leastNormalMagnitude),
             abs(double) < Double(Float.greatestFiniteMagnitude)

@@ -61,8 +61,8 @@ package struct PreparedTask: Sendable {
 
     /// The reply for the client.
     /// - Parameter model: as the client spelled it.
-    /// - Throws: the upstream's own error when a 200 carries one; `upstreamBadReply` for a reply that does not answer the
-    ///   request.
+    /// - Throws: the upstream's own error when a 200 carries one; `upstreamBadReply` for a reply
+    ///   that does not answer the request.
     package func reply(_ body: ByteBuffer, model: String) throws(GatewayError) -> WholeReply {
         let head = try TaskReplyHead(body)
         var summary = ReplySummary(model: head.model, usage: head.usage)

@@ -6,14 +6,14 @@
 
 /// Installs a llama-server under home, in a folder of its own beneath `engines/`.
 ///
-/// Everything happens in a folder ending in `.part`, which is renamed when the engine has answered; a run that was broken
-/// off leaves only that, and the next removes it.
+/// Everything happens in a folder ending in `.part`, which is renamed when the engine has answered; a run that was
+/// broken off leaves only that, and the next removes it.
 package struct EngineInstaller: Sendable {
     package enum Method: String, Sendable, Hashable, CaseIterable {
         /// The package index's wheel: needs Python 3.10 or later with pip; seconds.
         case wheel
-        /// A build from the package index's source distribution: needs Python with pip, CMake, Ninja and a C++ compiler;
-        /// several minutes.
+        /// A build from the package index's source distribution: needs Python with pip, CMake, Ninja and a
+        /// C++ compiler; several minutes.
         case source
     }
 
@@ -37,7 +37,8 @@ package struct EngineInstaller: Sendable {
     ) {
         self.home = home
         var environment = environment
-        // A user's pip settings for other purposes would contradict --target; a pip.py in the working folder is not pip.
+        // A user's pip settings for other purposes would contradict --target; a pip.py in
+        // the working folder is not pip.
         environment["PIP_USER"] = "0"
         environment["PIP_REQUIRE_VIRTUALENV"] = "0"
         environment["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"

@@ -40,8 +40,8 @@ extension EngineInstaller {
         return try await manifest(EngineFinder.name, script: nil, in: folder, origin: .source)
     }
 
-    /// One static program without web page, tests, downloads and TLS (it listens on a private socket). `GGML_NATIVE` stays
-    /// on: the program is built where it runs.
+    /// One static program without web page, tests, downloads and TLS (it listens on a private socket). `GGML_NATIVE`
+    /// stays on: the program is built where it runs.
     private static let options = [
         "BUILD_SHARED_LIBS=OFF", "GGML_OPENMP=OFF", "LLAMA_OPENSSL=OFF", "LLAMA_BUILD_TESTS=OFF",
         "LLAMA_BUILD_EXAMPLES=OFF", "LLAMA_BUILD_APP=OFF", "LLAMA_BUILD_UI=OFF", "LLAMA_USE_PREBUILT_UI=OFF",

@@ -1,7 +1,7 @@
 /// The program that starts the server inside the `xllamacpp` wheel with llama-server's own flags.
 ///
-/// The wheel is a Python extension, not an executable. What differs from a real llama-server: the socket appears only when
-/// the model is loaded, and there is no router for several models.
+/// The wheel is a Python extension, not an executable. What differs from a real llama-server: the socket appears only
+/// when the model is loaded, and there is no router for several models.
 enum WheelLauncher {
     static let fileName = "llama_server.py"
 

@@ -4,8 +4,8 @@
     import Foundation
 #endif
 
-/// What an engine may see of our environment: paths, language and what its backends are configured by. Keys and tokens of
-/// the gateway stay out, as does `LLAMA_API_KEY`, with which the engine would refuse us.
+/// What an engine may see of our environment: paths, language and what its backends are configured by. Keys and tokens
+/// of the gateway stay out, as does `LLAMA_API_KEY`, with which the engine would refuse us.
 package enum EngineEnvironment {
     private static let names: Set<String> = [
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME",

@@ -6,8 +6,8 @@ package enum EngineFinder {
 
     /// The engine to use: `engine.binary`, else `llama-server` on `PATH`, else the one installed last.
     ///
-    /// A configured one is used or refused, never replaced. One on `PATH` that does not run is passed over when another is
-    /// installed.
+    /// A configured one is used or refused, never replaced. One on `PATH` that does not run is passed
+    /// over when another is installed.
     /// - Parameter path: the value of `PATH`.
     /// - Throws: `notInstalled`, or `launchFailed` when the only candidate does not run.
     package static func find(

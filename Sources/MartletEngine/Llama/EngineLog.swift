@@ -12,9 +12,9 @@ package enum EngineLog {
         }
     }
 
-    /// The line that most likely says why the engine ended, bare. While loading that is the first complaint, of which the
-    /// later ones are consequences; of an engine that had worked, the last. Nil when none of them does: who is killed by a
-    /// signal complains of nothing.
+    /// The line that most likely says why the engine ended, bare. While loading that is the first complaint, of which
+    /// the later ones are consequences; of an engine that had worked, the last. Nil when none of them does: who is
+    /// killed by a signal complains of nothing.
     static func reason(in lines: [String], served: Bool, end: ChildProcess.End) -> String? {
         var candidates = lines.filter { level(of: $0) == "E" }
         if candidates.isEmpty {
@@ -41,8 +41,9 @@ package enum EngineLog {
         return words[1].first
     }
 
-    /// Words beside which llama.cpp prints text of a request or a reply: complaints about a template, a message, a grammar
-    /// or JSON, and whatever holds JSON itself. Broad on purpose: a line too few costs less than a prompt in a log.
+    /// Words beside which llama.cpp prints text of a request or a reply: complaints about a template, a
+    /// message, a grammar or JSON, and whatever holds JSON itself. Broad on purpose: a line too few
+    /// costs less than a prompt in a log.
     private static let quoting = [
         "{", "parse", "template", "message", "prompt", "content", "grammar", "json", "exception", "token", "input",
     ]
@@ -54,8 +55,8 @@ package enum EngineLog {
 
     /// The line with each absolute path replaced by its last component: `open '/home/me/x.gguf'` → `open 'x.gguf'`.
     ///
-    /// A path ends at a space, a quote or punctuation that seldom stands in names; one that begins behind a quote ends at
-    /// the same quote, spaces and all.
+    /// A path ends at a space, a quote or punctuation that seldom stands in names; one that begins behind a quote ends
+    /// at the same quote, spaces and all.
     package static func withoutFolders(_ line: String) -> String {
         guard line.contains("/") else { return line }
         var shown = ""

@@ -36,10 +36,11 @@ package struct LaunchPlan: Sendable, Hashable {
         self.grace = grace
     }
 
-    /// Between two batches, and only there, the engine notices that a client has left and lets other slots go on: a batch is
-    /// how long a killed client keeps its slot. llama-server's own 2048 take seconds on a CPU. There nothing is gained above
-    /// 256 tokens, where the arithmetic fills the cores already (measured: prompts of 13,000 tokens are read as fast by 256
-    /// as by 2048). On a GPU 512 are what llama-server computes at once anyway, and a fraction of a second.
+    /// Between two batches, and only there, the engine notices that a client has left and lets other slots go on: a
+    /// batch is how long a killed client keeps its slot. llama-server's own 2048 take seconds on a CPU. There
+    /// nothing is gained above 256 tokens, where the arithmetic fills the cores already (measured: prompts of
+    /// 13,000 tokens are read as fast by 256 as by 2048). On a GPU 512 are what llama-server computes at once
+    /// anyway, and a fraction of a second.
     package var defaultBatch: Int { binary.backend == "CPU" ? 256 : 512 }
 
     /// The arguments of the process.

@@ -8,8 +8,8 @@ package enum Probe: Sendable, Hashable {
 
 /// One llama-server process: one model, one scope.
 package enum LlamaServer {
-    /// Asks the engine behind a Unix socket whether it can answer; called only when the socket's file is there. It has to
-    /// return soon after it is cancelled, which happens after 5 s.
+    /// Asks the engine behind a Unix socket whether it can answer; called only when the socket's file is there. It has
+    /// to return soon after it is cancelled, which happens after 5 s.
     package typealias Prober = @Sendable (_ socketPath: String) async -> Probe
 
     /// What happens while an engine runs, in this order; `loading` any number of times, once a second.
@@ -33,10 +33,10 @@ package enum LlamaServer {
 
     /// Starts the engine and stays until every process of it is gone; never restarts it.
     ///
-    /// Cancel the task to stop the engine: SIGTERM to its process group, the plan's grace, SIGKILL. The socket's file is
-    /// removed before the start and after the end.
-    /// - Throws: `launchFailed`, `loadFailed`, `loadTimedOut` before it was ready, `exited` after; each with the last lines
-    ///   it printed. An end by cancellation is not an error.
+    /// Cancel the task to stop the engine: SIGTERM to its process group, the plan's grace, SIGKILL. The socket's file
+    /// is removed before the start and after the end.
+    /// - Throws: `launchFailed`, `loadFailed`, `loadTimedOut` before it was ready, `exited` after; each with the last
+    ///   lines it printed. An end by cancellation is not an error.
     package static func run(
         _ plan: LaunchPlan,
         probe: @escaping Prober,

@@ -101,7 +101,8 @@ package enum ChildProcess {
                     }
                     let value = await first(of: body, process: process, or: stop)
                     // Programs close their output a moment before they end (GNU tar does it explicitly), so the end of
-                    // the output is waited out, with a signal that does nothing, before one that changes the exit status.
+                    // the output is waited out, with a signal that does nothing, before
+                    // one that changes the exit status.
                     let wait = TeardownStep.send(
                         signal: Signal(rawValue: 0), allowedDurationToNextStep: command.grace)
                     await execution.teardown(using: ended.isRaised ? [wait, takeDown] : [takeDown])
@@ -167,9 +168,9 @@ package enum ChildProcess {
         command.executable.split(separator: "/").last.map(String.init) ?? command.executable
     }
 
-    /// The shell becomes the program (`exec`), so its process, exit status and signals are the program's own; the part in
-    /// parentheses stays behind as the guard. It ignores SIGTERM so that it is still there to send SIGKILL, which it does
-    /// when the program (`$$`, also in here) is gone or the grace (`$0`, in seconds) is over.
+    /// The shell becomes the program (`exec`), so its process, exit status and signals are the program's own; the part
+    /// in parentheses stays behind as the guard. It ignores SIGTERM so that it is still there to send SIGKILL, which it
+    /// does when the program (`$$`, also in here) is gone or the grace (`$0`, in seconds) is over.
     private static let script = """
         exec 3<&0 </dev/null
         (

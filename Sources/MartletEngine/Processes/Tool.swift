@@ -25,8 +25,8 @@ enum Tool {
         var tail: [String] { lines.suffix(OutputTail.lines) }
     }
 
-    /// - Throws: `launchFailed` when it cannot be started, `cancelled` when the caller was. Any exit code is a result; a
-    ///   program that does not exist is exit code 127.
+    /// - Throws: `launchFailed` when it cannot be started, `cancelled` when the caller was. Any exit code is a result;
+    ///   a program that does not exist is exit code 127.
     static func run(
         _ executable: String, _ arguments: [String], within limit: Duration, environment: [String: String]? = nil,
         onLine: @escaping @Sendable (String) -> Void = { _ in }

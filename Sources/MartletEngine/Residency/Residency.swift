@@ -1,7 +1,7 @@
 /// Decides which models are loaded and who waits for them; performs nothing.
 ///
-/// Events are facts, actions are orders to the ``Supervisor``. Per model there is at most one engine: one that stops has
-/// to be gone before the next is launched.
+/// Events are facts, actions are orders to the ``Supervisor``. Per model there is at most one engine: one that stops
+/// has to be gone before the next is launched.
 package struct Residency: Sendable {
     package typealias Instant = ContinuousClock.Instant
 

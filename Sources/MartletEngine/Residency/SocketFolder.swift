@@ -14,8 +14,8 @@
 /// A private folder (mode 0700) for engine sockets, gone when this value is.
 ///
 /// It lies in `XDG_RUNTIME_DIR`, else under home, else, where those paths are too long for a socket, in the temporary
-/// folder. The gateway holds a lock on a file in it; a folder nobody holds is a dead gateway's and is removed by the next.
-/// A lock, not a process number: numbers come back, in a container as soon as the next start.
+/// folder. The gateway holds a lock on a file in it; a folder nobody holds is a dead gateway's and is removed by the
+/// next. A lock, not a process number: numbers come back, in a container as soon as the next start.
 package final class SocketFolder: Sendable {
     /// Bytes of a Unix socket's path, without its end, that every platform takes: `sun_path` has 104 on macOS, 108 on
     /// Linux (unix(7)).

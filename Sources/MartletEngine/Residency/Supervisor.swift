@@ -77,7 +77,8 @@ package actor Supervisor {
     ///
     /// Cancelling the last request that waits for a load stops that load.
     /// - Parameter onProgress: sentences for whoever waits, about one a second while the model loads.
-    /// - Throws: `noSuchModel`, `notInstalled`, `loadFailed`, `loadTimedOut`, `backingOff`, `atCapacity`, `cancelled`, …
+    /// - Throws: `noSuchModel`, `notInstalled`, `loadFailed`, `loadTimedOut`,
+    ///   `backingOff`, `atCapacity`, `cancelled`, …
     package func ready(
         _ model: String, onProgress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(EngineError) -> String {

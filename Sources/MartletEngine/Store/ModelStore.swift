@@ -19,10 +19,10 @@ package struct InstalledModel: Sendable, Hashable {
 
 /// The models under a folder laid out as `<publisher>/<repo>/<file>.gguf`.
 ///
-/// Read anew at every call: whatever lies there now is installed. A link in place of a weights file is followed wherever
-/// it leads, because its owner put it there; a link in place of a folder only as long as it stays inside the root. Names
-/// with control characters, hidden ones and files of more than one further level are passed over, as are projectors
-/// (`mmproj*`) and every part but the first of a model in parts.
+/// Read anew at every call: whatever lies there now is installed. A link in place of a weights file is followed
+/// wherever it leads, because its owner put it there; a link in place of a folder only as long as it stays inside the
+/// root. Names with control characters, hidden ones and files of more than one further level are passed over, as are
+/// projectors (`mmproj*`) and every part but the first of a model in parts.
 package struct ModelStore: Sendable {
     package var root: String
 

@@ -1,8 +1,9 @@
-/// Tells addresses of the open internet from those that only this machine or its networks reach: what a client names must
-/// not lead the gateway to the latter.
+/// Tells addresses of the open internet from those that only this machine or its networks reach: what a client names
+/// must not lead the gateway to the latter.
 package enum AddressGuard {
-    /// Blocks of IPv4 that are not for everybody (https://www.iana.org/assignments/iana-ipv4-special-registry), multicast and
-    /// what is reserved: this network, private, shared, loopback, link-local (and cloud metadata), tests and documentation.
+    /// Blocks of IPv4 that are not for everybody (https://www.iana.org/assignments/iana-ipv4-special-registry),
+    /// multicast and what is reserved: this network, private, shared, loopback, link-local (and cloud
+    /// metadata), tests and documentation.
     private static let closed: [(UInt32, bits: UInt32)] = [
         (0x0000_0000, 8), (0x0A00_0000, 8), (0x6440_0000, 10), (0x7F00_0000, 8), (0xA9FE_0000, 16), (0xAC10_0000, 12),
         (0xC000_0000, 24), (0xC000_0200, 24), (0xC058_6300, 24), (0xC0A8_0000, 16), (0xC612_0000, 15),
@@ -20,9 +21,9 @@ package enum AddressGuard {
         }
     }
 
-    /// Global unicast only (RFC 4291, 2.4): so neither loopback, unique-local, link-local, multicast nor IPv4 that is mapped or
-    /// translated. Of it not what tunnels to IPv4 (6to4, Teredo), nor other protocols' and documentation's blocks
-    /// (https://www.iana.org/assignments/iana-ipv6-special-registry).
+    /// Global unicast only (RFC 4291, 2.4): so neither loopback, unique-local, link-local, multicast nor IPv4 that is
+    /// mapped or translated. Of it not what tunnels to IPv4 (6to4, Teredo), nor other protocols' and documentation's
+    /// blocks (https://www.iana.org/assignments/iana-ipv6-special-registry).
     private static func isPublic6(_ address: [UInt8]) -> Bool {
         let first = UInt16(address[0]) << 8 | UInt16(address[1])
         let second = UInt16(address[2]) << 8 | UInt16(address[3])

@@ -1,4 +1,5 @@
-/// Who may be named in `Host` and `Origin`: the guard against DNS rebinding and cross-site requests (product.md 2, Hosts).
+/// Who may be named in `Host` and `Origin`: the guard against DNS rebinding and cross-site
+/// requests (product.md 2, Hosts).
 package struct HostGuard: Sendable {
     private let hosts: Set<String>
     private let origins: Set<String>
@@ -70,7 +71,8 @@ package struct HostGuard: Sendable {
         return authority.dropFirst(name.count)
     }
 
-    /// Whether a browser may send us a request without an `Origin`: links, images and forms of foreign pages come without one.
+    /// Whether a browser may send us a request without an `Origin`: links, images and forms of
+    /// foreign pages come without one.
     /// - Parameter site: `Sec-Fetch-Site`, which pages cannot write; nil: no browser, or an old one.
     package func allows(site: String?) -> Bool { site?.lowercased() != "cross-site" || origins.contains("*") }
 

@@ -37,8 +37,8 @@ package struct ImageURL: Hashable, Sendable {
         target = rest[end...].hasPrefix("/") ? String(rest[end...]) : "/" + rest[end...]
     }
 
-    /// Where a redirect leads, relative to here (https://www.rfc-editor.org/rfc/rfc3986#section-5.2); nil when that is no such
-    /// address.
+    /// Where a redirect leads, relative to here (https://www.rfc-editor.org/rfc/rfc3986#section-5.2);
+    /// nil when that is no such address.
     package func redirected(to location: String) -> ImageURL? {
         let location = String(location.prefix { $0 != "#" })
         let scheme = origin.usesTLS ? "https" : "http"

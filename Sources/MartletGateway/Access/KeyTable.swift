@@ -1,4 +1,5 @@
-/// Who may call. Holds digests only; the digest function is handed in by the wiring, so that this target needs no cryptography.
+/// Who may call. Holds digests only; the digest function is handed in by the wiring, so that
+/// this target needs no cryptography.
 package struct KeyTable: Sendable {
     /// 32 bytes of SHA-256.
     package typealias Digest = [UInt8]

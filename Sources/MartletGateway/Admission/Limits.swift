@@ -11,8 +11,8 @@ package enum Limits {
     package static let errorBody = 1 << 20
     /// Bytes of an unstreamed reply: the largest body a request may have, doubled for embeddings of long inputs.
     package static let wholeReply = 64 << 20
-    /// Upstream bytes that may go by before the status line leaves; more than the longest event there may be, so that an event
-    /// without an end is still a status.
+    /// Upstream bytes that may go by before the status line leaves; more than the longest event there may be, so that
+    /// an event without an end is still a status.
     package static let heldBack = WireLimits.event + (1 << 20)
     /// Silence after the decision before the status line is committed and the first keep-alive sent (specs 0.4).
     package static let commitDelay = TimeAmount.seconds(5)
@@ -49,8 +49,8 @@ package enum Limits {
     package static let clientLowWater = 64 << 10
     /// How long a WebSocket may be open, as OpenAI has it; a reply under way is ended first.
     package static let socketLifetime = TimeAmount.minutes(60)
-    /// How long nothing may come from its client while nothing is answered. Who answers pings may stay; there are clients
-    /// that do so only when they next read.
+    /// How long nothing may come from its client while nothing is answered. Who answers pings may stay; there are
+    /// clients that do so only when they next read.
     package static let socketIdle = TimeAmount.minutes(10)
     /// Silence of its client after which it is sent a ping.
     package static let socketPing = TimeAmount.seconds(30)

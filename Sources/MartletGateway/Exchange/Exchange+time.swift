@@ -2,8 +2,8 @@ import MartletDialects
 package import NIOCore
 
 extension Exchange {
-    /// Fires whatever is due. Called about ten times a second while the exchange lives: a deadline is kept to that precision,
-    /// and bytes need only note the time.
+    /// Fires whatever is due. Called about ten times a second while the exchange lives: a deadline is kept to that
+    /// precision, and bytes need only note the time.
     mutating func tick(at now: NIODeadline, into actions: inout [Action]) {
         if case .following = phase { return followingTick(at: now, into: &actions) }
         guard let deadlines = candidate?.upstream.deadlines else { return }

@@ -226,7 +226,8 @@ extension Exchange {
         tryAgain(error, retryAfter: retryAfter, at: now, into: &actions)
     }
 
-    /// Asks again with simpler schemas where these were refused (specs 5.3); each form once, and none counts as a retry.
+    /// Asks again with simpler schemas where these were refused (specs 5.3); each form
+    /// once, and none counts as a retry.
     private mutating func simplify(after error: GatewayError, into actions: inout [Action]) -> Bool {
         guard error.code == .schemaRefused, !committed, let candidate,
             let next = plan?.rung(after: rung, at: candidate, refusal: error)
@@ -259,8 +260,9 @@ extension Exchange {
         phase = .backingOff(until: now + (retryAfter ?? min(.nanoseconds(doubled), Limits.backOff)))
     }
 
-    /// What an upstream asks to wait is waited for while the status line is held, all attempts together. Beyond that a stream
-    /// would have to begin before anybody knows whether there will be one, and the client knows better what to do meanwhile.
+    /// What an upstream asks to wait is waited for while the status line is held, all attempts together.
+    /// Beyond that a stream would have to begin before anybody knows whether there will be one, and the client
+    /// knows better what to do meanwhile.
     private func mayTryAgain(after retryAfter: TimeAmount?, at now: NIODeadline) -> Bool {
         guard let upstream = candidate?.upstream, attemptsHere <= upstream.retries else { return false }
         return retryAfter.map { now - startedAt + $0 <= Limits.commitDelay - Limits.answerRoom } ?? true

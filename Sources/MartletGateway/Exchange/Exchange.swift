@@ -3,8 +3,8 @@ package import NIOCore
 
 /// One request and its reply, as a value: facts go in, orders come out. It holds no socket, clock, lock or task.
 ///
-/// Before the commit failures are HTTP statuses and may be retried or go to the next candidate; after it they are events of
-/// the client's dialect, and never do (specs 0.4, 0.7).
+/// Before the commit failures are HTTP statuses and may be retried or go to the next candidate; after it they are
+/// events of the client's dialect, and never do (specs 0.4, 0.7).
 package struct Exchange: Sendable {
     enum Phase: Sendable {
         case receiving

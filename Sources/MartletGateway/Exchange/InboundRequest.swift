@@ -1,7 +1,8 @@
 package import MartletDialects
 package import NIOCore
 
-/// A request as the front read it: its head's facts and its whole body. Immutable; a class so that passing it on costs one count.
+/// A request as the front read it: its head's facts and its whole body. Immutable; a class so that
+/// passing it on costs one count.
 package final class InboundRequest: Sendable {
     package let id: String
     package let method: String

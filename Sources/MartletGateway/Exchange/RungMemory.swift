@@ -1,8 +1,8 @@
 package import MartletDialects
 package import NIOCore
 
-/// Which schemas an upstream could take only in a simpler form, so that the next request with them starts there and its prompt
-/// stays the same from turn to turn (specs 5.3). One per event loop; bounded in number and in time.
+/// Which schemas an upstream could take only in a simpler form, so that the next request with them starts there and its
+/// prompt stays the same from turn to turn (specs 5.3). One per event loop; bounded in number and in time.
 package struct RungMemory: Sendable {
     /// Sets of schemas. An agent has one, and a few for its helpers.
     static let most = 256

@@ -23,8 +23,8 @@ package struct SocketRefusal: Error, Sendable, Hashable {
 
 /// The requests of one WebSocket, and what they can continue from. It holds no socket and no clock.
 ///
-/// One request is answered at a time, in the order they came, of whichever lane they are; each lane's latest reply that is
-/// stored nowhere is held, so that the next can continue from it (specs 1.4.6).
+/// One request is answered at a time, in the order they came, of whichever lane they are; each lane's latest reply that
+/// is stored nowhere is held, so that the next can continue from it (specs 1.4.6).
 package struct SocketSession: Sendable {
     private struct Held {
         var lane: String?

@@ -1,6 +1,7 @@
 package import NIOCore
 
-/// What time does to a WebSocket: when it is pinged, and when it ends. Facts go in as they happen; asked a few times a second.
+/// What time does to a WebSocket: when it is pinged, and when it ends. Facts go in as they
+/// happen; asked a few times a second.
 package struct SocketTimes: Sendable {
     package enum Due: Sendable, Hashable {
         /// A sign of life, which most clients answer.

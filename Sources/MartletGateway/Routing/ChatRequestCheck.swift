@@ -2,8 +2,9 @@ package import MartletDialects
 package import MartletWire
 import NIOCore
 
-/// Ranges and kinds of the members of Chat Completions and of legacy Completions that we know, checked before a request goes to an upstream whose own
-/// words for a mistake are poor (`repair`). Values outside are refused, never mended. Source: specs 1.2.2.
+/// Ranges and kinds of the members of Chat Completions and of legacy Completions that we know, checked before a
+/// request goes to an upstream whose own words for a mistake are poor (`repair`). Values outside are refused,
+/// never mended. Source: specs 1.2.2.
 package enum ChatRequestCheck {
     private static let ranges: [(name: StaticString, low: Double, high: Double)] = [
         ("temperature", 0, 2), ("top_p", 0, 1), ("frequency_penalty", -2, 2), ("presence_penalty", -2, 2),

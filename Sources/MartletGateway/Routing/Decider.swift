@@ -74,8 +74,8 @@ package enum Decider {
         return state
     }
 
-    /// Whether a prompt is long enough to be looked at more closely (specs 0.4): by far the most are not, and cost one comparison.
-    /// In `exact` mode an upstream says by itself what it cannot take.
+    /// Whether a prompt is long enough to be looked at more closely (specs 0.4): by far the most are not, and cost one
+    /// comparison. In `exact` mode an upstream says by itself what it cannot take.
     private static func mayOverflow(_ plan: Plan) -> Bool {
         guard let first = plan.candidates.first, let window = first.window?.tokens, first.upstream.mode != .exact else {
             return false

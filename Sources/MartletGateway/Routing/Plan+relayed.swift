@@ -2,7 +2,8 @@ import MartletDialects
 import MartletWire
 import NIOCore
 
-/// The request as an upstream gets it that speaks the client's own dialect: the client's bytes, with as few edits as can be.
+/// The request as an upstream gets it that speaks the client's own dialect: the client's
+/// bytes, with as few edits as can be.
 extension Plan {
     func relayed(
         to candidate: Candidate, _ rung: SchemaRung?, _ misfit: AnswerMisfit?, _ simplified: [String]
@@ -53,8 +54,8 @@ extension Plan {
         return context
     }
 
-    /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for usage,
-    /// which the reply's edit hides again. Never in place: a retry needs the original.
+    /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for
+    /// usage, which the reply's edit hides again. Never in place: a retry needs the original.
     /// - Parameter input: of Responses, where it has to be another one.
     private func relayedBody(
         for candidate: Candidate, _ rung: SchemaRung?, _ form: AnswerForm?, _ misfit: AnswerMisfit?, _ edit: JSONEdit,

@@ -30,8 +30,8 @@ extension Plan {
         try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: keepsConversation)
     }
 
-    /// The upstream gets the whole conversation, keeps nothing of it, and answers at once: what it kept would be kept under our
-    /// key, where one client's is every client's.
+    /// The upstream gets the whole conversation, keeps nothing of it, and answers at once: what it kept would be kept
+    /// under our key, where one client's is every client's.
     func stayHere(_ edit: inout JSONEdit, _ input: ByteBuffer?) throws(JSONError) {
         if let input { try edit.set("input", input, in: document) }
         let stored = try document.member("store")
@@ -41,7 +41,8 @@ extension Plan {
             try edit.set("background", ByteBuffer(string: "false"), in: document)
             try edit.set("stream", ByteBuffer(string: "true"), in: document)
         }
-        // Reasoning that the upstream does not keep comes back sealed or not at all. Models that do not reason refuse to seal.
+        // Reasoning that the upstream does not keep comes back sealed or not at all. Models
+        // that do not reason refuse to seal.
         guard try document.member("reasoning")?.kind == .object, let include = try sealing() else { return }
         try edit.set("include", include, in: document)
     }

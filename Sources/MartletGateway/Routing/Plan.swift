@@ -9,7 +9,8 @@ package enum Decision: Sendable {
     case refresh
     /// A control route answers.
     case control
-    /// The prompt may be longer than the window: to be counted before it waits for anything. Or images are to be fetched.
+    /// The prompt may be longer than the window: to be counted before it waits for
+    /// anything. Or images are to be fetched.
     case weigh(Plan)
     /// What it continues from is to be put before it, and there must be room for its reply.
     case recall(Plan)

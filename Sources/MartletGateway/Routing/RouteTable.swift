@@ -28,8 +28,8 @@ package struct Candidate: Sendable {
     package let model: String
     /// Nil: nothing is known of the model.
     package internal(set) var traits: ModelTraits?
-    /// Nil: an upstream lists the model, or the configuration names it. Else it is asked on trust, because its list was never
-    /// read, and these are the ids that are listed, for the sentence when it cannot be asked at all.
+    /// Nil: an upstream lists the model, or the configuration names it. Else it is asked on trust, because its list was
+    /// never read, and these are the ids that are listed, for the sentence when it cannot be asked at all.
     package let listedElsewhere: [String]?
 
     package init(upstream: Upstream, model: String, traits: ModelTraits? = nil, listedElsewhere: [String]? = nil) {
@@ -342,8 +342,8 @@ package struct RouteTable: Sendable {
                 + (defaultModel == nil ? ", or set \(setting)" : ", in the request or as \(setting)"), param: "model")
     }
 
-    /// Where the configured default leads. `local-model` there is an id that is called so, or the one it is a part of, and where
-    /// there is none it stands for the only model there is.
+    /// Where the configured default leads. `local-model` there is an id that is called so, or the one it is a part of,
+    /// and where there is none it stands for the only model there is.
     private func configuredDefault() throws(GatewayError) -> [Candidate]? {
         guard let defaultModel else { return nil }
         guard defaultModel == "local-model" else {

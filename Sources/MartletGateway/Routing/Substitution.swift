@@ -1,12 +1,13 @@
 package import MartletDialects
 
-/// Whether another model answered than the one that was asked. Some servers take whichever is loaded, and say so only in the
-/// reply's `model`.
+/// Whether another model answered than the one that was asked. Some servers take whichever is loaded, and say
+/// so only in the reply's `model`.
 package enum Substitution {
     /// - Parameters:
     ///   - reported: the reply's `model`; empty when it names none.
     ///   - served: the upstream's models, where known.
-    /// - Returns: `modelMismatch` when the name in the reply is another model's; nil too where the upstream's replies do not tell.
+    /// - Returns: `modelMismatch` when the name in the reply is another model's; nil too where the
+    ///   upstream's replies do not tell.
     package static func check(
         _ candidate: Candidate, reported: String, served: ServedModels?
     ) -> GatewayError? {

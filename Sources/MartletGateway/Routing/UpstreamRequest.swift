@@ -1,8 +1,8 @@
 package import MartletDialects
 package import NIOCore
 
-/// A request in an upstream's dialect, and what its reply has to be read with. Immutable; a class so that passing it on costs
-/// one count.
+/// A request in an upstream's dialect, and what its reply has to be read with. Immutable; a class so that
+/// passing it on costs one count.
 package final class UpstreamRequest: Sendable {
     package let dialect: UpstreamDialect
     package let body: [ByteBuffer]

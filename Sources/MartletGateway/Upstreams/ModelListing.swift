@@ -1,7 +1,7 @@
 /// How a kind of upstream tells which models it has and how much they hold, as data.
 package struct ModelListing: Sendable, Hashable {
-    /// Where something stands in a JSON value: members from the outside in, and numbers of elements. One that begins with `*`
-    /// is any member with that end.
+    /// Where something stands in a JSON value: members from the outside in, and numbers of elements. One that begins
+    /// with `*` is any member with that end.
     package typealias Path = [String]
 
     /// A question beside the list, about context windows only. What fails is left open; the list stands without it.
@@ -53,7 +53,8 @@ package struct ModelListing: Sendable, Hashable {
         self.changes = changes
     }
 
-    /// What servers that follow no vendor's example tell in their lists: vLLM's name and its imitators', hosted routers'.
+    /// What servers that follow no vendor's example tell in their lists: vLLM's name and
+    /// its imitators', hosted routers'.
     package static let common = ModelListing(
         loaded: [["meta", "n_ctx"], ["max_model_len"], ["loaded_context_length"]],
         maximum: [["context_length"], ["max_context_length"], ["context_window"], ["max_input_tokens"]])

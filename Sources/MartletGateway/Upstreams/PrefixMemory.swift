@@ -1,8 +1,9 @@
 import MartletWire
 package import NIOCore
 
-/// Finds where two turns of one conversation part, as their upstream gets them: what stands before that place need not be
-/// read again there, what stands behind must. Keeps the last request of each conversation; bounded in number and bytes.
+/// Finds where two turns of one conversation part, as their upstream gets them: what stands before that
+/// place need not be read again there, what stands behind must. Keeps the last request of each
+/// conversation; bounded in number and bytes.
 package struct PrefixMemory: Sendable {
     /// Conversations.
     static let most = 64

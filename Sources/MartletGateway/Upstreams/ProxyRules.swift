@@ -1,9 +1,9 @@
 /// Which upstreams are reached through a proxy, as the environment says it to every program
 /// (https://everything.curl.dev/usingcurl/proxies/env.html).
 ///
-/// `https_proxy` or `HTTPS_PROXY`, else `all_proxy` or `ALL_PROXY`, for upstreams behind TLS; the lower-case name counts
-/// where both are set. `no_proxy` or `NO_PROXY` lists exceptions. Never through a proxy: upstreams without TLS, which are
-/// local models, and whatever is on loopback or a Unix socket.
+/// `https_proxy` or `HTTPS_PROXY`, else `all_proxy` or `ALL_PROXY`, for upstreams behind TLS; the lower-case name
+/// counts where both are set. `no_proxy` or `NO_PROXY` lists exceptions. Never through a proxy: upstreams without TLS,
+/// which are local models, and whatever is on loopback or a Unix socket.
 package struct ProxyRules: Sendable, Hashable {
     private let use: ProxyUse
     private let exceptions: [Exception]

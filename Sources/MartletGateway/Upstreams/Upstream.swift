@@ -54,7 +54,8 @@ package final class Upstream: Sendable {
     package let mode: RelayMode
     /// `authorization: Bearer …` or `x-api-key: …`, ready to send; nil: none. A secret: never logged.
     package let credentialLine: Secret?
-    /// The lines of every request after its first: `host`, `user-agent`, `content-type` and the credential. A secret too.
+    /// The lines of every request after its first: `host`, `user-agent`, `content-type`
+    /// and the credential. A secret too.
     package let headLines: Secret
     /// Requests in flight; the rest wait.
     package let maxConcurrent: Int

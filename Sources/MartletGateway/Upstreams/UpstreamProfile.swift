@@ -1,12 +1,14 @@
 package import MartletDialects
 
-/// How a same-dialect reply goes through (specs 2.0): `exact` touches `model` only, `repair` mends what upstreams get wrong.
+/// How a same-dialect reply goes through (specs 2.0): `exact` touches `model` only, `repair`
+/// mends what upstreams get wrong.
 package enum RelayMode: String, Sendable, Hashable, CaseIterable { case exact, repair }
 
 /// How an upstream wants its key.
 package enum Credential: Sendable, Hashable { case bearer, apiKey }
 
-/// What a kind of upstream is, as data: dialects it speaks best first, paths, defaults. Nothing in a translator names a kind.
+/// What a kind of upstream is, as data: dialects it speaks best first, paths, defaults.
+/// Nothing in a translator names a kind.
 package struct UpstreamProfile: Sendable, Hashable {
     /// The word in configuration: `lmstudio`, `llamacpp`, ….
     package var kind: String

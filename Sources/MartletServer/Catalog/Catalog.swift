@@ -105,8 +105,8 @@ package actor Catalog {
         use(served)
     }
 
-    /// Reads the lists of upstreams whose models are loaded and unloaded, again and again until it is cancelled: what a model
-    /// holds is of use only as long as it is true.
+    /// Reads the lists of upstreams whose models are loaded and unloaded, again and again until it is cancelled: what a
+    /// model holds is of use only as long as it is true.
     package func keepFresh(every interval: Duration = .seconds(60)) async {
         while (try? await Task.sleep(for: interval)) != nil {
             if let readAt, clock.now - readAt < interval / 2 { continue }

@@ -6,7 +6,8 @@ package import NIOCore
 
 /// Reads which models an upstream has and how much they hold, in the way its profile describes.
 package struct ModelLists: Sendable {
-    /// Questions about single models in one reading, and how many of them are under way at a time: a box may hold hundreds.
+    /// Questions about single models in one reading, and how many of them are under way at a
+    /// time: a box may hold hundreds.
     private static let mostQuestions = 64
     private static let atATime = 8
 

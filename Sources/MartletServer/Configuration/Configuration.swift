@@ -1,7 +1,8 @@
 package import MartletDialects
 package import MartletGateway
 
-/// Every effective setting of a server, with its default (product.md 3). Made by `ConfigurationLoader` from flags, environment and a file.
+/// Every effective setting of a server, with its default (product.md 3). Made by `ConfigurationLoader` from
+/// flags, environment and a file.
 package struct Configuration: Sendable, Equatable {
     package var server = ServerSettings()
     package var auth = AuthSettings()
@@ -131,8 +132,8 @@ package struct Configuration: Sendable, Equatable {
         package var context: Int?
         /// Nil: the engine's own choice.
         package var threads: Int?
-        /// Tokens of a prompt worked on in one go: more is faster on some machines, and a client that left is noticed later.
-        /// Nil: 256 on a CPU, 512 on a GPU.
+        /// Tokens of a prompt worked on in one go: more is faster on some machines, and a client that left is noticed
+        /// later. Nil: 256 on a CPU, 512 on a GPU.
         package var batch: Int?
     }
 

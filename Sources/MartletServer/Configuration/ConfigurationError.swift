@@ -1,5 +1,5 @@
-/// Why a configuration cannot be used: one sentence that says where, which key, what is wrong and, for an unknown key, which
-/// known one is nearest. Never holds a secret.
+/// Why a configuration cannot be used: one sentence that says where, which key, what is wrong and, for an unknown key,
+/// which known one is nearest. Never holds a secret.
 package struct ConfigurationError: Error, Equatable, CustomStringConvertible {
     package let message: String
     /// Whether a word of the command line is at fault, so that the command was used wrongly.

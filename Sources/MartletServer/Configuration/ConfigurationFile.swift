@@ -1,7 +1,8 @@
 import MartletGateway
 import Yams
 
-/// Reads a YAML file into a layer of settings: its structure, its line numbers and its `${NAME}` variables, not yet its values.
+/// Reads a YAML file into a layer of settings: its structure, its line numbers and its `${NAME}`
+/// variables, not yet its values.
 struct ConfigurationFile {
     /// As it is named in errors.
     let path: String

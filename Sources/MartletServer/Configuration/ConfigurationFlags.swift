@@ -1,7 +1,7 @@
 package import MartletGateway
 
-/// What the command line of `serve` says about configuration. Nil or empty: not given. Keys of upstreams are never taken from
-/// a command line, where every user of the machine can read them.
+/// What the command line of `serve` says about configuration. Nil or empty: not given. Keys of upstreams are never
+/// taken from a command line, where every user of the machine can read them.
 package struct ConfigurationFlags: Sendable {
     package var config: String?
     package var host: String?
@@ -10,7 +10,8 @@ package struct ConfigurationFlags: Sendable {
     package var upstreams: [String] = []
     /// The n-th belongs to the n-th upstream; a single one to all.
     package var kinds: [String] = []
-    /// `PATTERN=TARGET`, or `PATTERN=FIRST,SECOND` in failover order. They join the file's, and win over equal patterns.
+    /// `PATTERN=TARGET`, or `PATTERN=FIRST,SECOND` in failover order. They join the
+    /// file's, and win over equal patterns.
     package var aliases: [String] = []
     package var mode: RelayMode?
     /// `models.default`.

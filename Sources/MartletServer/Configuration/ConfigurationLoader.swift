@@ -4,8 +4,10 @@ import MartletGateway
 package enum ConfigurationLoader {
     /// - Parameters:
     ///   - home: Martlet's home; its `martlet.yaml` is read when there is one and no other file is named.
-    ///   - readFile: the text of a file, or nil when there is none of that path. What it throws is reported as unreadable.
-    /// - Throws: for anything that is written and cannot take effect, and for an address beyond loopback that nothing protects.
+    ///   - readFile: the text of a file, or nil when there is none of that path. What it
+    ///     throws is reported as unreadable.
+    /// - Throws: for anything that is written and cannot take effect, and for an address beyond
+    ///   loopback that nothing protects.
     package static func load(
         flags: ConfigurationFlags = ConfigurationFlags(), environment: [String: String], home: String,
         readFile: (String) throws -> String? = ConfigurationLoader.read(path:)
@@ -59,7 +61,8 @@ package enum ConfigurationLoader {
         return text == nil ? (nil, nil) : (path, text)
     }
 
-    /// Whose upstreams count: the command line's, else those of the file and of the environment, else LM Studio's variables'.
+    /// Whose upstreams count: the command line's, else those of the file and of the
+    /// environment, else LM Studio's variables'.
     private static func upstreams(
         file: [WrittenUpstream], flagged: [WrittenUpstream], variables: EnvironmentSettings,
         environment: [String: String], warnings: inout [String]

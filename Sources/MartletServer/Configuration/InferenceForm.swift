@@ -1,5 +1,5 @@
-/// The configuration of the inference server whose files begin with `inference:`, and its `INFERENCE_…` variables, in our own
-/// words. Keys, defaults and variables are those of that server's documentation of its LM Studio provider.
+/// The configuration of the inference server whose files begin with `inference:`, and its `INFERENCE_…` variables, in
+/// our own words. Keys, defaults and variables are those of that server's documentation of its LM Studio provider.
 enum InferenceForm {
     /// One key of that form and the keys of ours that it sets.
     struct Key: Sendable {

@@ -29,8 +29,8 @@ enum VariableText {
 }
 
 extension VariableText {
-    /// The value of a variable: a list is separated by commas, aliases by semicolons (`claude-*=a,b; fast=c`), and `null` is
-    /// none.
+    /// The value of a variable: a list is separated by commas, aliases by semicolons
+    /// (`claude-*=a,b; fast=c`), and `null` is none.
     static func value(_ text: String, shape: ValueShape) -> WrittenValue {
         if text == "null" { return .none }
         switch shape {

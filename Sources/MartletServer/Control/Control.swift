@@ -14,7 +14,8 @@ package struct Control: ControlRoutes {
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
-    ///   - startedAt: seconds since 1970; the `created` of models that tell none, so that it does not change from list to list.
+    ///   - startedAt: seconds since 1970; the `created` of models that tell none, so that it
+    ///     does not change from list to list.
     init(
         catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
         responses: ResponseLedger?, images: ImageFetch

@@ -11,8 +11,8 @@ struct ImageFetch: Sendable {
     let rules: ImageRules?
 
     /// The plan as it is where it names no image by its address.
-    /// - Throws: `invalidRequest`, with the address, when one of them may not or cannot be fetched, or is of a type that the
-    ///   upstream does not take.
+    /// - Throws: `invalidRequest`, with the address, when one of them may not or cannot be fetched, or is of a type
+    ///   that the upstream does not take.
     func inlined(_ plan: Plan) async throws(GatewayError) -> Plan {
         guard let rules, let calls = calls.value, let candidate = plan.candidates.first, plan.awaitsImages else {
             return plan

@@ -1,8 +1,8 @@
 import MartletDialects
 import MartletGateway
 
-/// Finds out whether a prompt is longer than the window it has to fit into, before it waits in a queue and is read for minutes
-/// (specs 0.4). Only what is certain is refused: a count by the upstream, or a bound no vocabulary can beat.
+/// Finds out whether a prompt is longer than the window it has to fit into, before it waits in a queue and is read for
+/// minutes (specs 0.4). Only what is certain is refused: a count by the upstream, or a bound no vocabulary can beat.
 struct PromptCheck: Sendable {
     let tokens: TokenCount
     let catalog: CatalogBox
@@ -22,8 +22,8 @@ struct PromptCheck: Sendable {
         return refusal.map(Decision.refuse) ?? .complete(plan)
     }
 
-    /// The plan without its oldest turns, where the prompt is longer than a window: by the upstream's own count where it has
-    /// one, else by the estimate.
+    /// The plan without its oldest turns, where the prompt is longer than a window: by the upstream's own count where
+    /// it has one, else by the estimate.
     private func truncated(_ plan: Plan, _ request: CanonicalRequest) async -> Plan {
         let estimate = TokenEstimate.of(request)
         for candidate in plan.candidates {

@@ -5,8 +5,8 @@ import MartletTransport
 import MartletWire
 import NIOCore
 
-/// Counts the tokens of a request's prompt as its upstream would get it (specs 2.9.8). Never waits for a generation or a
-/// model load: what does not answer at once is estimated, on the high side.
+/// Counts the tokens of a request's prompt as its upstream would get it (specs 2.9.8). Never waits for a generation or
+/// a model load: what does not answer at once is estimated, on the high side.
 struct TokenCount: Sendable {
     /// How long an upstream may take; agents wait for the count.
     static let patience = TimeAmount.milliseconds(800)

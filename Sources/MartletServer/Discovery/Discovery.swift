@@ -4,7 +4,8 @@ package import MartletTransport
 import MartletWire
 import NIOCore
 
-/// Looks on loopback for model servers at their usual ports (product contract, part 2). Only where no upstream is configured.
+/// Looks on loopback for model servers at their usual ports (product contract, part 2). Only
+/// where no upstream is configured.
 package enum Discovery {
     /// A port at which a kind of server listens unless it is told otherwise.
     package struct Place: Sendable, Hashable {

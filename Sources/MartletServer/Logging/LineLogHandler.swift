@@ -9,7 +9,8 @@ import MartletWire
     import Darwin
 #endif
 
-/// Logs to stderr, a line each: text for people, JSON for machines. Messages are constants, everything variable is metadata.
+/// Logs to stderr, a line each: text for people, JSON for machines. Messages are constants,
+/// everything variable is metadata.
 package struct LineLogHandler: LogHandler {
     package enum Format: String, Sendable, CaseIterable { case text, json }
 
@@ -38,8 +39,8 @@ package struct LineLogHandler: LogHandler {
             line = "\(event.level.rawValue.uppercased()) \(LineLogHandler.printable(event.message.description))"
             for (key, value) in fields { line += " \(key)=\(LineLogHandler.quoted(value))" }
         case .json:
-            line =
-                "{\"time\":\"\(LineLogHandler.timestamp())\",\"level\":\"\(event.level.rawValue)\",\"label\":\(LineLogHandler.json(label)),"
+            line = "{\"time\":\"\(LineLogHandler.timestamp())\",\"level\":\"\(event.level.rawValue)\","
+            line += "\"label\":\(LineLogHandler.json(label)),"
             line += "\"message\":\(LineLogHandler.json(event.message.description))"
             for (key, value) in fields { line += ",\(LineLogHandler.json(key)):\(LineLogHandler.json(value))" }
             line += "}"

@@ -4,8 +4,8 @@ import MartletGateway
 import NIOCore
 import Synchronization
 
-/// Logs where two turns of a conversation part, for whoever wonders why a server reads a prompt anew: places and numbers,
-/// never content. It keeps and compares whole prompts, so it is there only while debug lines are wanted.
+/// Logs where two turns of a conversation part, for whoever wonders why a server reads a prompt anew: places and
+/// numbers, never content. It keeps and compares whole prompts, so it is there only while debug lines are wanted.
 final class PrefixReporter: PromptWatch {
     private let logger: Logger
     /// Of all loops: a client's connections change.

@@ -3,8 +3,8 @@ import NIOCore
 
 /// What a mock says to a request: the same every time.
 ///
-/// The last text of the user behind a fixed phrase, a tool's result behind another, the plainest JSON of a schema, or a call of
-/// a tool. A word is a token.
+/// The last text of the user behind a fixed phrase, a tool's result behind another, the plainest JSON of a schema, or a
+/// call of a tool. A word is a token.
 struct MockAnswer {
     enum Finish: String { case stop, length, toolCalls = "tool_calls" }
 

@@ -5,8 +5,8 @@ import NIOHTTP1
 package import NIOPosix
 import Synchronization
 
-/// The mocks of this process, each behind a Unix socket in a private folder, so that the gateway reaches them as it does any
-/// other upstream. Only what a configuration names is ever started.
+/// The mocks of this process, each behind a Unix socket in a private folder, so that the gateway reaches them as it
+/// does any other upstream. Only what a configuration names is ever started.
 package final class MockHost: Sendable {
     private struct State {
         var folder: SocketFolder?

@@ -86,7 +86,8 @@ struct MockRequest {
         }
     }
 
-    /// A tool is called when the choice asks for one, or else the user's text says "call a tool" and none has answered yet.
+    /// A tool is called when the choice asks for one, or else the user's text says "call a
+    /// tool" and none has answered yet.
     private mutating func readTools(_ json: JSON) {
         let tools = (json["tools"]?.array ?? []).compactMap { entry -> Tool? in
             guard let function = entry["function"], let name = function["name"]?.string else { return nil }
@@ -105,7 +106,8 @@ struct MockRequest {
 
 /// Text in pieces of one word each, which count as tokens.
 enum MockWords {
-    /// Each piece is the blanks before a word and the word, the last one with the blanks behind it; joined they are the text.
+    /// Each piece is the blanks before a word and the word, the last one with the blanks
+    /// behind it; joined they are the text.
     static func split(_ text: String) -> [String] {
         var pieces: [String] = []
         var piece = ""

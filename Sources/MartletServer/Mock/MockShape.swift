@@ -2,8 +2,8 @@ import MartletWire
 
 /// The plainest value that a JSON schema allows: the same for the same schema, without randomness.
 ///
-/// Understands `const`, `enum`, `default`, `type`, `properties`, `required`, `items`, lower bounds, `$ref` within the schema and
-/// the first branch of `anyOf`, `oneOf` and `allOf`. A schema that says nothing gets an empty object.
+/// Understands `const`, `enum`, `default`, `type`, `properties`, `required`, `items`, lower bounds, `$ref` within the
+/// schema and the first branch of `anyOf`, `oneOf` and `allOf`. A schema that says nothing gets an empty object.
 struct MockShape {
     /// Nesting beyond this is cut off with null, so that a schema that refers to itself ends.
     private static let depthLimit = 12

@@ -4,8 +4,8 @@ import MartletLedger
 import MartletWire
 import NIOCore
 
-/// Responses that are made while nobody waits for them. They are held in memory while they are made, and stored when they are
-/// queued and when they have ended: what a restart cuts short is found again, and has failed.
+/// Responses that are made while nobody waits for them. They are held in memory while they are made, and stored when
+/// they are queued and when they have ended: what a restart cuts short is found again, and has failed.
 extension ResponseLedger {
     package func queue(_ plan: Plan) async throws(GatewayError) -> (QueuedResponse, ControlReply) {
         let store = try opened()

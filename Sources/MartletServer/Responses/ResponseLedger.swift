@@ -14,8 +14,8 @@ package import NIOCore
     import Darwin
 #endif
 
-/// Keeps responses in the database under home, which is opened by the first request that needs it. While it cannot be used,
-/// such requests are refused, and each tries again.
+/// Keeps responses in the database under home, which is opened by the first request that needs it. While it cannot be
+/// used, such requests are refused, and each tries again.
 package actor ResponseLedger: ResponseKeeper {
     /// How often what is too old is looked for.
     private static let expiry: Duration = .seconds(600)

@@ -13,8 +13,9 @@ import Synchronization
     import Darwin
 #endif
 
-/// The key of this installation, with which reasoning is sealed that travels through clients: nobody else can read or make what
-/// it seals. It is a file under home that its owner alone can read, made when something is sealed for the first time.
+/// The key of this installation, with which reasoning is sealed that travels through clients: nobody else
+/// can read or make what it seals. It is a file under home that its owner alone can read, made when
+/// something is sealed for the first time.
 package final class SealKey: Sendable {
     private static let length = 32
 
@@ -49,8 +50,8 @@ package final class SealKey: Sendable {
         }
     }
 
-    /// A new key in its file, or the one that another process has put there meanwhile. Where none can be kept, it is good until
-    /// the process ends.
+    /// A new key in its file, or the one that another process has put there meanwhile. Where none can be kept, it
+    /// is good until the process ends.
     private func made() -> SymmetricKey {
         let new = SymmetricKey(size: .bits256)
         let part = path + ".\(getpid()).part"

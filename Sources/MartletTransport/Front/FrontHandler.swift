@@ -4,8 +4,8 @@ import NIOCore
 import NIOHTTP1
 import NIOHTTPCompression
 
-/// The client's side of a connection, behind llhttp: checks heads, collects bodies, hands whole requests to the performer, and
-/// writes its replies. One request at a time.
+/// The client's side of a connection, behind llhttp: checks heads, collects bodies, hands whole requests to the
+/// performer, and writes its replies. One request at a time.
 final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientConnection, ReplyTaker {
     typealias InboundIn = HTTPServerRequestPart
     typealias OutboundIn = ByteBuffer
@@ -117,8 +117,8 @@ final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientC
     }
 
     func read(context: ChannelHandlerContext) {
-        // Reading goes on during a reply, which costs nothing while the client is silent; bytes that come all the same are the
-        // next requests, and no more of them are read until their turn.
+        // Reading goes on during a reply, which costs nothing while the client is silent; bytes that come all the same
+        // are the next requests, and no more of them are read until their turn.
         if pipelined.isEmpty { context.read() } else { owesRead = true }
     }
 
@@ -170,7 +170,8 @@ final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientC
         }
     }
 
-    /// Goes on with what came before its turn. Never nested, however many requests are answered in one turn of the loop.
+    /// Goes on with what came before its turn. Never nested, however many requests are
+    /// answered in one turn of the loop.
     private func takePipelined() {
         guard !isTaking else { return }
         isTaking = true
@@ -292,8 +293,8 @@ final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientC
         return isOurs
     }
 
-    /// Answers before the body is in, and drops the rest of it: for as long as it takes a client that writes before it reads
-    /// to find the answer, since what arrives at a closed connection takes the answer away (RFC 9112, 9.6).
+    /// Answers before the body is in, and drops the rest of it: for as long as it takes a client that writes before it
+    /// reads to find the answer, since what arrives at a closed connection takes the answer away (RFC 9112, 9.6).
     private func refuse(_ error: GatewayError, _ facts: RequestFacts, _ dialect: DialectID, id: String) {
         body = ByteBuffer()
         discarded = 0

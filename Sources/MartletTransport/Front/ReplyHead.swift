@@ -47,8 +47,8 @@ struct ReplyHead {
 
     mutating func add(fixed line: StaticString) { bytes.writeStaticString(line) }
 
-    /// The upstream's lines that travel to the client: rate limits, `anthropic-…`, `openai-…`; in `exact` mode everything that is
-    /// not about the connection, the body's framing or cookies (specs 2.0, Pass-through).
+    /// The upstream's lines that travel to the client: rate limits, `anthropic-…`, `openai-…`; in `exact` mode
+    /// everything that is not about the connection, the body's framing or cookies (specs 2.0, Pass-through).
     /// - Parameter contentType: whether the body is of the type the upstream said.
     mutating func add(_ head: UpstreamHead, exact: Bool, contentType: Bool) {
         let lines = head.lines.readableBytesUInt8Span

@@ -84,7 +84,8 @@ struct RequestFacts {
         }
     }
 
-    /// Headers of the dialects that travel upstream (specs 2.0). NIO has refused values with control characters already.
+    /// Headers of the dialects that travel upstream (specs 2.0). NIO has refused values
+    /// with control characters already.
     private mutating func forward(_ name: String, _ value: String) {
         guard let first = name.utf8.first else { return }
         switch first | 0x20 {

@@ -1,8 +1,8 @@
 import MartletDialects
 import NIOCore
 
-/// Keeps how the request that is being read begins, for the shape of the answer when its head turns out to be unreadable: the
-/// parser tells nothing of such a request, not even its path.
+/// Keeps how the request that is being read begins, for the shape of the answer when its head turns out to be
+/// unreadable: the parser tells nothing of such a request, not even its path.
 final class RequestLineKeeper: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

@@ -3,8 +3,8 @@ import MartletGateway
 import MartletWire
 import NIOCore
 
-/// The client's side of a connection that has become a WebSocket of Responses: each message is a request, and each event of its
-/// reply a message. Requests take the same way as over HTTP, one at a time.
+/// The client's side of a connection that has become a WebSocket of Responses: each message is a request, and each
+/// event of its reply a message. Requests take the same way as over HTTP, one at a time.
 final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer
@@ -28,7 +28,8 @@ final class WebSocketFront: ChannelDuplexHandler, ClientConnection, ReplyTaker {
     private var reader: WebSocketReader
     /// Cuts the reply under way into its events.
     private var framer = SSEFramer()
-    /// An error in it, which is said when nothing else ends the reply: over HTTP both are, here each reply has one last message.
+    /// An error in it, which is said when nothing else ends the reply: over HTTP both are, here
+    /// each reply has one last message.
     private var unsaidError: ByteBuffer?
     private var isAnswering = false
     private var isTaking = false

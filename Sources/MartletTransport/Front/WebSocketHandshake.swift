@@ -3,8 +3,8 @@ import MartletDialects
 import MartletGateway
 import NIOCore
 
-/// The request that turns a connection into a WebSocket (RFC 6455, 4.2). Host, Origin and token have been checked as for any
-/// other: browsers let every page open a WebSocket to anywhere, and only say whose page it is.
+/// The request that turns a connection into a WebSocket (RFC 6455, 4.2). Host, Origin and token have been checked as
+/// for any other: browsers let every page open a WebSocket to anywhere, and only say whose page it is.
 struct WebSocketHandshake {
     private let key: String
 

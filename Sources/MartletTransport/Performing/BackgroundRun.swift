@@ -2,8 +2,8 @@ import MartletDialects
 import MartletGateway
 import NIOCore
 
-/// An exchange without a client: its reply goes to whoever keeps it. It lives on the loop of the request that asked for it, and
-/// goes on when that request's connection is gone.
+/// An exchange without a client: its reply goes to whoever keeps it. It lives on the loop of the request that asked for
+/// it, and goes on when that request's connection is gone.
 final class BackgroundRun: ReplyTaker {
     private let context: LoopContext
     private let reply: any BackgroundReply

@@ -92,7 +92,8 @@ extension ExchangePerformer {
         return .failed(.contextOverflow(maximum: window))
     }
 
-    /// A read of a stream into the pipe. Whether the right model answers is looked at once, before anything of it leaves.
+    /// A read of a stream into the pipe. Whether the right model answers is looked at
+    /// once, before anything of it leaves.
     func passed(_ bytes: ByteBuffer) -> Finding {
         let finding = pipe?.pass(bytes, into: &out) ?? .nothing
         guard !knowsModel, let pipe else { return finding }

@@ -2,8 +2,8 @@ import MartletDialects
 import MartletGateway
 import NIOCore
 
-/// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used again
-/// for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
+/// Carries out what an `Exchange` decides: between a front connection and an upstream's. One per front connection, used
+/// again for each request; everything happens on their event loop, and an event that comes up meanwhile waits its turn.
 final class ExchangePerformer {
     let context: LoopContext
     unowned let front: any ReplyTaker
@@ -180,7 +180,8 @@ final class ExchangePerformer {
         }
     }
 
-    /// Sends what this turn has written, in one go. The end of a reply that is being stored waits with what is before it.
+    /// Sends what this turn has written, in one go. The end of a reply that is being
+    /// stored waits with what is before it.
     private func emit() {
         guard wantsFlush || wantsEnd, !exchange.isKeeping else { return }
         wantsFlush = false

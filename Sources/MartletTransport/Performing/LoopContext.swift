@@ -82,8 +82,8 @@ package final class LoopContext {
 
     package var openFronts: Int { fronts.count }
 
-    /// Begins a response that is made in the background. Once the server shuts down none is begun: what is queued then is said
-    /// to have failed by the next start.
+    /// Begins a response that is made in the background. Once the server shuts down none is begun: what is queued then
+    /// is said to have failed by the next start.
     func run(_ queued: QueuedResponse, _ request: InboundRequest, _ plan: Plan) {
         guard !isClosing else { return }
         let run = BackgroundRun(self, queued)

@@ -6,9 +6,9 @@ import NIOPosix
 extension UpstreamCalls {
     /// The bytes of an image that a client has named by its address.
     ///
-    /// The host is looked up once per hop, and the address that was checked is the one that is connected to: a name that
-    /// means another address the next moment gains nothing. Connections go there directly, also where a proxy is set, and
-    /// are not kept.
+    /// The host is looked up once per hop, and the address that was checked is the one that is connected to: a
+    /// name that means another address the next moment gains nothing. Connections go there directly, also where a
+    /// proxy is set, and are not kept.
     ///
     /// - Parameters:
     ///   - limit: bytes.

@@ -18,8 +18,8 @@ package struct UpstreamCalls: Sendable {
     /// - Parameters:
     ///   - origin: where; the upstream's own when nil.
     ///   - timeout: from the call to the reply's last byte.
-    /// - Throws: `upstreamUnreachable`, `upstreamTimeout`, `upstreamClosedEarly`, `upstreamBadReply`. A status that is no
-    ///   success is not an error.
+    /// - Throws: `upstreamUnreachable`, `upstreamTimeout`, `upstreamClosedEarly`, `upstreamBadReply`. A status that
+    ///   is no success is not an error.
     package func get(
         _ path: String, at upstream: Upstream, origin: Origin? = nil, timeout: TimeAmount
     ) async throws(GatewayError) -> UpstreamReply {

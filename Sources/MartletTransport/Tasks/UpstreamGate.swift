@@ -3,7 +3,8 @@ package import MartletDialects
 package import MartletGateway
 package import NIOCore
 
-/// Slots at one upstream, shared by all loops: a free one is taken in one atomic step; else its waiters queue, fair and bounded.
+/// Slots at one upstream, shared by all loops: a free one is taken in one atomic step; else its
+/// waiters queue, fair and bounded.
 package final class UpstreamGate: Sendable {
     private let free: ManagedAtomic<Int>
     private let waiting = ManagedAtomic<Int>(0)
@@ -39,7 +40,8 @@ package final class UpstreamGate: Sendable {
     }
 
     package func release() {
-        // Sequentially consistent, as in `wait`: of one who releases and one who begins to wait, at least one sees the other.
+        // Sequentially consistent, as in `wait`: of one who releases and one who begins to
+        // wait, at least one sees the other.
         free.wrappingIncrement(ordering: .sequentiallyConsistent)
         guard waiting.load(ordering: .sequentiallyConsistent) > 0 else { return }
         // Outlives the exchange that releases: somebody else waits for it.
@@ -78,10 +80,10 @@ private actor SlotQueue {
 
     func wait(for upstream: Upstream, hand: @escaping @Sendable () async -> Void) async throws(GatewayError) {
         guard waiters.count < length else {
+            let waiting = length == 1 ? "1 request waits" : "\(length) requests wait"
             throw GatewayError(
                 code: .queueFull,
-                message:
-                    "\(upstream.shown) is busy and \(length == 1 ? "1 request waits" : "\(length) requests wait") already; queue.length raises the limit",
+                message: "\(upstream.shown) is busy and \(waiting) already; queue.length raises the limit",
                 retryAfter: .seconds(5))
         }
         let ticket = nextTicket

@@ -91,8 +91,8 @@ extension UpstreamHead {
     }
 }
 
-/// One header line: where its name and its value stand in a span of lines. Names and values are compared with lower-case ASCII,
-/// case folded.
+/// One header line: where its name and its value stand in a span of lines. Names and values are compared with
+/// lower-case ASCII, case folded.
 struct HeaderLine {
     let line: Range<Int>
     let name: Range<Int>

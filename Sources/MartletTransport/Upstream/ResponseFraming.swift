@@ -6,10 +6,11 @@ package struct FramingError: Error, Hashable {
     package var reason: String
 }
 
-/// Frames HTTP/1.1 responses (RFC 9112) as they are read: the head once, the body's bytes without their chunk framing, the end.
+/// Frames HTTP/1.1 responses (RFC 9112) as they are read: the head once, the body's bytes
+/// without their chunk framing, the end.
 ///
-/// Upstreams are unreliable, not hostile: what is wrong is an error, never a guess. A value; one per connection, reset between
-/// replies. Tested against llhttp as oracle.
+/// Upstreams are unreliable, not hostile: what is wrong is an error, never a guess. A value; one per connection, reset
+/// between replies. Tested against llhttp as oracle.
 package struct ResponseFraming {
     package struct Parsed {
         package var head: UpstreamHead?

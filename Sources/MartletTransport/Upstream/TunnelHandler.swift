@@ -3,8 +3,8 @@ import NIOCore
 
 /// Asks an HTTP proxy for a tunnel before anything else goes over the connection, then takes itself out of the way.
 ///
-/// Stands before TLS, which learns of the connection only when the tunnel is there. How long that may take is bounded by
-/// the pool, as for any connection.
+/// Stands before TLS, which learns of the connection only when the tunnel is there. How long that may take is bounded
+/// by the pool, as for any connection.
 final class TunnelHandler: ChannelInboundHandler, RemovableChannelHandler {
     typealias InboundIn = ByteBuffer
     typealias InboundOut = ByteBuffer

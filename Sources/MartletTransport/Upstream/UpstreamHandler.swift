@@ -10,7 +10,8 @@ protocol UpstreamUser: AnyObject {
     func upstream(read: ResponseFraming.Parsed, reusable: Bool)
 }
 
-/// One connection to an upstream: frames what it reads and reports it to the exchange it serves. Lives on one event loop.
+/// One connection to an upstream: frames what it reads and reports it to the exchange it
+/// serves. Lives on one event loop.
 final class UpstreamHandler: ChannelDuplexHandler {
     typealias InboundIn = ByteBuffer
     typealias OutboundIn = ByteBuffer

@@ -4,8 +4,8 @@ package import NIOCore
 import NIOPosix
 package import NIOSSL
 
-/// Connections to upstreams, of one event loop: kept alive, the last used first, bounded. How many are in use is bounded by
-/// admission, so nobody ever waits here.
+/// Connections to upstreams, of one event loop: kept alive, the last used first, bounded. How many are in use is
+/// bounded by admission, so nobody ever waits here.
 package final class UpstreamPool {
     private let loop: any EventLoop
     private let tls: NIOSSLContext?
@@ -138,8 +138,9 @@ package final class UpstreamPool {
         for handler in idle.removeValue(forKey: origin) ?? [] { handler.close() }
     }
 
-    /// Closes what has been idle for longer than its limit, and what is over the number that may be idle. The latter only
-    /// after `surplusGrace`, so that a load which needs them does not open and close connections for every request.
+    /// Closes what has been idle for longer than its limit, and what is over the number that may be idle.
+    /// The latter only after `surplusGrace`, so that a load which needs them does not open and close
+    /// connections for every request.
     func expire(at now: NIODeadline) {
         for (origin, handlers) in idle {
             let limit = limits[origin] ?? ConnectionLimits()

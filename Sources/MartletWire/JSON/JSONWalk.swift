@@ -15,9 +15,9 @@ package struct JSONKey: Sendable, Hashable {
 
 /// A cursor over one JSON text lent by a closure: it must not outlive the closure.
 ///
-/// It checks what it steps over, and every read is bounds-checked, in release builds too. Whoever enters an object or an
-/// array steps over each value (`skip()` at least) and asks for the next until it has ended. A copy taken before is the
-/// way back. After an error the walk is of no more use.
+/// It checks what it steps over, and every read is bounds-checked, in release builds too. Whoever enters an object or
+/// an array steps over each value (`skip()` at least) and asks for the next until it has ended. A copy taken before is
+/// the way back. After an error the walk is of no more use.
 package struct JSONWalk {
     private let text: UnsafeRawBufferPointer
     /// Bytes from the start of the text to where the walk stands.
@@ -27,8 +27,8 @@ package struct JSONWalk {
     private var isFresh = false
     private let options: Int32
 
-    /// - Parameter loneSurrogates: lets a `\u` escape pass that is half of a surrogate pair, as some upstreams send when
-    ///   they cut a stream inside a character. The text stays as it was; unescaped, each half is U+FFFD.
+    /// - Parameter loneSurrogates: lets a `\u` escape pass that is half of a surrogate pair, as some upstreams send
+    ///   when they cut a stream inside a character. The text stays as it was; unescaped, each half is U+FFFD.
     package init(_ bytes: UnsafeRawBufferPointer, loneSurrogates: Bool = false) {
         text = bytes
         options = loneSurrogates ? Int32(cscan_allow_lone) : 0

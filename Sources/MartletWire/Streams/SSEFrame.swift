@@ -36,7 +36,8 @@ package struct SSEFrame: Sendable, Hashable {
         return SSEEvent(name: name.isEmpty ? nil : part(name), data: lines)
     }
 
-    /// Where the event's data stands in `bytes`, counted from `readerIndex`; nil when there is none, or not in one piece.
+    /// Where the event's data stands in `bytes`, counted from `readerIndex`; nil when
+    /// there is none, or not in one piece.
     package var dataRange: Range<Int>? {
         guard let data, joined == nil else { return nil }
         return Int(data.lowerBound)..<Int(data.upperBound)

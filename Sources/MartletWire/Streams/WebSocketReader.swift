@@ -1,10 +1,11 @@
 package import NIOCore
 
-/// Reads what a client sends over a WebSocket (https://www.rfc-editor.org/rfc/rfc6455): masked frames, of which one or several
-/// are a message.
+/// Reads what a client sends over a WebSocket (https://www.rfc-editor.org/rfc/rfc6455): masked frames, of
+/// which one or several are a message.
 ///
-/// However the bytes are cut into reads, the messages are the same. Payloads are unmasked as they come, so that no more is
-/// held than the message so far. After `take`, call `next` until it gives nil. After a violation there is nothing more.
+/// However the bytes are cut into reads, the messages are the same. Payloads are unmasked as they come, so
+/// that no more is held than the message so far. After `take`, call `next` until it gives nil. After a
+/// violation there is nothing more.
 package struct WebSocketReader: Sendable {
     package enum Message: Sendable, Hashable {
         /// Checked to be UTF-8.
