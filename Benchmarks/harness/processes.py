@@ -168,12 +168,13 @@ class Bench:
         service.ready_ms = (time.monotonic() - started) * 1000
         return service
 
-    def start_martlet(self, name, kind, mode, loops):
+    def start_martlet(self, name, upstream, loops):
         """Martlet in front of the mock, with a home of its own and none of the caller's settings."""
         home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.scratch))
-        command = [self.martlet, "serve", "--port", "0", "--upstream", self.mock.url]
-        command += ["--kind", kind, "--mode", mode, "--loops", str(loops), *self.martlet_arguments]
+        command = [self.martlet, "serve", "--port", "0", "--loops", str(loops), *self.martlet_arguments]
         environment = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "MARTLET_HOME": str(home)}
+        for key, value in {"url": self.mock.url, **upstream}.items():
+            environment[f"MARTLET_UPSTREAMS_MOCK_{key.upper()}"] = value
         for inherited in ("LD_LIBRARY_PATH", "TMPDIR"):
             if inherited in os.environ:
                 environment[inherited] = os.environ[inherited]

@@ -4,19 +4,19 @@ from dataclasses import dataclass, replace
 
 # What a target's name may end in, and where it is asked then.
 PATHS = {"": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
-# The mock's kind of upstream and how it is relayed, by the name of a Martlet before it. OpenAI's kind speaks Responses.
+# What the mock is said to be, by the name of a Martlet before it: settings of an upstream.
 MARTLETS = {
-    "martlet-exact": ("openai-compatible", "exact"),
-    "martlet-repair": ("openai-compatible", "repair"),
-    "martlet-to-messages": ("anthropic", "repair"),
-    "martlet-to-responses": ("openai", "repair"),
+    "martlet-exact": {"kind": "openai-compatible", "mode": "exact"},
+    "martlet-repair": {"kind": "openai-compatible", "mode": "repair"},
+    "martlet-to-messages": {"kind": "anthropic", "mode": "repair"},
+    "martlet-to-responses": {"kind": "openai", "mode": "repair", "dialect": "responses"},
 }
 MANAGED = ("nginx", *MARTLETS)
-# Every client's dialect before every upstream's; a Chat client of OpenAI's kind is relayed in Chat.
+# Every client's dialect before every upstream's.
 RELAYED_PAIRS = ("martlet-repair", "martlet-to-messages:messages", "martlet-to-responses:responses")
 TRANSLATED_PAIRS = (
     "martlet-repair:messages", "martlet-repair:responses", "martlet-to-messages", "martlet-to-messages:responses",
-    "martlet-to-responses:messages",
+    "martlet-to-responses", "martlet-to-responses:messages",
 )
 
 
@@ -182,7 +182,7 @@ class Runner:
     def start(self, name, loops):
         if name == "nginx":
             return self.bench.start_nginx(loops)
-        return self.bench.start_martlet(name, *MARTLETS[name], loops)
+        return self.bench.start_martlet(name, MARTLETS[name], loops)
 
     def stop_services(self):
         for service in self.services.values():
