@@ -24,9 +24,14 @@ extension Dialects {
     package static func translateRequest(
         _ document: JSONDocument, from client: DialectID, to upstream: UpstreamDialect, for target: WriteTarget,
         version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain,
-        after misfit: AnswerMisfit? = nil
+        after misfit: AnswerMisfit? = nil, compacts: Bool = false
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
+        var compaction = request.isCompaction ? Compaction.item : nil
+        if compacts {
+            compaction = .conversation(try ResponsesCompaction.kept(document, window: target.contextWindow))
+        }
+        if compaction != nil { try request.askForSummary(for: target) }
         if let misfit {
             // LM Studio's own API takes no turns of the assistant: there the user quotes it.
             let role = upstream == .lmstudio ? Role.user : .assistant
@@ -48,6 +53,7 @@ extension Dialects {
             }
         translated.context.echo = request.echo
         translated.context.spent = misfit?.usage
+        translated.context.compaction = compaction
         return translated
     }
 }

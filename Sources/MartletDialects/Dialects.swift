@@ -15,7 +15,8 @@ package enum Dialects {
                 dialect: target.dialect,
                 requestID: target.requestID)
         }
-        guard upstream != UpstreamDialect(target.dialect) || mends(upstream, target, context) else {
+        let isOwn = upstream == UpstreamDialect(target.dialect) && context.compaction == nil
+        guard !isOwn || mends(upstream, target, context) else {
             return ReplyPipe(
                 reader: reader(of: upstream, context, relaysAll: target.mode == .exact && target.label == nil),
                 edit: edit(target, context),
@@ -49,7 +50,9 @@ package enum Dialects {
         context: ReplyContext = ReplyContext()
     ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
-        let isOwn = upstream == UpstreamDialect(target.dialect) && !(target.mode == .repair && context.rescuesJSON)
+        let isOwn =
+            upstream == UpstreamDialect(target.dialect) && (context.compaction == nil || context.compaction == .relayed)
+            && !(target.mode == .repair && context.rescuesJSON)
         if isOwn, !body.holdsStream || upstream == .responses {
             switch target.dialect {
             case .chat:
@@ -71,6 +74,7 @@ package enum Dialects {
                 return WholeReply(pieces: ModelSplice.splice(target.model, into: body), summary: summary)
             case .responses:
                 let summary = try fold(body, from: .responses, ReplyContext()).reply.summary
+                if context.compaction == .relayed { return WholeReply(pieces: [body], summary: summary) }
                 let whole = body.holdsStream ? ResponsesReply.whole(of: body) ?? body : body
                 return WholeReply(pieces: ResponsesReply.edit(whole, target, ids: &ids), summary: summary)
             }
@@ -82,6 +86,7 @@ package enum Dialects {
         }
         if let spent = context.spent { reply.usage = spent + reply.usage }
         if target.dialect == .anthropic, let fault = reply.brokenCall(context) { throw fault }
+        if let fault = reply.missingSummary(context) { throw fault }
         var summary = reply.summary
         summary.callTally = calls
         return WholeReply(pieces: [write(reply, to: target, context)], summary: summary)

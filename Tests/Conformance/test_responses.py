@@ -260,8 +260,6 @@ def test_input_is_counted(martlet, upstream, sdk):
 def test_what_is_not_there_is_said(martlet, upstream):
     server = martlet(upstream(parrot))
     assert server.ask("GET", "/v1/responses").status == 405
-    compact = server.ask("POST", "/v1/responses/compact", chat.dumps({"model": "m1", "input": "x"}))
-    assert compact.status == 501 and "compact" in compact.json["error"]["message"]
     for member, value in (("conversation", "conv_1"), ("prompt", {"id": "p"})):
         reply = server.ask("POST", "/responses", chat.dumps({"model": "m1", "input": "x", member: value}))
         assert (reply.status, reply.json["error"]["param"]) == (400, member), reply.body

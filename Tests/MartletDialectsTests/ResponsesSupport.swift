@@ -172,7 +172,9 @@ struct StrictResponsesReader {
             faults.append("incomplete_details")
         }
         for item in response["output"]?.array ?? [] {
-            for name in ["id", "type", "status"] where item[name]?.string?.isEmpty != false {
+            let isSummary = item["type"] == "compaction"
+            for name in ["id", "type", isSummary ? "encrypted_content" : "status"]
+            where item[name]?.string?.isEmpty != false {
                 faults.append("item without \(name)")
             }
             for part in item["content"]?.array ?? [] where part["type"] == "output_text" {
@@ -218,10 +220,12 @@ struct StrictResponsesReader {
         guard let item = data["item"], let type = item["type"]?.string, data["output_index"]?.int == items.count else {
             return fault("output_index")
         }
-        if item["status"] != "in_progress" { fault("added with status \(item["status"]?.text ?? "-")") }
+        if item["status"] != (type == "compaction" ? nil : "in_progress") {
+            fault("added with status \(item["status"]?.text ?? "-")")
+        }
         let empties: [String: (String, JSON)] = [
             "message": ("content", []), "reasoning": ("summary", []), "function_call": ("arguments", ""),
-            "custom_tool_call": ("input", ""),
+            "custom_tool_call": ("input", ""), "compaction": ("encrypted_content", ""),
         ]
         if let (name, empty) = empties[type], item[name] != empty { fault("added with \(name)") }
         // Text and reasoning stand open alone; only calls do so side by side.
@@ -237,6 +241,7 @@ struct StrictResponsesReader {
         if type == "response.output_item.done" { return end(index, data["item"] ?? .null) }
         if data["item_id"] != items[index].added["id"] { fault("item_id") }
         let name = type.dropFirst("response.".count)
+        if name == "compaction.compacting", items[index].type == "compaction" { return }
         // LangChain takes it for a piece of yet another item.
         if name.hasSuffix(".delta"), index + 1 < items.count, !takesLateDeltas { fault("a delta of an earlier item") }
         let allowed: [String: [String]] = [

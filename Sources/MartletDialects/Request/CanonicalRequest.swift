@@ -18,6 +18,8 @@ package struct CanonicalRequest: Sendable, Hashable {
     package var unread: [String]
     /// Of a client of Responses: what its reply repeats.
     package var echo: ResponsesEcho?
+    /// Of a client of Responses: it wants a summary of the conversation and nothing else (`compaction_trigger`).
+    package var isCompaction = false
 
     package init(
         model: String, items: [Item] = [], tools: ToolTable = ToolTable(), settings: Settings = Settings(),

@@ -33,6 +33,8 @@ package struct ReplyContext: Sendable, Hashable {
     package var answerForm: AnswerForm?
     /// What an answer took that did not fit, and was asked for again.
     package var spent: Usage?
+    /// Of a client of Responses: the reply is a summary of the conversation, and is told as one.
+    package var compaction: Compaction?
     /// Of a client of Responses: what its reply repeats, and the kinds its tools were declared as.
     package var echo: ResponsesEcho?
     /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.

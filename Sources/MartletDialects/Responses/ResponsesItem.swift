@@ -7,6 +7,8 @@ struct ResponsesItem: Sendable {
         case message(isRefusal: Bool)
         case reasoning(isSummary: Bool)
         case call(ResponsesTool, callID: String)
+        /// A summary of the conversation.
+        case compaction
     }
 
     /// A block the upstream has opened, and of which nothing has come yet.
@@ -56,7 +58,7 @@ struct ResponsesItem: Sendable {
     var isPlain: Bool {
         switch kind {
         case .message, .reasoning: true
-        case .call: false
+        case .call, .compaction: false
         }
     }
 
@@ -95,12 +97,18 @@ struct ResponsesItem: Sendable {
         return balance.isComplete ? .completed : .incomplete
     }
 
-    /// What the client is to keep of reasoning: the upstream's own, or this gateway's seal over the text.
-    /// - Parameter seal: nil where the client keeps nothing.
-    func sealed(_ seal: ReasoningSeal?) -> EscapedText? {
-        guard case .reasoning = kind, let seal else { return nil }
-        if let own = blobs.last(where: { $0.origin == .responses && $0.kind == .encrypted }) { return own.text }
-        return seal.sealed(Reasoning(text: EscapedText(text), blobs: blobs))
+    /// What the client is to keep of reasoning, the upstream's own or this gateway's seal over the text, and of a summary.
+    /// - Parameter keepsReasoning: it wants to.
+    func sealed(_ seal: ReasoningSeal, keepsReasoning: Bool) -> EscapedText? {
+        switch kind {
+        case .reasoning where keepsReasoning:
+            if let own = blobs.last(where: { $0.origin == .responses && $0.kind == .encrypted }) { return own.text }
+            return seal.sealed(Reasoning(text: EscapedText(text), blobs: blobs))
+        case .compaction:
+            let heading = EscapedText(escaping: ResponsesCompaction.heading)
+            return seal.sealed(Reasoning(text: heading + EscapedText(text)))
+        case .message, .reasoning, .call: return nil
+        }
     }
 
     /// `,"item_id":…,"output_index":…` and, where there are parts, which of them.
@@ -116,6 +124,12 @@ struct ResponsesItem: Sendable {
     ///   - status: `inProgress` writes the item as it begins, with nothing in it.
     func json(_ status: Status, sealed: EscapedText? = nil) -> ByteBuffer {
         let isBegun = status == .inProgress
+        if case .compaction = kind {
+            var out = ByteBuffer(string: "{\"id\":\"\(id)\",\"type\":\"compaction\",\"encrypted_content\":")
+            out.writeEscaped(sealed ?? EscapedText())
+            out.writeString("}")
+            return out
+        }
         var out = ByteBuffer(string: "{\"id\":\"\(id)\",\"type\":\"\(type)\",\"status\":\"\(status.rawValue)\",")
         switch kind {
         case .message:
@@ -138,6 +152,7 @@ struct ResponsesItem: Sendable {
         case .call(let tool, let callID):
             out.writeString("\"call_id\":\"\(callID)\",")
             writeCall(tool, isBegun: isBegun, isCut: status == .incomplete, into: &out)
+        case .compaction: break
         }
         out.writeString("}")
         return out
@@ -165,6 +180,7 @@ struct ResponsesItem: Sendable {
         switch kind {
         case .message: "message"
         case .reasoning: "reasoning"
+        case .compaction: "compaction"
         case .call(let tool, _):
             switch tool.form {
             case .function: "function_call"
@@ -185,7 +201,7 @@ struct ResponsesItem: Sendable {
         case .message(isRefusal: true): out.writeString("{\"type\":\"refusal\",\"refusal\":\"")
         case .reasoning(isSummary: true): out.writeString("{\"type\":\"summary_text\",\"text\":\"")
         case .reasoning(isSummary: false): out.writeString("{\"type\":\"reasoning_text\",\"text\":\"")
-        case .call: return
+        case .call, .compaction: return
         }
         if !isEmpty { out.writeImmutableBuffer(text) }
         out.writeString("\"}")
@@ -207,6 +223,7 @@ struct ResponsesItem: Sendable {
         switch kind {
         case .message: "msg_"
         case .reasoning: "rs_"
+        case .compaction: "cmp_"
         case .call(let tool, _):
             switch tool.form {
             case .function: "fc_"
@@ -255,6 +272,7 @@ struct ResponsesEventNames {
             case .localShell, .shell, .applyPatch, .search: text = nil
             }
             member = tool.form == .custom ? "input" : "arguments"
+        case .compaction: member = "encrypted_content"
         }
     }
 }

@@ -71,6 +71,17 @@ struct ResponsesObject: Sendable {
         out.writeString("}")
     }
 
+    /// The object of `/v1/responses/compact`.
+    func compaction(_ ending: Ending) -> ByteBuffer {
+        var out = ByteBuffer(string: "{\"id\":\"\(id)\",\"object\":\"response.compaction\",\"created_at\":\(created),")
+        out.writeString("\"output\":")
+        out.writeImmutableBuffer(.rawArray(ending.output))
+        out.writeString(",\"usage\":")
+        out.writeImmutableBuffer(ending.usage ?? ByteBuffer(string: "null"))
+        out.writeString("}")
+        return out
+    }
+
     /// `{"input_tokens":…}`. No count is missing: what the upstream did not report is estimated.
     /// - Parameter bytes: of all that was generated.
     static func usage(_ usage: Usage, bytes: Int, _ context: ReplyContext) -> ByteBuffer {

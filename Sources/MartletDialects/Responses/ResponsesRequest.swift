@@ -40,6 +40,11 @@ package enum ResponsesRequest {
         }
     }
 
+    /// Whether the last item of the input asks for a summary of those before it.
+    package static func endsInTrigger(_ document: JSONDocument) throws(GatewayError) -> Bool {
+        try inputItems(document).last.flatMap(ResponsesSplice.type) == "compaction_trigger"
+    }
+
     /// Ids of stored items that stand in the input by reference, in their order.
     package static func references(_ document: JSONDocument) throws(GatewayError) -> [String] {
         try inputItems(document).compactMap(reference)

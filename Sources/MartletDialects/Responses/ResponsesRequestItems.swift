@@ -8,6 +8,10 @@ struct ResponsesItemReader {
     let seal: ReasoningSeal
     /// The first reference to an item that nobody has put in its place.
     private(set) var missingItem: String?
+    /// The last item asks for a summary of those before it.
+    private(set) var endsInTrigger = false
+    /// The summary that was read last.
+    private var summary: Item?
     /// Anything but system text has been said.
     private var hasBegun = false
     /// Calls so far, for those without an id: a pure function of their place.
@@ -37,6 +41,7 @@ struct ResponsesItemReader {
             }
             try add(ResponsesInputItem.read(&walk))
         }
+        if endsInTrigger { items.removeLast() }
         // A call that was cut off and never answered is nothing a model should see again.
         let dead = cutCalls.subtracting(answered)
         guard !dead.isEmpty else { return }
@@ -49,6 +54,7 @@ struct ResponsesItemReader {
     // MARK: - Kinds
 
     private mutating func add(_ item: ResponsesInputItem) throws(DialectError) {
+        endsInTrigger = item.kind == "compaction_trigger"
         switch item.kind {
         case "message": try addMessage(item)
         case "function_call": try addCall(item, .function)
@@ -251,9 +257,11 @@ struct ResponsesItemReader {
         return EscapedText(bytes)
     }
 
-    /// A summary this gateway has sealed says again what was left out; another's nobody can read.
+    /// A summary this gateway has sealed stands for all before it but what the user has said; another's nobody can read.
     private mutating func addCompaction(_ item: ResponsesInputItem) {
-        guard let summary = item.encrypted.flatMap(seal.opened)?.text, !summary.isEmpty else { return addOpaque(item) }
-        say(.user, [Part(.text(summary))])
+        guard let text = item.encrypted.flatMap(seal.opened)?.text, !text.isEmpty else { return addOpaque(item) }
+        items.removeAll { !$0.outlivesSummary || $0 == summary }
+        say(.user, [Part(.text(text))])
+        summary = items.last
     }
 }

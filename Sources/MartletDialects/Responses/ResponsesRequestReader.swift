@@ -39,9 +39,11 @@ struct ResponsesRequestReader {
             isStored: try members.boolIfAny("store") ?? true,
             tools: reader.tools.names.tools, wantsSummary: wantsSummary,
             sealsReasoning: includes.contains("reasoning.encrypted_content"))
-        return CanonicalRequest(
+        var request = CanonicalRequest(
             model: model ?? "", items: items, tools: table, settings: settings, raw: members.rest,
             origin: RequestOrigin(dialect: .responses), unread: unread, echo: echo)
+        request.isCompaction = reader.endsInTrigger
+        return request
     }
 
     /// What an upstream of another family does not need and nobody misses.
@@ -90,6 +92,7 @@ struct ResponsesRequestReader {
         if hasInput == nil, reader.items.isEmpty {
             throw DialectError(.unexpected, at: "input", "a text or a list of items is required")
         }
+        if reader.endsInTrigger { return reader }
         // Nothing is asked: the model is to be made ready, and no more.
         let isEmpty = reader.items.allSatisfy { if case .instruction = $0 { true } else { false } }
         if isEmpty, reader.items.isEmpty || settings.maxTokens.map({ $0 <= 1 }) == true { settings.maxTokens = 0 }

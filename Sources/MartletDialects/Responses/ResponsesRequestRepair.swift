@@ -3,24 +3,25 @@ package import NIOCore
 
 extension ResponsesUpstreamRequest {
     /// What a relayed conversation must lose before the API takes it: reasoning this gateway sealed for other
-    /// upstreams, reasoning without the item it led to, and call ids longer than the API allows, which are cut in call
-    /// and result alike. Of a conversation that is kept here also the ids the API would look for in its own store, and
-    /// reasoning that is nowhere but there.
+    /// upstreams, what a summary it sealed stands for, reasoning without the item it led to, and call ids longer than
+    /// the API allows, which are cut in call and result alike. The summary becomes a message. Of a conversation that is
+    /// kept here also the ids the API would look for in its own store, and reasoning that is nowhere but there.
     ///
     /// - Returns: the value `input` is to be replaced with; nil when the body is fine, or cannot be read: then the API
     ///   says so in its own words.
     /// - Throws: `notFound` for a reference to an item nobody has put in its place: what the API's own store holds
     ///   under our key may be another client's.
     package static func repairedInput(
-        _ document: JSONDocument, isKeptHere: Bool = false
+        _ document: JSONDocument, isKeptHere: Bool = false, seal: ReasoningSeal = .plain
     ) throws(GatewayError) -> ByteBuffer? {
         guard let member = try? document.member("input"), member.kind == .array else { return nil }
         let input = document.slice(member.value)
-        guard var heads = try? ResponsesItemHead.list(input) else { return nil }
+        guard var heads = try? ResponsesItemHead.list(input, seal) else { return nil }
         if let missing = heads.first(where: { $0.reference != nil })?.reference { throw .itemNotFound(missing) }
         if isKeptHere {
             for place in heads.indices { heads[place].isKeptHere = true }
         }
+        heads.endAtSummary()
         guard heads.isRepairNeeded, let items = try? input.rawElements(), items.count == heads.count else { return nil }
         var kept: [ByteBuffer] = []
         for (place, item) in items.enumerated() where !heads.isDropped(place) {
@@ -45,6 +46,12 @@ private struct ResponsesItemHead {
     var callID: String?
     /// The id a reference stands for.
     var reference: String?
+    /// Of a summary that was sealed here.
+    var summary: EscapedText?
+    /// A message, and not the model's.
+    var isToldToModel = false
+    /// A summary stands for it.
+    var isSummedUp = false
     /// The conversation is kept here, and nothing of it there.
     var isKeptHere = false
     private var hasSealed = false
@@ -62,13 +69,15 @@ private struct ResponsesItemHead {
         case callID = "call_id"
     }
 
-    static func list(_ input: ByteBuffer) throws(DialectError) -> [ResponsesItemHead] {
+    private static let summaries: Set<String?> = ["compaction", "compaction_summary", "context_compaction"]
+
+    static func list(_ input: ByteBuffer, _ seal: ReasoningSeal) throws(DialectError) -> [ResponsesItemHead] {
         var heads: [ResponsesItemHead] = []
         try RequestWalk.over(input) { (walk) throws(DialectError) in
             try walk.array { (walk, _) throws(DialectError) in
                 var head = ResponsesItemHead()
                 if try walk.kind() == .object {
-                    try head.read(&walk)
+                    try head.read(&walk, seal)
                 } else {
                     _ = try walk.skip()
                 }
@@ -78,7 +87,7 @@ private struct ResponsesItemHead {
         return heads
     }
 
-    private mutating func read(_ walk: inout RequestWalk) throws(DialectError) {
+    private mutating func read(_ walk: inout RequestWalk, _ seal: ReasoningSeal) throws(DialectError) {
         var type: String?
         var role: String?
         var sealed: EscapedText?
@@ -98,10 +107,12 @@ private struct ResponsesItemHead {
         hasSealed = sealed?.isEmpty == false
         hasID = itemID != nil
         isIdentified = Self.identified.contains(type)
+        isToldToModel = (type ?? "message") == "message" && role != nil && role != "assistant"
         isOutput = (role == nil || role == "assistant") && type?.hasSuffix("_output") != true
         if let sealed, sealed.starts(with: Reasoning.gatewayMark) {
             isSealedHere = true
             if let blob = OpaqueBlob(marked: sealed), blob.origin == .responses { unsealed = blob.text }
+            if Self.summaries.contains(type), let text = seal.opened(sealed)?.text, !text.isEmpty { summary = text }
         }
         if let id {
             let fitting = Self.rule.fit(id)
@@ -118,6 +129,7 @@ private struct ResponsesItemHead {
 
     /// Nil: it stays as it is.
     func repaired(_ item: ByteBuffer) -> ByteBuffer? {
+        if let summary { return ResponsesSplice.message(summary) }
         guard needsRepair, var members = try? RawObject(item) else { return nil }
         if let callID { members.set("call_id", .rawString(callID)) }
         if losesID { members.remove("id") }
@@ -131,9 +143,17 @@ private struct ResponsesItemHead {
 }
 
 extension [ResponsesItemHead] {
+    /// What the last summary stands for.
+    fileprivate mutating func endAtSummary() {
+        guard let last = lastIndex(where: { $0.summary != nil }) else { return }
+        for place in 0..<last { self[place].isSummedUp = !self[place].isToldToModel }
+    }
+
     fileprivate var isRepairNeeded: Bool { indices.contains { self[$0].needsRepair || isDropped($0) } }
 
     fileprivate func isDropped(_ place: Int) -> Bool {
+        if self[place].isSummedUp { return true }
+        if self[place].summary != nil { return false }
         if self[place].isSealedHere, self[place].unsealed == nil { return true }
         if self[place].isElsewhere { return true }
         guard self[place].isReasoning else { return false }

@@ -14,6 +14,12 @@ enum ResponsesSplice {
         }
     }
 
+    static func message(_ text: EscapedText) -> ByteBuffer {
+        var string = ByteBuffer()
+        string.writeEscaped(text)
+        return message(string)
+    }
+
     /// `{"type":"message","role":"user",…}` of a text.
     /// - Parameter text: a JSON string.
     private static func message(_ text: ByteBuffer) -> ByteBuffer {
@@ -53,6 +59,8 @@ enum ResponsesSplice {
         else { return nil }
         return head.id ?? ""
     }
+
+    static func type(_ item: ByteBuffer) -> String? { head(item)?.type }
 
     /// The `call_id` of the first output of a call that is not there; nil where each has its call. What
     /// was compacted may hold any call.

@@ -81,7 +81,8 @@ extension ResponsesStreamWriter {
     private mutating func endText(_ place: Int, into out: inout ByteBuffer) {
         complete(place, into: &out)
         let status = status(place)
-        items[place].done = items[place].json(status, sealed: items[place].sealed(echo.sealsReasoning ? seal : nil))
+        items[place].done = items[place].json(
+            status, sealed: items[place].sealed(seal, keepsReasoning: echo.sealsReasoning))
         guard !isWhole else { return }
         let item = items[place]
         let names = ResponsesEventNames(item.kind, isOpenResponses: isOpenResponses)

@@ -37,6 +37,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     private var hasEnded = false
     private var endLength = 0  // bytes of the terminal event and what follows it
     package private(set) var finalObject: ByteBuffer?
+    package private(set) var fault: GatewayError?
 
     package init(_ target: ReplyTarget, context: ReplyContext = ReplyContext()) {
         self.init(target, context: context, isWhole: false)
@@ -56,7 +57,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     }
 
     package mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {
-        guard !hasEnded else { return }
+        guard !hasEnded, fault == nil else { return }
         switch event {
         case .delta(let block, let text): grow(block, text, into: &out)
         case .started: start(into: &out)
@@ -76,6 +77,11 @@ package struct ResponsesStreamWriter: StreamWriter {
             guard isFirst(choice) else { return }
             start(into: &out)
             finish = reason
+            if lacksSummary {
+                places = [:]
+                fault = ResponsesCompaction.noSummary()
+                return
+            }
             settle(all: true, into: &out)
         case .progress: keepAlive(into: &out)
         case .failed, .opaque, .ended: break
@@ -90,15 +96,18 @@ package struct ResponsesStreamWriter: StreamWriter {
     }
 
     package mutating func finish(into out: inout ByteBuffer) {
-        guard !hasEnded else { return }
+        guard !hasEnded, fault == nil else { return }
         start(into: &out)
         settle(all: true, into: &out)
         hasEnded = true
-        var ending = ResponsesObject.Ending(finish)
+        // A summary that a limit has cut off is one all the same.
+        var ending = ResponsesObject.Ending(context.compaction == nil || finish == .contentFilter ? finish : .stop)
         ending.completedAt = clock?() ?? object.created
         ending.output = items.compactMap(\.done)
         ending.usage = ResponsesObject.usage(usage, bytes: generatedBytes, context)
-        writeEnd(ending, into: &out)
+        guard case .conversation(let kept) = context.compaction else { return writeEnd(ending, into: &out) }
+        ending.output = kept.map { ResponsesSplice.identified($0, &ids) } + ending.output
+        finalObject = object.compaction(ending)
     }
 
     package mutating func keepAlive(into out: inout ByteBuffer) {
@@ -124,6 +133,10 @@ package struct ResponsesStreamWriter: StreamWriter {
 
     private var generatedBytes: Int { items.reduce(0) { $0 + $1.text.readableBytes } }
 
+    private var lacksSummary: Bool {
+        context.compaction != nil && items.first.map { EscapedText($0.text).firstVisible == nil } ?? true
+    }
+
     private mutating func isFirst(_ choice: Int) -> Bool {
         if self.choice == nil { self.choice = choice }
         return self.choice == choice
@@ -134,6 +147,7 @@ package struct ResponsesStreamWriter: StreamWriter {
 
 extension ResponsesStreamWriter {
     private mutating func open(_ block: BlockID, _ kind: BlockKind, into out: inout ByteBuffer) {
+        if context.compaction != nil { return openSummary(block, kind, into: &out) }
         keepPromise(into: &out)
         settle(all: false, into: &out)
         switch kind {
@@ -150,6 +164,15 @@ extension ResponsesStreamWriter {
             if tool.form == .custom, head.kind != .custom { items[items.count - 1].input = ResponsesCustomInput() }
         case .opaque: break
         }
+    }
+
+    /// All text is the summary's; what else the model gives is nobody's.
+    private mutating func openSummary(_ block: BlockID, _ kind: BlockKind, into out: inout ByteBuffer) {
+        guard kind == .text else { return }
+        guard !items.isEmpty else { return begin(block, .compaction, into: &out) }
+        places[block] = 0
+        items[0].isClosed = false
+        items[0].text.writeString("\\n\\n")
     }
 
     private mutating func grow(_ block: BlockID, _ text: EscapedText, into out: inout ByteBuffer) {
@@ -203,6 +226,10 @@ extension ResponsesStreamWriter {
 
     mutating func writeDelta(_ text: EscapedText, of place: Int, into out: inout ByteBuffer) {
         guard !isWhole, items[place].isStreamed else { return }
+        if case .compaction = items[place].kind {
+            let at = items[place].place(ResponsesEventNames(.compaction, isOpenResponses: isOpenResponses))
+            return writeEvent("compaction.compacting", into: &out) { $0.writeString(at) }
+        }
         items[place].frame.write(number, text, into: &out)
         number += 1
     }

@@ -7,7 +7,7 @@ package enum Decider {
     package static func decide(_ request: InboundRequest, in snapshot: Snapshot, mayRefresh: Bool) -> Decision {
         let task: VectorTask?
         switch request.endpoint {
-        case .completion: task = nil
+        case .completion, .compactResponse: task = nil
         case .vectors(let named): task = named
         default: return .control
         }
@@ -29,7 +29,9 @@ package enum Decider {
                         request: request, task: task, clientModel: clientModel, candidates: candidates,
                         document: document))
             }
-            let streams = try flag(members.member(1, of: document), "stream", in: document)
+            let streams =
+                request.endpoint == .compactResponse
+                ? false : try flag(members.member(1, of: document), "stream", in: document)
             if let first = candidates.first, first.upstream.mode == .repair {
                 if request.dialect == .chat {
                     try ChatRequestCheck.check(document, ImageRequirement(first, fetches: snapshot.fetchesImages))
@@ -67,6 +69,10 @@ package enum Decider {
     ) throws(GatewayError) -> ResponsesState? {
         guard request.dialect == .responses else { return nil }
         var state = try ResponsesState(document)
+        if request.endpoint == .compactResponse {
+            state.isStored = false
+            state.isBackground = false
+        }
         let isRelayed = candidates.first?.upstream.profile.dialects.contains(.responses) == true
         try state.check(
             stores: snapshot.keepsResponses || request.turn?.remembered != nil, takesPrompts: isRelayed)

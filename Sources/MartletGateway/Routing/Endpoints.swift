@@ -13,6 +13,7 @@ package enum Endpoint: Sendable, Hashable {
     case response(String)
     case inputItems(String)
     case cancelResponse(String)
+    /// A conversation to be summed up.
     case compactResponse
     case models
     /// One model; the id is the rest of the path, percent-decoded.

@@ -27,7 +27,30 @@ extension Plan {
     /// The input of a relay, where it has to be another one than the document's.
     /// - Throws: `notFound` for a reference to what is not kept here.
     func keptInput() throws(GatewayError) -> ByteBuffer? {
-        try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: keepsConversation)
+        try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: keepsConversation, seal: seal)
+    }
+
+    /// Whether a summary is asked for that an upstream of this dialect does not make by itself.
+    func sumsUpHere(at candidate: Candidate) throws(GatewayError) -> Bool {
+        guard dialect == .responses, !candidate.upstream.profile.compacts else { return false }
+        return compacts ? true : try ResponsesRequest.endsInTrigger(document)
+    }
+
+    /// For an upstream that has the route: the client's bytes, with the whole conversation in them.
+    func relayedCompaction(to candidate: Candidate) throws(GatewayError) -> UpstreamRequest {
+        let input = try keptInput()
+        var edit = JSONEdit()
+        do throws(JSONError) {
+            try setModel(candidate, of: document, in: &edit)
+            if let input { try edit.set("input", input, in: document) }
+        } catch {
+            throw GatewayError(code: .invalidRequest, message: error.sentence)
+        }
+        var context = ReplyContext()
+        context.compaction = .relayed
+        return UpstreamRequest(
+            dialect: .responses, body: edit.isEmpty ? [document.bytes] : edit.pieces(of: document.bytes),
+            context: context)
     }
 
     /// The upstream gets the whole conversation, keeps nothing of it, and answers at once: what it kept would be kept

@@ -39,6 +39,8 @@ package final class Plan: Sendable {
     package let responses: ResponsesState?
     /// Of a request over a WebSocket.
     package let turn: SocketTurn?
+    /// A summary of the conversation is asked for by its route.
+    package let compacts: Bool
     /// Set once its reply is made in the background.
     package let background: QueuedResponse?
     /// Set once what it continues from stands in the document.
@@ -57,6 +59,7 @@ package final class Plan: Sendable {
         seal: ReasoningSeal = .plain, fetchesImages: Bool
     ) {
         self.seal = seal
+        compacts = request.endpoint == .compactResponse
         requestID = request.id
         dialect = request.dialect
         task = nil
@@ -84,6 +87,7 @@ package final class Plan: Sendable {
         requestID = request.id
         dialect = request.dialect
         self.task = task
+        compacts = false
         self.clientModel = clientModel
         streams = false
         usage = .hidden
@@ -109,6 +113,7 @@ package final class Plan: Sendable {
         self.promptScale = promptScale
         self.background = background
         seal = plan.seal
+        compacts = plan.compacts
         requestID = plan.requestID
         dialect = plan.dialect
         task = plan.task
@@ -211,7 +216,9 @@ package final class Plan: Sendable {
         if turn?.generates == false { return try warmUp(candidate) }
         let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.dialect(for: dialect)
-        guard upstream != UpstreamDialect(dialect) else { return try relayed(to: candidate, rung, misfit, simplified) }
+        if upstream == UpstreamDialect(dialect), try !sumsUpHere(at: candidate) {
+            return try compacts ? relayedCompaction(to: candidate) : relayed(to: candidate, rung, misfit, simplified)
+        }
         var flags = candidate.capabilities
         // An upstream that gets its requests exactly is asked for as many tokens as the client wants.
         let window = candidate.upstream.mode == .exact ? nil : candidate.window?.tokens
@@ -227,7 +234,7 @@ package final class Plan: Sendable {
             isStrict: candidate.upstream.isStrict, bareTool: rung?.bareTool)
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
-            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit)
+            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit, compacts: compacts)
         if let responses, let echo = translated.context.echo {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
         }

@@ -34,7 +34,7 @@ package final class UpstreamRequest: Sendable {
         case .chat: "/v1/chat/completions"
         case .completions: "/v1/completions"
         case .anthropic: "/v1/messages"
-        case .responses: "/v1/responses"
+        case .responses: context.compaction == .relayed ? "/v1/responses/compact" : "/v1/responses"
         case .lmstudio: "/api/v1/chat"
         }
     }

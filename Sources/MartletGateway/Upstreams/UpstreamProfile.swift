@@ -27,6 +27,8 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var refusesImageAddresses: Bool
     /// A prompt that does not fit may be answered with a stream that ends before it has begun.
     package var mayOverflowSilently: Bool
+    /// It sums conversations up by itself: `/v1/responses/compact` and `compaction_trigger`.
+    package var compacts: Bool
     /// How it counts the tokens of a prompt.
     package var counting: Counting
     /// How it lists its models.
@@ -36,7 +38,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         kind: String, shownName: String, hint: String, dialects: [UpstreamDialect], mode: RelayMode,
         credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
         listing: ModelListing = .common, mayAnswerWithAnother: Bool = false, refusesImageAddresses: Bool = false,
-        mayOverflowSilently: Bool = false
+        mayOverflowSilently: Bool = false, compacts: Bool = false
     ) {
         self.kind = kind
         self.shownName = shownName
@@ -50,6 +52,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.mayAnswerWithAnother = mayAnswerWithAnother
         self.refusesImageAddresses = refusesImageAddresses
         self.mayOverflowSilently = mayOverflowSilently
+        self.compacts = compacts
     }
 
     package static let all: [UpstreamProfile] = [
@@ -73,7 +76,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         capabilities: .vllm, counting: .messagesCountTokens, listing: .vllm)
     package static let openAI = UpstreamProfile(
         kind: "openai", shownName: "OpenAI", hint: "Check the network and the URL.",
-        dialects: [.responses, .chat], mode: .exact, capabilities: .openAI, listing: .openAI)
+        dialects: [.responses, .chat], mode: .exact, capabilities: .openAI, listing: .openAI, compacts: true)
     package static let anthropic = UpstreamProfile(
         kind: "anthropic", shownName: "Anthropic", hint: "Check the network and the URL.", dialects: [.anthropic],
         mode: .exact, credential: .apiKey, capabilities: .anthropic, counting: .messagesCountTokens,

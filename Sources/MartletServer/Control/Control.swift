@@ -57,7 +57,7 @@ package struct Control: ControlRoutes {
             } catch {
                 return self.error(error, request)
             }
-        case .inputTokens, .response, .inputItems, .cancelResponse, .compactResponse:
+        case .inputTokens, .response, .inputItems, .cancelResponse:
             do throws(GatewayError) {
                 return try await responses.answer(request, in: snapshot)
             } catch {

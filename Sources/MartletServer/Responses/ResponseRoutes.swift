@@ -13,11 +13,6 @@ struct ResponseRoutes: Sendable {
     func answer(_ request: InboundRequest, in snapshot: Snapshot) async throws(GatewayError) -> ControlReply {
         switch request.endpoint {
         case .inputTokens: return try await ok(inputTokens(request, snapshot).buffer)
-        case .compactResponse:
-            throw GatewayError(
-                code: .invalidRequest,
-                message: "this gateway does not compact conversations; truncation: auto leaves out their oldest turns",
-                status: 501)
         case .inputItems(let id): return try await ok(inputItems(stored(id, request), request.query))
         case .cancelResponse(let id):
             guard let object = try await ledger?.cancel(id, of: request.owner) else { throw Self.notFound(id) }

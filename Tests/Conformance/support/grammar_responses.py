@@ -66,7 +66,8 @@ ITEM = both(members(id=lambda value: string(value) and value), by_type(
     message=members(status=word(*ITEM_STATUSES), role=word("assistant"), content=all_of(PART)),
     function_call=members(call_id=string, name=string, arguments=string, status=word(*ITEM_STATUSES)),
     reasoning=both(members(summary=all_of(PART)), optional("content", all_of(PART)), optional("encrypted_content", string)),
-    custom_tool_call=members(call_id=string, name=string, input=string)))
+    custom_tool_call=members(call_id=string, name=string, input=string),
+    compaction=members(encrypted_content=string)))
 FUNCTION = members(name=string, description=null_or(string), parameters=null_or(mapping), strict=null_or(flag))
 
 
@@ -106,6 +107,7 @@ EVENTS = {
     "reasoning_summary_part.added": _SUMMARY | {"part": PART}, "reasoning_summary_part.done": _SUMMARY | {"part": PART},
     "reasoning_summary_text.delta": _SUMMARY | {"delta": string}, "reasoning_summary_text.done": _SUMMARY | {"text": string},
     "reasoning_text.delta": _PART | {"delta": string}, "reasoning_text.done": _PART | {"text": string},
+    "compaction.compacting": _ITEM,
 }
 # Which texts an item of a type may have, and the member of the done event that holds it.
 TEXTS = {"message": {"output_text": "text", "refusal": "refusal"}, "function_call": {"function_call_arguments": "arguments"},
@@ -175,6 +177,9 @@ class _Stream:
         if name.endswith(("part.added", "part.done")):
             self._read_part(item, name, event)
             return
+        if name == "compaction.compacting":
+            assert item["added"]["type"] == "compaction", event
+            return
         text, _, step = name.rpartition(".")
         assert text in TEXTS[item["added"]["type"]], f"{kind} in a {item['added']['type']}"
         if "part" in item:
@@ -188,8 +193,8 @@ class _Stream:
 
     def _add(self, index, item):
         assert index == len(self.items), f"output_index {index} behind {len(self.items)} items"
-        assert item.get("status") == "in_progress", item
-        for name, empty in (("content", []), ("summary", []), ("arguments", ""), ("input", "")):
+        assert item.get("status") == (None if item["type"] == "compaction" else "in_progress"), item
+        for name, empty in (("content", []), ("summary", []), ("arguments", ""), ("input", ""), ("encrypted_content", "")):
             assert item.get(name, empty) == empty, f"added with its {name}"
         self.items.append({"added": item, "done": None, "text": "", "said": None} | (
             {"part": None, "parts": []} if item["type"] in ("message", "reasoning") else {}))
@@ -213,6 +218,10 @@ class _Stream:
 
     def _finish(self, item, done):
         self._same(item["added"], done)
+        if done["type"] == "compaction":
+            assert done["encrypted_content"], done
+            item["done"] = done
+            return
         assert done.get("status") in ("completed", "incomplete"), done
         if "parts" in item:
             assert item["part"] is None, "an open part"

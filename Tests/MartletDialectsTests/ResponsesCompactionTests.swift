@@ -1,0 +1,250 @@
+import MartletDialects
+import MartletWire
+import NIOCore
+import Testing
+
+@Suite("Conversations that are compacted")
+struct ResponsesCompactionTests {
+    static let ada = #"{"role":"user","content":"I am Ada."}"#
+    static let hello = #"{"type":"message","role":"assistant","content":[{"type":"output_text","text":"Hello."}]}"#
+    static let owls = #"{"type":"message","id":"msg_1","role":"user","content":[{"type":"input_text","text":"Owls?"}]}"#
+    static let trigger = #"{"type":"compaction_trigger"}"#
+    static let asks = "Stop here and write a summary"
+    static let heading = "Summary of this conversation so far, in place of what was said:\n\n"
+
+    static func summary(_ text: String) -> String {
+        let sealed = ReasoningSeal.plain.sealed(Reasoning(text: EscapedText(escaping: text)))
+        return #"{"type":"compaction","id":"cmp_1","encrypted_content":"\#(sealed.unescaped())"}"#
+    }
+
+    /// As its route asks for it.
+    static func compacted(
+        _ body: String, to upstream: UpstreamDialect = .chat, window: Int? = nil, replyLimit: Int? = nil
+    ) throws -> Translation {
+        let target = WriteTarget(
+            model: "local", capabilities: upstream == .anthropic ? .anthropic : Capabilities(), streams: false,
+            contextWindow: window, replyLimit: replyLimit)
+        return try Translation(
+            Dialects.translateRequest(
+                JSONDocument(checking: ByteBuffer(string: body)), from: .responses, to: upstream, for: target,
+                compacts: true))
+    }
+
+    // MARK: - Requests
+
+    @Test("The model is asked for a summary at the end, may call nothing, and answers in no other form")
+    func request() throws {
+        let tools = #""tools":[{"type":"function","name":"f"}],"tool_choice":"required","parallel_tool_calls":true"#
+        let form = #""text":{"format":{"type":"json_object"}},"reasoning":{"effort":"high"},"instructions":"brief""#
+        let made = try Self.compacted(items("\(Self.ada),\(Self.hello)", "\(tools),\(form)"))
+        #expect(made.roles == ["system", "user", "assistant", "user"])
+        #expect(made.content(0) == "brief" && made.content(1) == "I am Ada." && made.content(2) == "Hello.")
+        #expect(made.content(3)?.hasPrefix(Self.asks) == true)
+        #expect(made.toolNames == ["f"] && made.json["tool_choice"] == "none")
+        for name in ["response_format", "reasoning_effort", "parallel_tool_calls"] { #expect(made.json[name] == nil) }
+        #expect(made.request.dropped == [])
+        #expect(try Self.compacted(items(Self.ada)).json["tool_choice"] == nil)
+    }
+
+    @Test("The summary's length is bounded, by what the model can give too")
+    func limits() throws {
+        let body = items(Self.ada)
+        #expect(try Self.compacted(body).json["max_tokens"] == 8192)
+        #expect(try Self.compacted(body, window: 4096).json["max_tokens"] == 1024)
+        #expect(try Self.compacted(body, to: .anthropic, replyLimit: 4096).json["max_tokens"] == 4096)
+        #expect(try Self.compacted(items(Self.ada, #""max_output_tokens":700"#)).json["max_tokens"] == 700)
+        #expect(try Self.compacted(items(Self.ada, #""max_output_tokens":0"#)).json["max_tokens"] == 8192)
+    }
+
+    @Test(
+        "Where nothing has been said there is nothing to compact",
+        arguments: [
+            items(""), items(#"{"role":"system","content":"x"}"#), #"{"model":"m","instructions":"x"}"#,
+            items(#"{"type":"compaction","encrypted_content":"of another"}"#), #"{"model":"m"}"#,
+        ])
+    func nothing(body: String) {
+        let error = #expect(throws: GatewayError.self) { try Self.compacted(body) }
+        #expect(error?.code == .invalidRequest && error?.param == "input")
+    }
+
+    @Test("A trigger at the end of the input asks for the same; elsewhere it is left out")
+    func trigger() throws {
+        let made = try responsesToChat(items("\(Self.ada),\(Self.trigger)"))
+        #expect(made.request.context.compaction == .item && made.request.dropped == [])
+        #expect(made.messages.count == 1 && made.content(0)?.hasPrefix("I am Ada.\n\n\(Self.asks)") == true)
+        let other = try responsesToChat(items("\(Self.ada),\(Self.trigger),\(Self.owls)"))
+        #expect(other.request.context.compaction == nil && other.request.dropped == ["input.compaction_trigger"])
+        #expect(other.content(0) == "I am Ada.\n\nOwls?")
+        #expect(throws: GatewayError.self) { try responsesToChat(items(Self.trigger)) }
+    }
+
+    @Test("A summary stands for what the model said before it, and for summaries before it")
+    func superseded() throws {
+        let call = RequestResponsesTests.call("c") + "," + RequestResponsesTests.output("c", #""x""#)
+        let system = #"{"role":"system","content":"Birds only."}"#
+        let made = try responsesToChat(
+            items(
+                [
+                    system, Self.ada, Self.hello, Self.summary("first"), call, Self.owls, Self.summary("second"),
+                    Self.hello,
+                    Self.ada,
+                ].joined(separator: ",")))
+        #expect(made.roles == ["system", "user", "assistant", "user"])
+        #expect(made.content(1) == "I am Ada.\n\nOwls?\n\nsecond" && made.content(2) == "Hello.")
+    }
+
+    @Test("A relay gets our summary as a message, and of what it stands for the user's words")
+    func relayed() throws {
+        func repaired(_ items: String...) throws -> String? {
+            let body = ByteBuffer(string: "{\"input\":[\(items.joined(separator: ","))]}")
+            return try ResponsesUpstreamRequest.repairedInput(JSONDocument(checking: body))?.string
+        }
+        let message =
+            #"{"type":"message","role":"user","content":[{"type":"input_text","text":"second"}]}"#
+        #expect(
+            try repaired(
+                Self.ada, Self.hello, Self.summary("first"), Self.owls, Self.summary("second"), Self.hello, Self.trigger
+            )
+                == "[\(Self.ada),\(Self.owls),\(message),\(Self.hello),\(Self.trigger)]")
+        let theirs = #"{"type":"compaction","id":"cmp_1","encrypted_content":"gAAA"}"#
+        #expect(try repaired(Self.ada, Self.hello, theirs) == nil)
+    }
+
+    // MARK: - What is kept
+
+    static func kept(_ body: String, window: Int? = nil) throws -> [JSON] {
+        guard case .conversation(let items) = try compacted(body, window: window).request.context.compaction else {
+            return []
+        }
+        return try items.map { try JSON(parsing: $0) }
+    }
+
+    @Test("The user's messages stay, each as a finished item")
+    func keptMessages() throws {
+        let words = #"{"type":"function_call_output","call_id":"c","output":"x"}"#
+        let kept = try Self.kept(
+            items(
+                "\(Self.ada),\(Self.hello),\(RequestResponsesTests.call("c")),\(words),\(Self.owls),\(Self.summary("a"))"
+            )
+        )
+        #expect(
+            kept == [
+                [
+                    "role": "user", "content": [["type": "input_text", "text": "I am Ada."]], "type": "message",
+                    "status": "completed",
+                ],
+                [
+                    "type": "message", "id": "msg_1", "role": "user",
+                    "content": [["type": "input_text", "text": "Owls?"]], "status": "completed",
+                ],
+            ])
+        #expect(try Self.kept(#"{"model":"m","input":"hi"}"#).first?["content"]?[0]?["text"] == "hi")
+    }
+
+    @Test("Of more than fits beside the summary, the newest stay; a picture costs what it costs the model")
+    func keptBound() throws {
+        let long = { (mark: String) in
+            #"{"role":"user","content":"\#(mark)\#(String(repeating: "word ", count: 400))"}"#
+        }
+        let body = items([long("a"), long("b"), Self.ada].joined(separator: ","))
+        #expect(try Self.kept(body).count == 3)
+        #expect(try Self.kept(body, window: 4096).map { $0["content"]?[0]?["text"]?.string?.first } == ["b", "I"])
+        #expect(try Self.kept(body, window: 2048).count == 1)
+        let picture = String(repeating: "A", count: 400_000)
+        let shown =
+            #"{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,\#(picture)"}]}"#
+        #expect(try Self.kept(items(shown)).count == 1)
+    }
+
+    // MARK: - Replies
+
+    static func context(_ compaction: Compaction = .item) -> ReplyContext {
+        var context = ReplyContext()
+        context.compaction = compaction
+        return context
+    }
+
+    /// The summary in an item, as a later request has it.
+    static func opened(_ item: JSON?) throws -> String? {
+        let text = try #require(item?["encrypted_content"]?.string)
+        return ReasoningSeal.plain.opened(EscapedText(escaping: text))?.text.unescaped()
+    }
+
+    static let finishLength = chunk("{}", finish: "\"length\"")
+
+    @Test(
+        "A stream tells the summary as one item: no reasoning, no text, no call; cut off, it is one all the same",
+        arguments: [finishStop, finishLength])
+    func stream(finish: String) throws {
+        let stream =
+            ReplyAnthropicTests.think("hm") + ReplyAnthropicTests.text("Ada ")
+            + ReplyAnthropicTests.call(0, "call_1", "f", "{}") + ReplyAnthropicTests.text("\ncounts é.") + finish
+            + done
+        let relayed = asResponses(stream, Self.context())
+        for cut in [1, 7] { #expect(asResponses(stream, Self.context(), cut: cut) == relayed) }
+        let reader = StrictResponsesReader(relayed.text)
+        #expect(reader.faults == [] && relayed.finding == .complete, "\(relayed.text)")
+        #expect(reader.types.first == "created" && reader.types.last == "completed")
+        #expect(
+            Set(reader.types.dropFirst(2).dropLast())
+                == ["output_item.added[0]", "compaction.compacting[0]", "output_item.done[0]"])
+        #expect(reader.response["status"] == "completed" && reader.output.count == 1)
+        #expect(reader.output[0]["id"]?.string?.hasPrefix("cmp_") == true)
+        let text = try #require(try Self.opened(reader.output[0]))
+        #expect(text == "\(Self.heading)Ada \n\n\ncounts é." && !relayed.text.contains("Ada"))
+    }
+
+    @Test(
+        "A reply without a text is no summary",
+        arguments: [ReplyAnthropicTests.text(" \n"), ReplyAnthropicTests.think("a"), ""])
+    func empty(_ said: String) throws {
+        let relayed = asResponses(said + finishStop + done, Self.context())
+        guard case .failed(let error) = relayed.finding else {
+            Issue.record("taken: \(relayed.text)")
+            return
+        }
+        #expect(error.code == .upstreamBadReply && StrictResponsesReader(relayed.text).response["status"] == "failed")
+        let whole = ByteBuffer(string: #"{"choices":[{"message":{"role":"assistant","content":" "}}]}"#)
+        #expect(throws: GatewayError.self) {
+            try Dialects.translateWhole(whole, from: .chat, to: responsesTarget(), context: Self.context())
+        }
+    }
+
+    @Test("The route answers with the user's messages and the summary", arguments: [UpstreamDialect.chat, .responses])
+    func whole(upstream: UpstreamDialect) throws {
+        let body =
+            upstream == .chat
+            ? #"{"choices":[{"message":{"role":"assistant","content":"Birds."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4}}"#
+            : #"{"object":"response","status":"completed","model":"m","output":[{"type":"message","id":"a","role":"assistant","content":[{"type":"output_text","text":"Birds."}]}],"usage":{"input_tokens":9,"output_tokens":4}}"#
+        let kept =
+            #"{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}],"status":"completed"}"#
+        let reply = try Dialects.translateWhole(
+            ByteBuffer(string: body), from: upstream, to: responsesTarget(),
+            context: Self.context(.conversation([ByteBuffer(string: kept)])))
+        let made = try JSON(parsing: #require(reply.pieces.first))
+        guard case .object(let members) = made else { throw JSONError(.notThisType, at: 0) }
+        #expect(Set(members.map(\.key)) == ["id", "object", "created_at", "output", "usage"])
+        #expect(made["object"] == "response.compaction" && made["created_at"] == 7)
+        #expect(made["output"]?[0]?["id"]?.string?.hasPrefix("msg_") == true)
+        #expect(made["output"]?[0]?["content"]?[0]?["text"] == "hi" && made["output"]?.array?.count == 2)
+        #expect(try Self.opened(made["output"]?[1]) == "\(Self.heading)Birds.")
+        #expect(made["usage"]?["total_tokens"] == 13)
+    }
+
+    @Test("A compaction that the upstream made goes on as it is; what is none is an error")
+    func theirs() throws {
+        let body = ByteBuffer(
+            string:
+                #"{"id":"resp_1","object":"response.compaction","output":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"compaction","id":"c","encrypted_content":"gA"}],"created_at":1.0,"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13}}"#
+        )
+        let reply = try Dialects.translateWhole(
+            body, from: .responses, to: responsesTarget(), context: Self.context(.relayed))
+        #expect(reply.pieces == [body] && reply.summary.usage.input == 9 && reply.summary.usage.output == 4)
+        for other in ["{}", "[]", #"{"error":{"message":"no"}}"#] {
+            #expect(throws: GatewayError.self, "\(other)") {
+                try Dialects.translateWhole(
+                    ByteBuffer(string: other), from: .responses, to: responsesTarget(), context: Self.context(.relayed))
+            }
+        }
+    }
+}
