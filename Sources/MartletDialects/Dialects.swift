@@ -15,7 +15,7 @@ package enum Dialects {
                 dialect: target.dialect,
                 requestID: target.requestID)
         }
-        let isOwn = upstream == UpstreamDialect(target.dialect) && context.compaction == nil
+        let isOwn = upstream == UpstreamDialect(target.dialect) && !context.needsWriter
         guard !isOwn || mends(upstream, target, context) else {
             return ReplyPipe(
                 reader: reader(of: upstream, context, relaysAll: target.mode == .exact && target.label == nil),
@@ -51,7 +51,7 @@ package enum Dialects {
     ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
         let isOwn =
-            upstream == UpstreamDialect(target.dialect) && (context.compaction == nil || context.compaction == .relayed)
+            upstream == UpstreamDialect(target.dialect) && !context.needsWriter
             && !(target.mode == .repair && context.rescuesJSON)
         if isOwn, !body.holdsStream || upstream == .responses {
             switch target.dialect {

@@ -2,7 +2,7 @@
 real engine.
 
 The list is of 2026-04-24: text, streaming, phases of the assistant's messages, a system prompt, a tool, a tool in a stream, an
-image, several turns, WebSockets; compaction is not offered. Requests are ours, the names the list's. Each asserts the whole
+image, several turns, compaction, WebSockets. Requests are ours, the names the list's. Each asserts the whole
 object, the whole grammar of the stream, and the body that the upstream got.
 """
 
@@ -14,7 +14,7 @@ import pytest
 
 from support import chat, engine, talk
 from support.answer import Answer, Call, Text, Thinking
-from support.grammar_responses import check_response, read_responses
+from support.grammar_responses import USAGE, check_response, read_responses
 from support.matrix import KINDS, script, spoken
 
 ROUTE = "/v1/responses"
@@ -217,6 +217,21 @@ def test_a_relay_repairs_what_an_upstream_leaves_out(martlet, upstream):
     server = martlet(upstream(script), kind="openai", mode="repair")
     response, _ = ask(server, {"model": "m1", "input": "hi", "stream": True})
     assert same_output(response, Answer([Text("Hello")]))
+
+
+@pytest.mark.parametrize("kind", ["openai-compatible", "llamacpp", "anthropic"])
+def test_compaction(matrix, kind):
+    """Its output is the next request's input."""
+    given, _, answer = CASES["multi-turn"]
+    matrix.play(kind, script(answer, spoken(kind, "responses")))
+    asked = {"model": f"{kind}/{chat.MODEL}"}
+    reply = matrix.server.ask("POST", f"{ROUTE}/compact", chat.dumps(asked | {"input": given, "instructions": "Be brief."}))
+    made = reply.json
+    assert reply.status == 200 and set(made) == {"id", "object", "created_at", "output", "usage"}, reply.body
+    assert made["object"] == "response.compaction" and USAGE(made["usage"]) and isinstance(made["created_at"], int)
+    assert [item["type"] for item in made["output"]] == ["message", "message", "compaction"]
+    response, _ = ask(matrix.server, asked | {"input": [*made["output"], says("user", "What am I called?")]})
+    assert response["status"] == "completed" and same_output(response, answer)
 
 
 # Over a WebSocket, by the list's names. What each asks of a connection, on an upstream that answers with what it was told.

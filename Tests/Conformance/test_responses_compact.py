@@ -1,6 +1,7 @@
 """Conversations that are compacted, by their route and by a trigger in a request, with the official OpenAI client."""
 
 import base64
+import threading
 
 import openai
 import pytest
@@ -8,10 +9,12 @@ import pytest
 from support import agents, answer_responses, chat, codex, engine
 from support.answer import Answer, Call, Text, Thinking
 from support.asked import Result
+from support.grammar import Failed
 from support.grammar_responses import USAGE, check_response, read_responses
 from support.matrix import script, spoken
 from support.waiting import until
 from support.wire import request
+from test_context import COUNT
 
 ROUTE = "/v1/responses/compact"
 KINDS = ("openai-compatible", "llamacpp", "anthropic")
@@ -188,6 +191,113 @@ def test_a_summary_is_nobody_elses(martlet, upstream, sdk):
     reply = sdk(martlet(source)).responses.with_raw_response.create(model="m1", input=[*made, NEXT], store=False)
     assert reply.headers["x-translation-dropped"] == "input.compaction"
     assert "Ada counts" not in str(source.requests[-1].json)
+
+
+LONG = {"role": "assistant", "content": "One gull, two gulls. " * 300}
+MANAGED = {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}
+
+
+def sums_up_and_counts(kind):
+    """A model that gives the summary where it is asked for one, and else a number; what it is asked is in its list."""
+    def play(exchange):
+        if exchange.request.target == COUNT:
+            return exchange.json({"input_tokens": len(exchange.request.body) // 4, "object": "response.input_tokens"})
+        asked.append(exchange.request.json)
+        said = SUMMARY if ASKS in str(asked[-1]["messages"][-1]) else Answer([Text("Seven.")])
+        script(said, spoken(kind, "responses"))(exchange)
+
+    asked = []
+    return play, asked
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_long_conversation_is_compacted_before_it_is_answered(matrix, kind, stream):
+    play, asked = sums_up_and_counts(kind)
+    matrix.play(kind, play)
+    body = {"model": f"{kind}/{chat.MODEL}", "input": [*TALK, LONG, NEXT], "tools": [TOOL], "stream": stream} | MANAGED
+    reply = matrix.server.ask("POST", "/v1/responses", chat.dumps(body))
+    assert reply.status == 200, reply.body
+    made = read_responses(reply.body) if stream else check_response(reply.json)
+    assert [item["type"] for item in made["output"]] == ["compaction", "message"] and made["status"] == "completed"
+    assert made["output"][1]["content"][0]["text"] == "Seven."
+
+    summing, answering = asked
+    assert not summing.get("stream") or kind == "llamacpp"
+    assert bool(answering.get("stream")) == (stream or kind == "llamacpp")
+    assert "two gulls" in str(summing) and "two gulls" not in str(answering) and "Ada counts birds" in told(answering)[-1][1]
+    assert "Speak of birds only." in str(answering) and "tool_choice" not in answering and len(answering["tools"]) == 1
+
+    # What is kept is the whole; the next turn goes on from the summary, by the reply's id and by its items.
+    by_id = matrix.chat.responses.create(
+        model=body["model"], input=[NEXT], previous_response_id=made["id"], extra_body=MANAGED)
+    by_hand = matrix.chat.responses.create(
+        model=body["model"], input=[*body["input"], *made["output"], NEXT], extra_body=MANAGED)
+    assert by_id.output_text == by_hand.output_text == "Seven." and len(asked) == 4
+    assert [item.type for item in by_id.output] == ["message"] and asked[2]["messages"] == asked[3]["messages"]
+    assert "two gulls" not in str(asked[3]) and "Ada counts birds" in str(asked[3])
+    assert told(asked[3])[-2:] == [("assistant", "Seven."), ("user", NEXT["content"])]
+    kept = matrix.chat.responses.input_items.list(made["id"], order="asc")
+    assert len(kept.data) == len(body["input"]), "as it was sent"
+
+
+@pytest.mark.parametrize("asked", [
+    {"input": [*TALK, NEXT]}, {"input": NEXT["content"] + " canary" * 2000}, {"input": [*TALK, LONG, NEXT], "context_management": []}],
+    ids=["short", "nothing-but-the-user", "not-asked-for"])
+def test_what_is_not_compacted(matrix, asked):
+    play, sent = sums_up_and_counts("openai-compatible")
+    matrix.play("openai-compatible", play)
+    reply = matrix.chat.responses.create(model=f"openai-compatible/{chat.MODEL}", extra_body=MANAGED | asked, input=asked["input"])
+    assert [item.type for item in reply.output] == ["message"] and len(sent) == 1
+
+
+def test_an_upstream_that_compacts_manages_its_context(matrix):
+    source = matrix.play("openai", answer_responses.script(Answer([Text("Seven.")])))
+    matrix.chat.responses.create(model=f"openai/{chat.MODEL}", input=[*TALK, LONG, NEXT], extra_body=MANAGED, store=False)
+    assert source.request.json["context_management"] == MANAGED["context_management"]
+
+
+@pytest.mark.parametrize("streams", [False, True], ids=["whole", "stream"])
+def test_a_long_conversation_without_a_summary(martlet, upstream, streams):
+    server = martlet(upstream(lambda exchange: exchange.json(chat.completion(" "))))
+    body = {"model": "m1", "input": [*TALK, LONG, NEXT], "stream": streams} | MANAGED
+    reply = server.ask("POST", "/v1/responses", chat.dumps(body))
+    assert reply.status == 502 and "without a summary" in reply.json["error"]["message"]
+
+
+def test_signs_of_life_while_a_summary_is_made(martlet, upstream):
+    """The stream begins in time, and is one all the same; so it is with a failure."""
+    def script(exchange):
+        if ASKS in str(exchange.request.json["messages"][-1]):
+            assert may_answer.wait(20)
+            return exchange.json(summaries.pop(0))
+        exchange.stream(chat.text_stream("Se", "ven."))
+
+    may_answer, summaries = threading.Event(), [chat.completion("Gulls."), chat.completion("")]
+    server = martlet(upstream(script))
+    body = chat.dumps({"model": "m1", "input": [*TALK, LONG, NEXT], "stream": True} | MANAGED)
+    for status in ("completed", "failed"):
+        may_answer.clear()
+        with server.connect(timeout=30) as client:
+            client.send(request("POST", "/v1/responses", body, port=server.port))
+            reply = client.open_reply()
+            assert reply.status == 200 and reply.readline() + reply.readline() == b": keepalive\n\n"
+            may_answer.set()
+            rest = reply.read()
+        if status == "completed":
+            assert [item["type"] for item in read_responses(rest)["output"]] == ["compaction", "message"]
+        else:
+            with pytest.raises(Failed, match="without a summary"):
+                read_responses(rest)
+
+
+def test_in_the_background(martlet, upstream, sdk):
+    play, asked = sums_up_and_counts("openai-compatible")
+    client = sdk(martlet(upstream(play)))
+    made = client.responses.create(model="m1", input=[*TALK, LONG, NEXT], background=True, extra_body=MANAGED)
+    until(lambda: client.responses.retrieve(made.id).status == "completed", "it is made")
+    assert [item.type for item in client.responses.retrieve(made.id).output] == ["compaction", "message"]
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("kind", ["openai-compatible", "anthropic"])

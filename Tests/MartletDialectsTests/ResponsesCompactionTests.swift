@@ -231,6 +231,61 @@ struct ResponsesCompactionTests {
         #expect(made["usage"]?["total_tokens"] == 13)
     }
 
+    // MARK: - Before the answer
+
+    @Test(
+        "A summary that was made before the answer is the first item of it",
+        arguments: [UpstreamDialect.chat, .responses])
+    func leading(upstream: UpstreamDialect) throws {
+        let item = #"{"id":"cmp_9","type":"compaction","encrypted_content":"gw1.x"}"#
+        var context = ReplyContext()
+        context.summary = ByteBuffer(string: item)
+        let body =
+            upstream == .chat
+            ? #"{"choices":[{"message":{"role":"assistant","content":"Seven."},"finish_reason":"stop"}]}"#
+            : #"{"object":"response","status":"completed","model":"m","output":[{"type":"message","id":"a","role":"assistant","content":[{"type":"output_text","text":"Seven."}]}]}"#
+        let whole = try Dialects.translateWhole(
+            ByteBuffer(string: body), from: upstream, to: responsesTarget(), context: context)
+        let made = try JSON(parsing: #require(whole.pieces.first))
+        #expect(
+            made["output"]?[0] == (try JSON(parsing: item)) && made["output"]?[1]?["content"]?[0]?["text"] == "Seven.")
+        #expect(StrictResponsesReader.faults(of: made) == [])
+        guard upstream == .chat else { return }
+        let stream = ReplyAnthropicTests.text("Se") + ReplyAnthropicTests.text("ven.") + finishStop + done
+        let reader = StrictResponsesReader(asResponses(stream, context).text)
+        #expect(reader.faults == [] && reader.output.count == 2)
+        #expect(
+            reader.types.prefix(5) == [
+                "created", "in_progress", "output_item.added[0]", "output_item.done[0]", "output_item.added[1]",
+            ])
+    }
+
+    @Test("What goes on behind a summary: what the model is told to be and to have, and the conversation that is left")
+    func continued() throws {
+        let system = #"{"role":"developer","content":"Birds only."}"#
+        let tools = #"{"type":"additional_tools","tools":[{"type":"function","name":"f"}]}"#
+        let document = try JSONDocument(
+            checking: ByteBuffer(string: items([Self.ada, system, Self.hello, tools].joined(separator: ","))))
+        let compaction = #"{"id":"resp_1","output":[\#(Self.ada),\#(Self.summary("s"))],"usage":null}"#
+        let (body, summary) = try ResponsesRequest.continued(document, from: ByteBuffer(string: compaction))
+        #expect(body.string == items([system, tools, Self.ada, Self.summary("s")].joined(separator: ",")))
+        #expect(summary.string == Self.summary("s"))
+    }
+
+    @Test("The threshold is that of the compaction; what else context management may be is no error")
+    func threshold() throws {
+        func threshold(_ value: String) throws -> Int? {
+            try ResponsesState(JSONDocument(checking: ByteBuffer(string: #"{"context_management":\#(value)}"#)))
+                .compactThreshold
+        }
+        #expect(
+            try threshold(#"[{"type":"zz","compact_threshold":1},{"type":"compaction","compact_threshold":9}]"#) == 9)
+        for value in ["null", "[]", "{}", #""auto""#, #"[1,{"type":"compaction"}]"#] {
+            #expect(try threshold(value) == nil)
+        }
+        #expect(throws: GatewayError.self) { try threshold(#"[{"type":"compaction","compact_threshold":"9"}]"#) }
+    }
+
     @Test("A compaction that the upstream made goes on as it is; what is none is an error")
     func theirs() throws {
         let body = ByteBuffer(

@@ -52,6 +52,64 @@ struct CompactionPlanTests {
         #expect(request.context.compaction == .relayed)
     }
 
+    // MARK: - Before the answer
+
+    static let talk = "[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"\(words)\"}]"
+    static let words = String(repeating: "word ", count: 1000)
+
+    static func managed(_ threshold: Int, _ more: String = "", profile: UpstreamProfile = .openAICompatible) -> Decision
+    {
+        decide(
+            ",\"input\":\(talk),\"store\":false,\"context_management\":[{\"type\":\"compaction\",\"compact_threshold\":\(threshold)}]"
+                + more, endpoint: .completion(.responses), profile: profile)
+    }
+
+    @Test("A conversation that may pass its threshold is counted, but before an upstream that sees to that itself")
+    func counted() {
+        guard case .weigh = Self.managed(1000) else {
+            Issue.record("not counted")
+            return
+        }
+        for decision in [Self.managed(5000), Self.managed(1000, profile: .openAI)] {
+            guard case .complete = decision else {
+                Issue.record("counted")
+                return
+            }
+        }
+    }
+
+    @Test("Its summary is asked for whole, its answer as the client wants it, behind the summary")
+    func summedUp() throws {
+        guard case .weigh(let plan) = Self.managed(1000, ",\"stream\":true") else { throw Fault.unreachable }
+        let first = plan.summedUpFirst
+        #expect(first.takesWhole && first.streams)
+        let summing = try first.request(for: first.candidates[0])
+        let asked = summing.body.map { String(buffer: $0) }.joined()
+        #expect(asked.contains("Stop here and write a summary") && !asked.contains("\"stream\":true"))
+        let compaction =
+            "{\"output\":[{\"role\":\"user\",\"content\":\"hi\"},{\"type\":\"compaction\",\"id\":\"cmp_1\",\"encrypted_content\":\"gw1.eyJ0IjoidG9sZCJ9\"}]}"
+        let second = try #require(first.sequel).continued(from: ByteBuffer(string: compaction))
+        #expect(!second.takesWhole && second.sequel == nil)
+        #expect(second.recalled?.own.count == 2, "what is kept is the conversation as it was")
+        let answering = try second.request(for: second.candidates[0])
+        let body = try JSON(parsing: ByteBuffer(string: answering.body.map { String(buffer: $0) }.joined()))
+        #expect(body["messages"] == [["role": "user", "content": "hi\n\ntold"]] && body["stream"] == true)
+        #expect(answering.context.summary.map { String(buffer: $0) }?.contains("cmp_1") == true)
+    }
+
+    @Test("The exchange goes on with the answer at the same place, its slot given back meanwhile")
+    func exchange() throws {
+        guard case .weigh(let plan) = Self.managed(1000, ",\"stream\":true") else { throw Fault.unreachable }
+        var driver = ExchangeDriver(plan.summedUpFirst)
+        driver.go(to: .sent)
+        driver.receive(.head(Fault.head(200)), .bytes(ByteBuffer(string: "{")))
+        #expect(driver.receive(.end(cleanly: true, reusable: true)) == ["keep upstream", "finish whole"])
+        #expect(driver.receive(.summedUp(plan)) == ["release", "reset", "acquire a/m"])
+        #expect(driver.receive(.slotGranted(Make.place.origin)) == ["connect"])
+        driver.receive(.connected)
+        #expect(driver.receive(.head(Fault.head(200)), .bytes(ByteBuffer(string: "data: "))) == ["pass"])
+    }
+
     @Test("One that speaks Responses and has no such route is asked for a summary, also by a trigger")
     func withoutRoute() throws {
         let profile = UpstreamProfile.openAICompatible.speaking(.responses)

@@ -1,4 +1,5 @@
 package import MartletWire
+package import NIOCore
 
 /// What the reply's reader and writer must know of the request it answers.
 package struct ReplyContext: Sendable, Hashable {
@@ -35,6 +36,9 @@ package struct ReplyContext: Sendable, Hashable {
     package var spent: Usage?
     /// Of a client of Responses: the reply is a summary of the conversation, and is told as one.
     package var compaction: Compaction?
+    /// Of a client of Responses: the item with which the output begins, a JSON object's text, because the conversation was summed
+    /// up before it was answered.
+    package var summary: ByteBuffer?
     /// Of a client of Responses: what its reply repeats, and the kinds its tools were declared as.
     package var echo: ResponsesEcho?
     /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.
@@ -78,6 +82,9 @@ package struct ReplyContext: Sendable, Hashable {
 }
 
 extension ReplyContext {
+    /// What a reply of the client's own dialect says has to be written anew.
+    var needsWriter: Bool { summary != nil || compaction != nil && compaction != .relayed }
+
     /// A relay, too, has to look where the JSON is that was asked for.
     var rescuesJSON: Bool { wantsJSON && misplacesJSON }
 }

@@ -53,8 +53,7 @@ enum ResponsesCompaction {
 
     /// A message of the user's as a finished item, with its content as a list, and what it costs; nil for any other item.
     private static func userMessage(_ item: ByteBuffer) -> (ByteBuffer, tokens: Int)? {
-        let read = try? RequestWalk.over(item) { (walk) throws(DialectError) in try ResponsesInputItem.read(&walk) }
-        guard let message = read, message.kind == "message", message.role == "user",
+        guard let message = read(item), message.kind == "message", message.role == "user",
             let content = message.content, let parts = try? ResponsesContent.parts(content),
             var members = try? RawObject(item)
         else { return nil }
@@ -69,6 +68,17 @@ enum ResponsesCompaction {
         return (members.text, TokenEstimate.of(.message(.user, parts)))
     }
 
+    private static func read(_ item: ByteBuffer) -> ResponsesInputItem? {
+        try? RequestWalk.over(item) { (walk) throws(DialectError) in try ResponsesInputItem.read(&walk) }
+    }
+
+    /// Instructions and tools that stand among the items of a conversation.
+    static func isFrame(_ item: ByteBuffer) -> Bool {
+        guard let item = read(item) else { return false }
+        return item.kind == "message" && (item.role == "system" || item.role == "developer")
+            || item.kind == "additional_tools"
+    }
+
     static func noSummary() -> GatewayError {
         GatewayError(
             code: .upstreamBadReply,
@@ -77,6 +87,9 @@ enum ResponsesCompaction {
 }
 
 extension CanonicalRequest {
+    /// Whether there is anything a summary could take the place of.
+    package var canBeSummedUp: Bool { !isCompaction && items.contains { !$0.outlivesSummary } }
+
     /// Asks for a summary of the conversation in place of what is asked in it. The tools are shown as before, which keeps the
     /// prompt's beginning the same, and cannot be called.
     ///

@@ -45,6 +45,26 @@ package enum ResponsesRequest {
         try inputItems(document).last.flatMap(ResponsesSplice.type) == "compaction_trigger"
     }
 
+    /// The body with the conversation that a summary leaves in place of its own, behind what the model is told to be and to have.
+    ///
+    /// - Parameter compaction: the object of `/v1/responses/compact`, as this gateway makes it.
+    /// - Returns: the body, and the item with the summary.
+    package static func continued(
+        _ document: JSONDocument, from compaction: ByteBuffer
+    ) throws(GatewayError) -> (body: ByteBuffer, summary: ByteBuffer) {
+        do throws(JSONError) {
+            guard let items = try RawObject(compaction)["output"]?.rawElements(), let summary = items.last else {
+                throw JSONError(.notThisType, at: 0)
+            }
+            let frame = try ResponsesSplice.items(document).filter(ResponsesCompaction.isFrame)
+            var edit = JSONEdit()
+            try edit.set("input", .rawArray(frame + items), in: document)
+            return (edit.applied(to: document.bytes), summary)
+        } catch {
+            throw GatewayError(refusing: DialectError(error, at: "input"))
+        }
+    }
+
     /// Ids of stored items that stand in the input by reference, in their order.
     package static func references(_ document: JSONDocument) throws(GatewayError) -> [String] {
         try inputItems(document).compactMap(reference)

@@ -11,6 +11,8 @@ package struct ResponsesState: Sendable, Hashable {
     package var isBackground = false
     package var streams = false
     package var conversation: String?
+    /// Tokens: a longer conversation is summed up before it is answered.
+    package var compactThreshold: Int?
     /// A stored prompt is to be used.
     package var usesPrompt = false
 
@@ -36,10 +38,38 @@ package struct ResponsesState: Sendable, Hashable {
                 }
                 return id
             }
+            compactThreshold = try members.read("context_management") { (walk) throws(DialectError) in
+                try Self.threshold(&walk)
+            }
             usesPrompt = try !members.present(["prompt"]).isEmpty
         } catch {
             throw GatewayError(refusing: error)
         }
+    }
+
+    private enum ManagementField: String, RequestField {
+        case type
+        case threshold = "compact_threshold"
+    }
+
+    /// Of `[{"type":"compaction","compact_threshold":…}]`; what else may stand there is not known.
+    private static func threshold(_ walk: inout RequestWalk) throws(DialectError) -> Int? {
+        var found: Int?
+        guard try walk.kind() == .array else { return nil }
+        try walk.array { (walk, _) throws(DialectError) in
+            guard try walk.kind() == .object else { return _ = try walk.skip() }
+            var type: String?
+            var threshold: Int?
+            try walk.object(ManagementField.self) { (walk, field) throws(DialectError) in
+                if try walk.takeNull() { return }
+                switch field {
+                case .type: type = try walk.stringIfAny()
+                case .threshold: threshold = try walk.int()
+                }
+            }
+            if type == "compaction" { found = threshold ?? found }
+        }
+        return found
     }
 
     private enum ConversationField: String, RequestField { case id }

@@ -295,6 +295,7 @@ extension ResponsesStreamWriter {
     private mutating func start(into out: inout ByteBuffer) {
         guard !hasStarted else { return }
         hasStarted = true
+        defer { beginWithSummary(into: &out) }
         guard !isWhole else { return }
         var begun = ByteBuffer()
         object.write(ResponsesObject.Ending(status: .inProgress), into: &begun)
@@ -302,6 +303,25 @@ extension ResponsesStreamWriter {
             writeEvent(name, into: &out) {
                 $0.writeString(",\"response\":")
                 $0.writeImmutableBuffer(begun)
+            }
+        }
+    }
+
+    /// The conversation was summed up before it was answered, which is told first.
+    private mutating func beginWithSummary(into out: inout ByteBuffer) {
+        guard let summary = context.summary, let id = (try? RawObject(summary))?["id"]?.rawString?.unescaped() else {
+            return
+        }
+        var item = ResponsesItem(block: BlockID(choice: 0, index: -1), kind: .compaction, id: id, index: 0)
+        item.isClosed = true
+        item.isComplete = true
+        item.done = summary
+        items.append(item)
+        guard !isWhole else { return }
+        for (step, json) in [("added", item.json(.inProgress)), ("done", summary)] {
+            writeEvent("output_item.\(step)", into: &out) {
+                $0.writeString(",\"output_index\":0,\"item\":")
+                $0.writeImmutableBuffer(json)
             }
         }
     }

@@ -8,7 +8,7 @@ extension Exchange {
         guard case .sent = phase, let plan else { return }
         firstByteAt = now
         waitingSince = now
-        if head.isSuccess, plan.streams {
+        if head.isSuccess, !plan.takesWhole {
             // The pipe notices by itself when a JSON body comes where a stream was asked for (specs 0.3).
             phase = .streaming(head)
         } else {
@@ -101,6 +101,16 @@ extension Exchange {
         committed = true
         actions.append(.commitWhole(head))
         end(.complete, at: now, into: &actions)
+    }
+
+    /// The conversation is summed up; what was asked is asked behind the summary.
+    mutating func goOn(with plan: Plan, into actions: inout [Action]) {
+        guard case .whole = phase else { return }
+        self.plan = plan
+        attemptsHere = 0
+        hasRetriedStale = false
+        prepareNextAttempt(into: &actions)
+        acquire(into: &actions)
     }
 
     // MARK: Replies that are kept

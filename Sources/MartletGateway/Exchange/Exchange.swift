@@ -40,7 +40,7 @@ package struct Exchange: Sendable {
     }
 
     var phase = Phase.receiving
-    package private(set) var plan: Plan?
+    package internal(set) var plan: Plan?
     var candidateIndex = 0
     /// At all candidates together, so that it also tells one attempt from another.
     package internal(set) var attempts = 0
@@ -123,6 +123,7 @@ package struct Exchange: Sendable {
         case .prepared(let reply):
             guard case .acquiring = phase, !committed else { return }
             keep(.own(reply), into: &actions)
+        case .summedUp(let plan): goOn(with: plan, into: &actions)
         case .kept(let error): kept(error, at: now, into: &actions)
         case .slotGranted(let origin):
             guard case .acquiring = phase, let upstream = candidate?.upstream else { return }

@@ -31,6 +31,8 @@ extension Exchange {
         case upstreamFailed(GatewayError, stale: Bool)
         // Answers to `pass` and `finishWhole`, and to `finishPipe`.
         case passed(Finding)
+        /// Answer to `finishWhole` of a summary: what is asked behind it.
+        case summedUp(Plan)
         /// Answer to `keepResponse`; nil: it is kept.
         case kept(GatewayError?)
         case finished(Finding)
@@ -70,7 +72,7 @@ extension Exchange {
         case finishPipe(cleanly: Bool)
         /// Bytes of a reply that is taken whole.
         case collect(ByteBuffer)
-        /// Reads and edits the collected reply; answered by `passed`.
+        /// Reads and edits the collected reply; answered by `passed`, or by `summedUp`.
         case finishWhole(UpstreamHead)
         case keepAlive
         /// The status line and stream headers leave.

@@ -60,7 +60,7 @@ package enum Decider {
 
     /// What follows once the prompt is all there.
     package static func weighed(_ plan: Plan) -> Decision {
-        plan.awaitsImages || mayOverflow(plan) ? .weigh(plan) : .complete(plan)
+        plan.awaitsImages || mayOverflow(plan) || plan.mayPassThreshold ? .weigh(plan) : .complete(plan)
     }
 
     /// What is asked of whoever keeps responses; nil for clients of other dialects.

@@ -32,8 +32,17 @@ extension Plan {
 
     /// Whether a summary is asked for that an upstream of this dialect does not make by itself.
     func sumsUpHere(at candidate: Candidate) throws(GatewayError) -> Bool {
+        if sequel != nil || summary != nil { return true }
         guard dialect == .responses, !candidate.upstream.profile.compacts else { return false }
         return compacts ? true : try ResponsesRequest.endsInTrigger(document)
+    }
+
+    /// Whether the conversation may be longer than its client wants it answered.
+    package var mayPassThreshold: Bool {
+        guard let threshold = responses?.compactThreshold, !compacts, let first = candidates.first,
+            !(first.upstream.profile.compacts && first.speaks(dialect))
+        else { return false }
+        return mayBeLonger(than: threshold)
     }
 
     /// For an upstream that has the route: the client's bytes, with the whole conversation in them.

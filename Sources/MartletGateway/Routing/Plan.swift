@@ -40,7 +40,11 @@ package final class Plan: Sendable {
     /// Of a request over a WebSocket.
     package let turn: SocketTurn?
     /// A summary of the conversation is asked for by its route.
-    package let compacts: Bool
+    let compacts: Bool
+    /// A summary of the conversation is asked for, and this behind it.
+    package let sequel: Plan?
+    /// The item with the summary that its conversation begins with, and its reply.
+    let summary: ByteBuffer?
     /// Set once its reply is made in the background.
     package let background: QueuedResponse?
     /// Set once what it continues from stands in the document.
@@ -60,6 +64,8 @@ package final class Plan: Sendable {
     ) {
         self.seal = seal
         compacts = request.endpoint == .compactResponse
+        sequel = nil
+        summary = nil
         requestID = request.id
         dialect = request.dialect
         task = nil
@@ -88,6 +94,8 @@ package final class Plan: Sendable {
         dialect = request.dialect
         self.task = task
         compacts = false
+        sequel = nil
+        summary = nil
         self.clientModel = clientModel
         streams = false
         usage = .hidden
@@ -108,9 +116,11 @@ package final class Plan: Sendable {
 
     private init(
         _ plan: Plan, document: JSONDocument, recalled: RecalledItems?, background: QueuedResponse?,
-        promptScale: Double?
+        promptScale: Double?, sequel: Plan? = nil, summary: ByteBuffer? = nil
     ) {
         self.promptScale = promptScale
+        self.sequel = sequel
+        self.summary = summary
         self.background = background
         seal = plan.seal
         compacts = plan.compacts
@@ -141,7 +151,9 @@ package final class Plan: Sendable {
 
     /// The same, made while nobody waits for it.
     package func inBackground(_ queued: QueuedResponse) -> Plan {
-        Plan(self, document: document, recalled: recalled, background: queued, promptScale: promptScale)
+        Plan(
+            self, document: document, recalled: recalled, background: queued, promptScale: promptScale,
+            sequel: sequel?.inBackground(queued))
     }
 
     /// The same without so many of its oldest turns that the rest fits.
@@ -149,6 +161,27 @@ package final class Plan: Sendable {
     package func truncated(scale: Double) -> Plan {
         Plan(self, document: document, recalled: recalled, background: background, promptScale: scale)
     }
+
+    /// A summary of the conversation, and then the same behind it.
+    package var summedUpFirst: Plan {
+        Plan(
+            self, document: document, recalled: recalled, background: background, promptScale: promptScale, sequel: self
+        )
+    }
+
+    /// The same behind the summary of its conversation; what is kept of it is the conversation as it was.
+    /// - Parameter compaction: the object of `/v1/responses/compact`.
+    package func continued(from compaction: ByteBuffer) throws(GatewayError) -> Plan {
+        let (body, summary) = try ResponsesRequest.continued(document, from: compaction)
+        var kept = recalled
+        if kept == nil { kept = RecalledItems(before: [], own: try ResponsesRequest.inputItems(document)) }
+        return Plan(
+            self, document: try Decider.check(body), recalled: kept, background: background, promptScale: promptScale,
+            summary: summary)
+    }
+
+    /// The upstream's reply is taken whole before anything is made of it.
+    package var takesWhole: Bool { !streams || sequel != nil }
 
     /// Whether it has to be queued before anything else is done about it.
     package var isToBeQueued: Bool { responses?.isBackground == true && background == nil }
@@ -229,12 +262,14 @@ package final class Plan: Sendable {
         }
         // A whole reply is put together from a stream where only a stream notices early that its client is gone.
         let target = WriteTarget(
-            model: candidate.model, capabilities: flags, streams: streams || flags.promptProgress,
+            model: candidate.model, capabilities: flags, streams: !takesWhole || flags.promptProgress,
             contextWindow: window, replyLimit: candidate.window?.reply, defaults: defaults, promptScale: promptScale,
             isStrict: candidate.upstream.isStrict, bareTool: rung?.bareTool)
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
-            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit, compacts: compacts)
+            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit,
+            compacts: compacts || sequel != nil)
+        translated.context.summary = summary
         if let responses, let echo = translated.context.echo {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
         }

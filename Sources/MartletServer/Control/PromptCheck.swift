@@ -13,13 +13,25 @@ struct PromptCheck: Sendable {
         guard let request = try? Dialects.readRequest(plan.document, from: plan.dialect, seal: plan.seal) else {
             return .complete(plan)
         }
-        if request.settings.truncates { return .complete(await truncated(plan, request)) }
+        if request.settings.truncates { return .complete(await summedUp(truncated(plan, request), request)) }
         var refusal: GatewayError?
         for candidate in plan.candidates {
-            guard let error = await overflow(request, plan, at: candidate) else { return .complete(plan) }
+            guard let error = await overflow(request, plan, at: candidate) else {
+                return .complete(await summedUp(plan, request))
+            }
             refusal = refusal ?? error
         }
-        return refusal.map(Decision.refuse) ?? .complete(plan)
+        if let refusal { return .refuse(refusal) }
+        return .complete(await summedUp(plan, request))
+    }
+
+    /// The plan with its conversation summed up first, where it is longer than the client wants it answered.
+    private func summedUp(_ plan: Plan, _ request: CanonicalRequest) async -> Plan {
+        guard plan.mayPassThreshold, let threshold = plan.responses?.compactThreshold, request.canBeSummedUp,
+            let first = plan.candidates.first
+        else { return plan }
+        let count = await tokens.exact(plan.document, from: plan.dialect, at: first) ?? TokenEstimate.of(request)
+        return count > threshold ? plan.summedUpFirst : plan
     }
 
     /// The plan without its oldest turns, where the prompt is longer than a window: by the upstream's own count where

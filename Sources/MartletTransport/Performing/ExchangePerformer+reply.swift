@@ -5,8 +5,9 @@ import NIOCore
 
 /// From an upstream's bytes to the client's.
 extension ExchangePerformer {
-    func makePipe() {
-        guard let prepared, let target = target() else { return }
+    /// - Parameter fails: to tell a failure. A reply that is no more than a summary is not told.
+    func makePipe(fails: Bool = false) {
+        guard let prepared, fails || plan?.sequel == nil, let target = target() else { return }
         pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
     }
 
@@ -47,7 +48,20 @@ extension ExchangePerformer {
             headers: ["x-martlet-model: \(candidate.shown)"])
     }
 
-    func finishWhole(_ head: UpstreamHead) -> Finding {
+    /// What the reply comes to that has been collected.
+    func whole(_ head: UpstreamHead) -> Exchange.Event {
+        let finding = finishWhole(head)
+        guard case .complete = finding, let sequel = plan?.sequel, let summary = wholePieces.first else {
+            return .passed(finding)
+        }
+        do throws(GatewayError) {
+            return .summedUp(try sequel.continued(from: summary))
+        } catch {
+            return .passed(.failed(error))
+        }
+    }
+
+    private func finishWhole(_ head: UpstreamHead) -> Finding {
         guard let prepared, let target = target() else {
             return .failed(GatewayError(code: .internalError, message: "no plan"))
         }
@@ -170,6 +184,7 @@ extension ExchangePerformer {
 
     /// The head has left: the stream says it.
     func fail(_ error: GatewayError) {
+        if pipe == nil { makePipe(fails: true) }
         guard pipe != nil else {
             guard let request else { return }
             return ErrorTable.writeInStream(error, for: request.dialect, requestID: request.id, into: &out)

@@ -155,7 +155,7 @@ final class ExchangePerformer {
             upstream = nil
         case .finishPipe(let cleanly): waiting.append(.finished(finishPipe(cleanly: cleanly)))
         case .collect(var bytes): collected.writeBuffer(&bytes)
-        case .finishWhole(let head): waiting.append(.passed(finishWhole(head)))
+        case .finishWhole(let head): waiting.append(whole(head))
         case .queue(let plan): queue(plan)
         case .follow(let following):
             later({ await following.source.events(from: following.place) }, then: { .followed($0) })

@@ -28,7 +28,7 @@ enum RequestHead {
             }
             head.add(" HTTP/1.1\r\n")
             head.add(upstream.headLines.revealed)
-            head.add(plan.streams ? "accept: text/event-stream\r\n" : "accept: application/json\r\n")
+            head.add(plan.takesWhole ? "accept: application/json\r\n" : "accept: text/event-stream\r\n")
             var hasVersion = request.dialect != .anthropic
             for (name, value) in travelling {
                 hasVersion = hasVersion || name.isField("anthropic-version")
