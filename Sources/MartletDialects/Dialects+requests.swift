@@ -30,6 +30,8 @@ extension Dialects {
         var compaction = request.isCompaction ? Compaction.item : nil
         if compacts {
             compaction = .conversation(try ResponsesCompaction.kept(document, window: target.contextWindow))
+            // What limits the answer does not limit the summary before it.
+            request.settings.maxTokens = nil
         }
         if compaction != nil { try request.askForSummary(for: target) }
         if let misfit {

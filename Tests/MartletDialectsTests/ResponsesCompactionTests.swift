@@ -51,9 +51,15 @@ struct ResponsesCompactionTests {
         let body = items(Self.ada)
         #expect(try Self.compacted(body).json["max_tokens"] == 8192)
         #expect(try Self.compacted(body, window: 4096).json["max_tokens"] == 1024)
+        let long = try Self.compacted(#"{"input":"\#(String(repeating: "word ", count: 2400))"}"#, window: 4096)
+        #expect(long.json["max_tokens"] == 512 && long.request.dropped == [], "the limit is nothing that was asked for")
         #expect(try Self.compacted(body, to: .anthropic, replyLimit: 4096).json["max_tokens"] == 4096)
-        #expect(try Self.compacted(items(Self.ada, #""max_output_tokens":700"#)).json["max_tokens"] == 700)
-        #expect(try Self.compacted(items(Self.ada, #""max_output_tokens":0"#)).json["max_tokens"] == 8192)
+        #expect(try Self.compacted(items(Self.ada, #""max_output_tokens":700"#)).json["max_tokens"] == 8192)
+        let triggered = "\(Self.ada),\(Self.trigger)"
+        for (asked, limit) in [(700, 700), (9000, 8192), (0, 8192)] as [(Int, JSON)] {
+            let made = try responsesToChat(items(triggered, #""max_output_tokens":\#(asked)"#))
+            #expect(made.json["max_tokens"] == limit)
+        }
     }
 
     @Test(
@@ -82,32 +88,34 @@ struct ResponsesCompactionTests {
     func superseded() throws {
         let call = RequestResponsesTests.call("c") + "," + RequestResponsesTests.output("c", #""x""#)
         let system = #"{"role":"system","content":"Birds only."}"#
+        let before = [system, Self.ada, Self.hello, Self.summary("first"), call, Self.owls, Self.trigger]
         let made = try responsesToChat(
-            items(
-                [
-                    system, Self.ada, Self.hello, Self.summary("first"), call, Self.owls, Self.summary("second"),
-                    Self.hello,
-                    Self.ada,
-                ].joined(separator: ",")))
+            items((before + [Self.summary("second"), Self.hello, Self.ada]).joined(separator: ",")))
+        #expect(made.request.dropped == [], "the trigger has been answered")
         #expect(made.roles == ["system", "user", "assistant", "user"])
         #expect(made.content(1) == "I am Ada.\n\nOwls?\n\nsecond" && made.content(2) == "Hello.")
     }
 
     @Test("A relay gets our summary as a message, and of what it stands for the user's words")
     func relayed() throws {
-        func repaired(_ items: String...) throws -> String? {
+        func repaired(_ items: String..., isKeptHere: Bool = false) throws -> String? {
             let body = ByteBuffer(string: "{\"input\":[\(items.joined(separator: ","))]}")
-            return try ResponsesUpstreamRequest.repairedInput(JSONDocument(checking: body))?.string
+            return try ResponsesUpstreamRequest.repairedInput(
+                JSONDocument(checking: body), isKeptHere: isKeptHere)?.string
         }
         let message =
             #"{"type":"message","role":"user","content":[{"type":"input_text","text":"second"}]}"#
+        let tools = #"{"type":"additional_tools","role":"developer","tools":[]}"#
         #expect(
             try repaired(
-                Self.ada, Self.hello, Self.summary("first"), Self.owls, Self.summary("second"), Self.hello, Self.trigger
-            )
-                == "[\(Self.ada),\(Self.owls),\(message),\(Self.hello),\(Self.trigger)]")
+                tools, Self.ada, Self.hello, Self.summary("first"), Self.owls, Self.summary("second"), Self.hello,
+                Self.trigger) == "[\(tools),\(Self.ada),\(Self.owls),\(message),\(Self.hello),\(Self.trigger)]")
         let theirs = #"{"type":"compaction","id":"cmp_1","encrypted_content":"gAAA"}"#
         #expect(try repaired(Self.ada, Self.hello, theirs) == nil)
+        #expect(try repaired(Self.ada, Self.trigger, theirs, Self.hello) == nil, "the client's own words")
+        #expect(
+            try repaired(Self.ada, Self.trigger, theirs, Self.trigger, isKeptHere: true)
+                == "[\(Self.ada),\(theirs),\(Self.trigger)]")
     }
 
     // MARK: - What is kept
@@ -124,8 +132,8 @@ struct ResponsesCompactionTests {
         let words = #"{"type":"function_call_output","call_id":"c","output":"x"}"#
         let kept = try Self.kept(
             items(
-                "\(Self.ada),\(Self.hello),\(RequestResponsesTests.call("c")),\(words),\(Self.owls),\(Self.summary("a"))"
-            )
+                [Self.ada, Self.hello, RequestResponsesTests.call("c"), words, Self.owls, Self.summary("a")]
+                    .joined(separator: ","))
         )
         #expect(
             kept == [
@@ -141,7 +149,7 @@ struct ResponsesCompactionTests {
         #expect(try Self.kept(#"{"model":"m","input":"hi"}"#).first?["content"]?[0]?["text"] == "hi")
     }
 
-    @Test("Of more than fits beside the summary, the newest stay; a picture costs what it costs the model")
+    @Test("Of more than fits beside the summary, the newest stay, the last always; a picture costs as much as ever")
     func keptBound() throws {
         let long = { (mark: String) in
             #"{"role":"user","content":"\#(mark)\#(String(repeating: "word ", count: 400))"}"#
@@ -150,10 +158,11 @@ struct ResponsesCompactionTests {
         #expect(try Self.kept(body).count == 3)
         #expect(try Self.kept(body, window: 4096).map { $0["content"]?[0]?["text"]?.string?.first } == ["b", "I"])
         #expect(try Self.kept(body, window: 2048).count == 1)
+        #expect(try Self.kept(items("\(Self.ada),\(long("c"))"), window: 2048).count == 1, "what is to be answered")
         let picture = String(repeating: "A", count: 400_000)
         let shown =
             #"{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,\#(picture)"}]}"#
-        #expect(try Self.kept(items(shown)).count == 1)
+        #expect(try Self.kept(items("\(shown),\(Self.ada)")).count == 2)
     }
 
     // MARK: - Replies
@@ -210,16 +219,27 @@ struct ResponsesCompactionTests {
         }
     }
 
+    /// A whole reply of an upstream.
+    static func reply(_ text: String, from upstream: UpstreamDialect) -> ByteBuffer {
+        guard upstream == .responses else {
+            let message = #"{"role":"assistant","content":"\#(text)"}"#
+            let usage = #"{"prompt_tokens":9,"completion_tokens":4}"#
+            return ByteBuffer(
+                string: #"{"choices":[{"message":\#(message),"finish_reason":"stop"}],"usage":\#(usage)}"#)
+        }
+        let content = #"[{"type":"output_text","text":"\#(text)"}]"#
+        let message = #"{"type":"message","id":"a","role":"assistant","content":\#(content)}"#
+        let usage = #"{"input_tokens":9,"output_tokens":4}"#
+        let head = #""object":"response","status":"completed","model":"m""#
+        return ByteBuffer(string: #"{\#(head),"output":[\#(message)],"usage":\#(usage)}"#)
+    }
+
     @Test("The route answers with the user's messages and the summary", arguments: [UpstreamDialect.chat, .responses])
     func whole(upstream: UpstreamDialect) throws {
-        let body =
-            upstream == .chat
-            ? #"{"choices":[{"message":{"role":"assistant","content":"Birds."},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":4}}"#
-            : #"{"object":"response","status":"completed","model":"m","output":[{"type":"message","id":"a","role":"assistant","content":[{"type":"output_text","text":"Birds."}]}],"usage":{"input_tokens":9,"output_tokens":4}}"#
         let kept =
             #"{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}],"status":"completed"}"#
         let reply = try Dialects.translateWhole(
-            ByteBuffer(string: body), from: upstream, to: responsesTarget(),
+            Self.reply("Birds.", from: upstream), from: upstream, to: responsesTarget(),
             context: Self.context(.conversation([ByteBuffer(string: kept)])))
         let made = try JSON(parsing: #require(reply.pieces.first))
         guard case .object(let members) = made else { throw JSONError(.notThisType, at: 0) }
@@ -240,12 +260,8 @@ struct ResponsesCompactionTests {
         let item = #"{"id":"cmp_9","type":"compaction","encrypted_content":"gw1.x"}"#
         var context = ReplyContext()
         context.summary = ByteBuffer(string: item)
-        let body =
-            upstream == .chat
-            ? #"{"choices":[{"message":{"role":"assistant","content":"Seven."},"finish_reason":"stop"}]}"#
-            : #"{"object":"response","status":"completed","model":"m","output":[{"type":"message","id":"a","role":"assistant","content":[{"type":"output_text","text":"Seven."}]}]}"#
         let whole = try Dialects.translateWhole(
-            ByteBuffer(string: body), from: upstream, to: responsesTarget(), context: context)
+            Self.reply("Seven.", from: upstream), from: upstream, to: responsesTarget(), context: context)
         let made = try JSON(parsing: #require(whole.pieces.first))
         #expect(
             made["output"]?[0] == (try JSON(parsing: item)) && made["output"]?[1]?["content"]?[0]?["text"] == "Seven.")
@@ -288,10 +304,10 @@ struct ResponsesCompactionTests {
 
     @Test("A compaction that the upstream made goes on as it is; what is none is an error")
     func theirs() throws {
-        let body = ByteBuffer(
-            string:
-                #"{"id":"resp_1","object":"response.compaction","output":[{"type":"message","role":"user","content":[{"type":"input_text","text":"hi"}]},{"type":"compaction","id":"c","encrypted_content":"gA"}],"created_at":1.0,"usage":{"input_tokens":9,"output_tokens":4,"total_tokens":13}}"#
-        )
+        let output = #"[\#(Self.owls),{"type":"compaction","id":"c","encrypted_content":"gA"}]"#
+        let usage = #"{"input_tokens":9,"output_tokens":4,"total_tokens":13}"#
+        let head = #""id":"resp_1","object":"response.compaction","created_at":1.0"#
+        let body = ByteBuffer(string: #"{\#(head),"output":\#(output),"usage":\#(usage)}"#)
         let reply = try Dialects.translateWhole(
             body, from: .responses, to: responsesTarget(), context: Self.context(.relayed))
         #expect(reply.pieces == [body] && reply.summary.usage.input == 9 && reply.summary.usage.output == 4)

@@ -8,11 +8,12 @@ import Testing
 @Suite("Plans of compactions")
 struct CompactionPlanTests {
     static func decide(
-        _ members: String, endpoint: Endpoint = .compactResponse, profile: UpstreamProfile = .openAICompatible
+        _ members: String, model: String = "\"m\"", endpoint: Endpoint = .compactResponse,
+        profile: UpstreamProfile = .openAICompatible, turn: SocketTurn? = nil
     ) -> Decision {
         let request = InboundRequest(
             id: "r", method: "POST", path: "/v1/responses/compact", endpoint: endpoint, dialect: .responses,
-            body: ByteBuffer(string: "{\"model\":\"m\"\(members)}"), owner: [1])
+            body: ByteBuffer(string: "{\"model\":\(model)\(members)}"), owner: [1], turn: turn)
         let routes = RouteTable(upstreams: [Make.upstream("a", profile)], served: ["a": ServedModels(ids: ["m"])])
         let snapshot = Snapshot(
             routes: routes, hosts: HostGuard(bound: "127.0.0.1", machine: nil), keepsResponses: true, instance: "i")
@@ -44,6 +45,15 @@ struct CompactionPlanTests {
         }
     }
 
+    @Test("Its model has to be named, though one would be found")
+    func unnamed() {
+        guard case .refuse(let error) = Self.decide(",\"input\":\"hi\"", model: "null") else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(error.code == .invalidRequest && error.param == "model")
+    }
+
     @Test("An upstream that has the route gets the client's bytes")
     func relayed() throws {
         let (request, body) = try Self.sent(",\"input\":\"hi\",\"zz\":[1.0]", profile: .openAI)
@@ -57,20 +67,23 @@ struct CompactionPlanTests {
     static let talk = "[{\"role\":\"user\",\"content\":\"hi\"},{\"role\":\"assistant\",\"content\":\"\(words)\"}]"
     static let words = String(repeating: "word ", count: 1000)
 
-    static func managed(_ threshold: Int, _ more: String = "", profile: UpstreamProfile = .openAICompatible) -> Decision
-    {
-        decide(
-            ",\"input\":\(talk),\"store\":false,\"context_management\":[{\"type\":\"compaction\",\"compact_threshold\":\(threshold)}]"
-                + more, endpoint: .completion(.responses), profile: profile)
+    static func managed(
+        _ threshold: Int, _ more: String = "", profile: UpstreamProfile = .openAICompatible, turn: SocketTurn? = nil
+    ) -> Decision {
+        let management = "\"context_management\":[{\"type\":\"compaction\",\"compact_threshold\":\(threshold)}]"
+        return decide(
+            ",\"input\":\(talk),\"store\":false,\(management)\(more)", endpoint: .completion(.responses),
+            profile: profile, turn: turn)
     }
 
-    @Test("A conversation that may pass its threshold is counted, but before an upstream that sees to that itself")
+    @Test("A conversation that may pass its threshold is counted, unless the upstream does it, or nothing is asked")
     func counted() {
         guard case .weigh = Self.managed(1000) else {
             Issue.record("not counted")
             return
         }
-        for decision in [Self.managed(5000), Self.managed(1000, profile: .openAI)] {
+        let warmUp = Self.managed(1000, turn: SocketTurn(generates: false))
+        for decision in [Self.managed(5000), Self.managed(1000, profile: .openAI), warmUp] {
             guard case .complete = decision else {
                 Issue.record("counted")
                 return
@@ -86,10 +99,11 @@ struct CompactionPlanTests {
         let summing = try first.request(for: first.candidates[0])
         let asked = summing.body.map { String(buffer: $0) }.joined()
         #expect(asked.contains("Stop here and write a summary") && !asked.contains("\"stream\":true"))
-        let compaction =
-            "{\"output\":[{\"role\":\"user\",\"content\":\"hi\"},{\"type\":\"compaction\",\"id\":\"cmp_1\",\"encrypted_content\":\"gw1.eyJ0IjoidG9sZCJ9\"}]}"
-        let second = try #require(first.sequel).continued(from: ByteBuffer(string: compaction))
-        #expect(!second.takesWhole && second.sequel == nil)
+        let item =
+            "{\"type\":\"compaction\",\"id\":\"cmp_1\",\"encrypted_content\":\"gw1.eyJ0IjoidG9sZCJ9\"}"
+        let compaction = "{\"output\":[{\"role\":\"user\",\"content\":\"hi\"},\(item)]}"
+        let second = try first.continued(from: ByteBuffer(string: compaction))
+        #expect(!second.takesWhole && !second.sumsUpFirst)
         #expect(second.recalled?.own.count == 2, "what is kept is the conversation as it was")
         let answering = try second.request(for: second.candidates[0])
         let body = try JSON(parsing: ByteBuffer(string: answering.body.map { String(buffer: $0) }.joined()))

@@ -36,8 +36,8 @@ package struct ReplyContext: Sendable, Hashable {
     package var spent: Usage?
     /// Of a client of Responses: the reply is a summary of the conversation, and is told as one.
     package var compaction: Compaction?
-    /// Of a client of Responses: the item with which the output begins, a JSON object's text, because the conversation was summed
-    /// up before it was answered.
+    /// Of a client of Responses: the item with which the output begins, a JSON object's text, because the conversation
+    /// was summed up before it was answered.
     package var summary: ByteBuffer?
     /// Of a client of Responses: what its reply repeats, and the kinds its tools were declared as.
     package var echo: ResponsesEcho?

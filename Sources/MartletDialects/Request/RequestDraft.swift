@@ -65,9 +65,7 @@ struct RequestDraft {
     ///   - name: noted where that is less than was asked for.
     mutating func limit(beside estimate: Int, noting name: String? = nil) -> Int? {
         guard let limit = request.settings.maxTokens ?? target.defaults.maxTokens else { return nil }
-        guard let window = target.contextWindow, limit >= window - estimate else { return limit }
-        // The estimate is high: a floor keeps a long conversation from getting no reply at all.
-        let free = max(window - estimate, min(1024, max(1, window / 8)))
+        guard let free = target.room(beside: estimate) else { return limit }
         if free < limit, let name { notes.note(name) }
         return min(limit, free)
     }

@@ -54,6 +54,12 @@ package struct WriteTarget: Sendable, Hashable {
         self.bareTool = bareTool
     }
 
+    /// Tokens that a prompt leaves of a known window.
+    /// - Parameter estimate: of the prompt. It is high: a floor keeps a long conversation from getting no reply at all.
+    func room(beside estimate: Int) -> Int? {
+        contextWindow.map { window in max(window - estimate, min(1024, max(1, window / 8))) }
+    }
+
     /// For the schema of a tool's arguments.
     func profile(of tool: Tool) -> SchemaProfile { tool.name == bareTool ? .bare : capabilities.schemaProfile }
 }

@@ -16,42 +16,49 @@ package enum Compaction: Sendable, Hashable {
 enum ResponsesCompaction {
     /// Tokens of a summary at most.
     static let summaryLimit = 8192
-    /// Tokens of the user's messages that stay beside it at most, as the API has it.
+    /// Tokens of the user's messages that stay beside it, as the API has it.
     private static let keptLimit = 64_000
 
     /// What the model is asked at the end of the conversation.
     static let prompt = """
-        Stop here and write a summary of this conversation. It is about to be replaced by what you write now: whoever goes on \
-        with it, a model like you, will know nothing else of it but the user's own messages.
+        Stop here and write a summary of this conversation. It is about to be replaced by what you write now: whoever \
+        goes on with it, a model like you, will know nothing else of it but the user's own messages.
 
         Write down, in the language of the conversation:
-        - what the user wants, and every rule, preference and limit that was given, also by system and developer messages;
-        - what has been done and found out so far, with exact names: files, commands, identifiers, numbers, addresses, errors;
+        - what the user wants, and every rule, preference and limit that was given, also by system and developer \
+        messages;
+        - what has been done and found out so far, with exact names: files, commands, identifiers, numbers, addresses, \
+        errors;
         - what was decided and why, and what was tried and did not work;
         - what is still open, and the next step.
 
-        Say only what the conversation shows. Do not go on with the task, call no tool, and speak to nobody: answer with the \
-        summary and nothing else.
+        Say only what the conversation shows. Do not go on with the task, call no tool, and speak to nobody: answer \
+        with the summary and nothing else.
         """
 
     /// What stands before the summary when a model reads it.
     static let heading = "Summary of this conversation so far, in place of what was said:\n\n"
 
-    /// The user's messages of a request, as the items of the conversation that goes on: the newest, as many as may stay.
-    /// - Parameter window: tokens; of a known one they take a quarter at most.
+    /// Kinds of item that hold a summary.
+    static let kinds: Set<String> = ["compaction", "compaction_summary", "context_compaction"]
+
+    /// The user's messages of a request, as the items of the conversation that goes on: as many of the newest as there
+    /// is room for, and in any case the last, which the summary leaves to be answered.
+    /// - Parameter window: tokens; a quarter of it is room.
     static func kept(_ document: JSONDocument, window: Int?) throws(GatewayError) -> [ByteBuffer] {
         var room = min(keptLimit, window.map { $0 / 4 } ?? .max)
         var kept: [ByteBuffer] = []
         for item in try ResponsesRequest.inputItems(document).reversed() {
             guard let (message, tokens) = userMessage(item) else { continue }
             room -= tokens
-            guard room >= 0 else { break }
+            guard room >= 0 || kept.isEmpty else { break }
             kept.append(message)
         }
         return kept.reversed()
     }
 
-    /// A message of the user's as a finished item, with its content as a list, and what it costs; nil for any other item.
+    /// A message of the user's as a finished item, with its content as a list, and what it costs; nil for any other
+    /// item.
     private static func userMessage(_ item: ByteBuffer) -> (ByteBuffer, tokens: Int)? {
         guard let message = read(item), message.kind == "message", message.role == "user",
             let content = message.content, let parts = try? ResponsesContent.parts(content),
@@ -90,8 +97,8 @@ extension CanonicalRequest {
     /// Whether there is anything a summary could take the place of.
     package var canBeSummedUp: Bool { !isCompaction && items.contains { !$0.outlivesSummary } }
 
-    /// Asks for a summary of the conversation in place of what is asked in it. The tools are shown as before, which keeps the
-    /// prompt's beginning the same, and cannot be called.
+    /// Asks for a summary of the conversation in place of what is asked in it. The tools are shown as before, which
+    /// keeps the prompt's beginning the same, and cannot be called.
     ///
     /// - Throws: `invalidRequest` when nothing has been said.
     mutating func askForSummary(for target: WriteTarget) throws(GatewayError) {
@@ -108,7 +115,9 @@ extension CanonicalRequest {
         settings.format = nil
         settings.thinking = .off
         settings.effort = nil
-        let limits = [settings.maxTokens, target.replyLimit, target.contextWindow.map { $0 / 4 }]
+        // What is left out of a prompt that is too long makes room.
+        let room = target.promptScale == nil ? target.room(beside: TokenEstimate.of(self)) : nil
+        let limits = [settings.maxTokens, target.replyLimit, target.contextWindow.map { $0 / 4 }, room]
         settings.maxTokens = limits.compactMap { $0 }.filter { $0 > 0 }.reduce(ResponsesCompaction.summaryLimit, min)
     }
 }

@@ -97,7 +97,8 @@ struct ResponsesItem: Sendable {
         return balance.isComplete ? .completed : .incomplete
     }
 
-    /// What the client is to keep of reasoning, the upstream's own or this gateway's seal over the text, and of a summary.
+    /// What the client is to keep of reasoning, the upstream's own or this gateway's seal over the text, and of a
+    /// summary.
     /// - Parameter keepsReasoning: it wants to.
     func sealed(_ seal: ReasoningSeal, keepsReasoning: Bool) -> EscapedText? {
         switch kind {

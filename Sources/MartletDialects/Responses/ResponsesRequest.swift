@@ -45,7 +45,8 @@ package enum ResponsesRequest {
         try inputItems(document).last.flatMap(ResponsesSplice.type) == "compaction_trigger"
     }
 
-    /// The body with the conversation that a summary leaves in place of its own, behind what the model is told to be and to have.
+    /// The body with the conversation that a summary leaves in place of its own, behind what the model is told to be
+    /// and to have.
     ///
     /// - Parameter compaction: the object of `/v1/responses/compact`, as this gateway makes it.
     /// - Returns: the body, and the item with the summary.

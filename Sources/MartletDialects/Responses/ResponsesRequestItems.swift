@@ -88,7 +88,7 @@ struct ResponsesItemReader {
                 parts[place] = Part(.text(EscapedText(escaping: "\(author): ") + text))
             }
             say(.user, parts)
-        case "compaction", "compaction_summary", "context_compaction": addCompaction(item)
+        case let kind where ResponsesCompaction.kinds.contains(kind): addCompaction(item)
         case "item_reference": missingItem = missingItem ?? item.id ?? ""
         default: try addUnknown(item)
         }
@@ -257,10 +257,14 @@ struct ResponsesItemReader {
         return EscapedText(bytes)
     }
 
-    /// A summary this gateway has sealed stands for all before it but what the user has said; another's nobody can read.
+    /// A summary this gateway has sealed stands for all before it but what the user has said; another's nobody can
+    /// read.
     private mutating func addCompaction(_ item: ResponsesInputItem) {
         guard let text = item.encrypted.flatMap(seal.opened)?.text, !text.isEmpty else { return addOpaque(item) }
-        items.removeAll { !$0.outlivesSummary || $0 == summary }
+        items.removeAll { item in
+            if case .opaque = item { return true }
+            return !item.outlivesSummary || item == summary
+        }
         say(.user, [Part(.text(text))])
         summary = items.last
     }

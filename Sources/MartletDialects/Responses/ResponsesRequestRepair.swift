@@ -48,8 +48,10 @@ private struct ResponsesItemHead {
     var reference: String?
     /// Of a summary that was sealed here.
     var summary: EscapedText?
-    /// A message, and not the model's.
+    /// What the user says, and what the model is told to be and to have.
     var isToldToModel = false
+    /// It asked for a summary.
+    var isTrigger = false
     /// A summary stands for it.
     var isSummedUp = false
     /// The conversation is kept here, and nothing of it there.
@@ -68,8 +70,6 @@ private struct ResponsesItemHead {
         case sealed = "encrypted_content"
         case callID = "call_id"
     }
-
-    private static let summaries: Set<String?> = ["compaction", "compaction_summary", "context_compaction"]
 
     static func list(_ input: ByteBuffer, _ seal: ReasoningSeal) throws(DialectError) -> [ResponsesItemHead] {
         var heads: [ResponsesItemHead] = []
@@ -107,12 +107,16 @@ private struct ResponsesItemHead {
         hasSealed = sealed?.isEmpty == false
         hasID = itemID != nil
         isIdentified = Self.identified.contains(type)
-        isToldToModel = (type ?? "message") == "message" && role != nil && role != "assistant"
+        isTrigger = type == "compaction_trigger"
+        isToldToModel =
+            type == "additional_tools" || (type ?? "message") == "message" && role != nil && role != "assistant"
         isOutput = (role == nil || role == "assistant") && type?.hasSuffix("_output") != true
         if let sealed, sealed.starts(with: Reasoning.gatewayMark) {
             isSealedHere = true
             if let blob = OpaqueBlob(marked: sealed), blob.origin == .responses { unsealed = blob.text }
-            if Self.summaries.contains(type), let text = seal.opened(sealed)?.text, !text.isEmpty { summary = text }
+            if let type, ResponsesCompaction.kinds.contains(type), let text = seal.opened(sealed)?.text, !text.isEmpty {
+                summary = text
+            }
         }
         if let id {
             let fitting = Self.rule.fit(id)
@@ -156,6 +160,8 @@ extension [ResponsesItemHead] {
         if self[place].summary != nil { return false }
         if self[place].isSealedHere, self[place].unsealed == nil { return true }
         if self[place].isElsewhere { return true }
+        // One that has been answered: the API takes none but the last.
+        if self[place].isTrigger, self[place].isKeptHere, place < count - 1 { return true }
         guard self[place].isReasoning else { return false }
         let next = self[(place + 1)...].first { !$0.isReasoning }
         return next.map { !$0.isOutput } ?? true

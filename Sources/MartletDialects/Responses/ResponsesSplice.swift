@@ -69,7 +69,7 @@ enum ResponsesSplice {
         guard heads.contains(where: { $0.isOutput }) else { return nil }
         var calls: Set<String> = []
         for head in before.compactMap(head) + heads {
-            if head.type?.hasPrefix("compaction") == true
+            if head.type.map(ResponsesCompaction.kinds.contains) == true
                 || ResponsesInputItem.isReference(type: head.type, role: head.role, id: head.id)
             {
                 return nil

@@ -96,8 +96,8 @@ extension Reply {
 }
 
 extension Usage {
-    /// Of two attempts at one answer.
-    static func + (first: Usage, second: Usage) -> Usage {
+    /// Of two replies to one request.
+    package static func + (first: Usage, second: Usage) -> Usage {
         func sum(_ a: Int?, _ b: Int?) -> Int? { a.map { $0 + (b ?? 0) } ?? b }
         return Usage(
             input: sum(first.input, second.input), cacheRead: sum(first.cacheRead, second.cacheRead),

@@ -15,6 +15,11 @@ package enum Decider {
             let document = try check(request.body)
             let members = try NamedMembers(decidingNames, of: document)
             let clientModel = try model(members.member(0, of: document), in: document)
+            if clientModel == nil, request.endpoint == .compactResponse {
+                throw GatewayError(
+                    code: .invalidRequest, message: "model: name the model that is to sum the conversation up",
+                    param: "model")
+            }
             let candidates: [Candidate]
             do throws(GatewayError) {
                 candidates = try snapshot.routes.resolve(clientModel)

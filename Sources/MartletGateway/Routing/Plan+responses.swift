@@ -30,17 +30,18 @@ extension Plan {
         try ResponsesUpstreamRequest.repairedInput(document, isKeptHere: keepsConversation, seal: seal)
     }
 
-    /// Whether a summary is asked for that an upstream of this dialect does not make by itself.
-    func sumsUpHere(at candidate: Candidate) throws(GatewayError) -> Bool {
-        if sequel != nil || summary != nil { return true }
+    /// Whether an upstream of the client's own dialect gets another request than the client's: it is asked for a
+    /// summary that it does not make by itself, or for an answer behind one.
+    func isRewritten(for candidate: Candidate) throws(GatewayError) -> Bool {
+        if sumsUpFirst || summary != nil { return true }
         guard dialect == .responses, !candidate.upstream.profile.compacts else { return false }
         return compacts ? true : try ResponsesRequest.endsInTrigger(document)
     }
 
     /// Whether the conversation may be longer than its client wants it answered.
     package var mayPassThreshold: Bool {
-        guard let threshold = responses?.compactThreshold, !compacts, let first = candidates.first,
-            !(first.upstream.profile.compacts && first.speaks(dialect))
+        guard let threshold = responses?.compactThreshold, !compacts, turn?.generates != false,
+            let first = candidates.first, !(first.upstream.profile.compacts && first.speaks(dialect))
         else { return false }
         return mayBeLonger(than: threshold)
     }

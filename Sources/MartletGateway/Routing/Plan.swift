@@ -41,9 +41,9 @@ package final class Plan: Sendable {
     package let turn: SocketTurn?
     /// A summary of the conversation is asked for by its route.
     let compacts: Bool
-    /// A summary of the conversation is asked for, and this behind it.
-    package let sequel: Plan?
-    /// The item with the summary that its conversation begins with, and its reply.
+    /// A summary of the conversation is asked for, and behind it what is asked in it.
+    package let sumsUpFirst: Bool
+    /// Set once that summary is there: the item with which the reply begins.
     let summary: ByteBuffer?
     /// Set once its reply is made in the background.
     package let background: QueuedResponse?
@@ -64,7 +64,7 @@ package final class Plan: Sendable {
     ) {
         self.seal = seal
         compacts = request.endpoint == .compactResponse
-        sequel = nil
+        sumsUpFirst = false
         summary = nil
         requestID = request.id
         dialect = request.dialect
@@ -94,7 +94,7 @@ package final class Plan: Sendable {
         dialect = request.dialect
         self.task = task
         compacts = false
-        sequel = nil
+        sumsUpFirst = false
         summary = nil
         self.clientModel = clientModel
         streams = false
@@ -114,14 +114,18 @@ package final class Plan: Sendable {
         fetchesImages = false
     }
 
+    /// The same but for what is given. The answer to a conversation that is summed up comes behind its summary.
     private init(
-        _ plan: Plan, document: JSONDocument, recalled: RecalledItems?, background: QueuedResponse?,
-        promptScale: Double?, sequel: Plan? = nil, summary: ByteBuffer? = nil
+        _ plan: Plan, document: JSONDocument? = nil, recalled: RecalledItems? = nil,
+        background: QueuedResponse? = nil, promptScale: Double? = nil, sumsUpFirst: Bool? = nil,
+        summary: ByteBuffer? = nil
     ) {
-        self.promptScale = promptScale
-        self.sequel = sequel
-        self.summary = summary
-        self.background = background
+        self.document = document ?? plan.document
+        self.recalled = recalled ?? plan.recalled
+        self.background = background ?? plan.background
+        self.promptScale = promptScale ?? plan.promptScale
+        self.sumsUpFirst = sumsUpFirst ?? plan.sumsUpFirst
+        self.summary = summary ?? plan.summary
         seal = plan.seal
         compacts = plan.compacts
         requestID = plan.requestID
@@ -129,59 +133,50 @@ package final class Plan: Sendable {
         task = plan.task
         clientModel = plan.clientModel
         // Whoever polls gets the whole reply, and whoever reads along its events.
-        streams = plan.streams || background != nil
+        streams = plan.streams || self.background != nil
         usage = plan.usage
         candidates = plan.candidates
         forwarded = plan.forwarded
         query = plan.query
-        self.document = document
         defaults = plan.defaults
         fetchesImages = plan.fetchesImages
         responses = plan.responses
         turn = plan.turn
         owner = plan.owner
-        self.recalled = recalled
     }
 
     /// The same with stored items before its own.
     /// - Parameter document: the request with all of them in its input.
     package func continued(_ document: JSONDocument, _ recalled: RecalledItems) -> Plan {
-        Plan(self, document: document, recalled: recalled, background: background, promptScale: promptScale)
+        Plan(self, document: document, recalled: recalled)
     }
 
     /// The same, made while nobody waits for it.
-    package func inBackground(_ queued: QueuedResponse) -> Plan {
-        Plan(
-            self, document: document, recalled: recalled, background: queued, promptScale: promptScale,
-            sequel: sequel?.inBackground(queued))
-    }
+    package func inBackground(_ queued: QueuedResponse) -> Plan { Plan(self, background: queued) }
 
     /// The same without so many of its oldest turns that the rest fits.
     /// - Parameter scale: tokens as counted, for each that is estimated.
-    package func truncated(scale: Double) -> Plan {
-        Plan(self, document: document, recalled: recalled, background: background, promptScale: scale)
-    }
+    package func truncated(scale: Double) -> Plan { Plan(self, promptScale: scale) }
 
     /// A summary of the conversation, and then the same behind it.
-    package var summedUpFirst: Plan {
-        Plan(
-            self, document: document, recalled: recalled, background: background, promptScale: promptScale, sequel: self
-        )
-    }
+    package var summedUpFirst: Plan { Plan(self, sumsUpFirst: true) }
 
     /// The same behind the summary of its conversation; what is kept of it is the conversation as it was.
     /// - Parameter compaction: the object of `/v1/responses/compact`.
     package func continued(from compaction: ByteBuffer) throws(GatewayError) -> Plan {
         let (body, summary) = try ResponsesRequest.continued(document, from: compaction)
-        var kept = recalled
-        if kept == nil { kept = RecalledItems(before: [], own: try ResponsesRequest.inputItems(document)) }
         return Plan(
-            self, document: try Decider.check(body), recalled: kept, background: background, promptScale: promptScale,
-            summary: summary)
+            self, document: try Decider.check(body), recalled: try keptItems(), sumsUpFirst: false, summary: summary)
+    }
+
+    /// What is kept of a request of Responses whose input is replaced before it goes on.
+    private func keptItems() throws(GatewayError) -> RecalledItems {
+        if let recalled { return recalled }
+        return RecalledItems(before: [], own: try ResponsesRequest.inputItems(document))
     }
 
     /// The upstream's reply is taken whole before anything is made of it.
-    package var takesWhole: Bool { !streams || sequel != nil }
+    package var takesWhole: Bool { !streams || sumsUpFirst }
 
     /// Whether it has to be queued before anything else is done about it.
     package var isToBeQueued: Bool { responses?.isBackground == true && background == nil }
@@ -216,11 +211,7 @@ package final class Plan: Sendable {
 
     /// The same with images' bytes in the places of their addresses; what is kept of it keeps the addresses.
     package func illustrated(_ document: JSONDocument) throws(GatewayError) -> Plan {
-        var kept = recalled
-        if kept == nil, dialect == .responses {
-            kept = RecalledItems(before: [], own: try ResponsesRequest.inputItems(self.document))
-        }
-        return Plan(self, document: document, recalled: kept, background: background, promptScale: promptScale)
+        Plan(self, document: document, recalled: dialect == .responses ? try keptItems() : nil)
     }
 
     /// Whether the reply of this candidate is kept before its end is told to the client.
@@ -249,7 +240,7 @@ package final class Plan: Sendable {
         if turn?.generates == false { return try warmUp(candidate) }
         let simplified = rung.map { [$0.note] } ?? []
         let upstream = candidate.dialect(for: dialect)
-        if upstream == UpstreamDialect(dialect), try !sumsUpHere(at: candidate) {
+        if upstream == UpstreamDialect(dialect), try !isRewritten(for: candidate) {
             return try compacts ? relayedCompaction(to: candidate) : relayed(to: candidate, rung, misfit, simplified)
         }
         var flags = candidate.capabilities
@@ -268,7 +259,7 @@ package final class Plan: Sendable {
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit,
-            compacts: compacts || sequel != nil)
+            compacts: compacts || sumsUpFirst)
         translated.context.summary = summary
         if let responses, let echo = translated.context.echo {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)

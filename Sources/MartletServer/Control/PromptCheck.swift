@@ -7,22 +7,26 @@ struct PromptCheck: Sendable {
     let tokens: TokenCount
     let catalog: CatalogBox
 
-    /// Refuses what fits into the window of no candidate.
+    /// Refuses what fits into the window of no candidate, and has a conversation summed up that is too long for its
+    /// client.
     func weigh(_ plan: Plan) async -> Decision {
         // What is wrong with a request is said where it is translated.
         guard let request = try? Dialects.readRequest(plan.document, from: plan.dialect, seal: plan.seal) else {
             return .complete(plan)
         }
         if request.settings.truncates { return .complete(await summedUp(truncated(plan, request), request)) }
-        var refusal: GatewayError?
-        for candidate in plan.candidates {
-            guard let error = await overflow(request, plan, at: candidate) else {
-                return .complete(await summedUp(plan, request))
-            }
-            refusal = refusal ?? error
-        }
-        if let refusal { return .refuse(refusal) }
+        if let error = await overflow(request, plan) { return .refuse(error) }
         return .complete(await summedUp(plan, request))
+    }
+
+    /// Nil where it fits into one of the windows.
+    private func overflow(_ request: CanonicalRequest, _ plan: Plan) async -> GatewayError? {
+        var first: GatewayError?
+        for candidate in plan.candidates {
+            guard let error = await overflow(request, plan, at: candidate) else { return nil }
+            first = first ?? error
+        }
+        return first
     }
 
     /// The plan with its conversation summed up first, where it is longer than the client wants it answered.

@@ -7,7 +7,7 @@ import NIOCore
 extension ExchangePerformer {
     /// - Parameter fails: to tell a failure. A reply that is no more than a summary is not told.
     func makePipe(fails: Bool = false) {
-        guard let prepared, fails || plan?.sequel == nil, let target = target() else { return }
+        guard let prepared, fails || plan?.sumsUpFirst != true, let target = target() else { return }
         pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
     }
 
@@ -51,11 +51,13 @@ extension ExchangePerformer {
     /// What the reply comes to that has been collected.
     func whole(_ head: UpstreamHead) -> Exchange.Event {
         let finding = finishWhole(head)
-        guard case .complete = finding, let sequel = plan?.sequel, let summary = wholePieces.first else {
+        guard case .complete = finding, let plan, plan.sumsUpFirst, let summary = wholePieces.first else {
             return .passed(finding)
         }
+        spent = wholeSummary?.usage
+        wholeSummary = nil
         do throws(GatewayError) {
-            return .summedUp(try sequel.continued(from: summary))
+            return .summedUp(try plan.continued(from: summary))
         } catch {
             return .passed(.failed(error))
         }

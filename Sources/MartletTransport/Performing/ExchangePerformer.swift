@@ -21,6 +21,8 @@ final class ExchangePerformer {
     /// The request as the current candidate gets it.
     var prepared: UpstreamRequest?
     var wholeSummary: ReplySummary?
+    /// What the summary took that the reply was asked for behind.
+    var spent: Usage?
     /// The answer for which this candidate is asked again.
     var misfit: AnswerMisfit?
     /// The upstream's last head that was no success.
@@ -324,13 +326,16 @@ final class ExchangePerformer {
         }
         var record = record
         record.calls = pipe?.callTally ?? wholeSummary?.callTally ?? CallTally()
-        context.services.records.keep(record, of: request, usage: pipe?.tally.usage ?? wholeSummary?.usage)
+        var usage = pipe?.tally.usage ?? wholeSummary?.usage
+        if let spent { usage = usage.map { spent + $0 } ?? spent }
+        context.services.records.keep(record, of: request, usage: usage)
         front.concluded(record.outcome, plan, pipe?.finalObject ?? wholePieces.first)
         self.request = nil
         plan = nil
         candidate = nil
         prepared = nil
         wholeSummary = nil
+        spent = nil
         misfit = nil
         pipe = nil
         task = nil
