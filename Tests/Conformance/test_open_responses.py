@@ -2,8 +2,8 @@
 real engine.
 
 The list is of 2026-04-24: text, streaming, phases of the assistant's messages, a system prompt, a tool, a tool in a stream, an
-image, several turns, compaction, WebSockets. Requests are ours, the names the list's. Each asserts the whole
-object, the whole grammar of the stream, and the body that the upstream got.
+image, several turns, WebSockets, compaction. Requests are ours, the names the list's. Each asserts the whole object, the whole
+grammar of the stream, and the body that the upstream got.
 """
 
 import base64
@@ -220,18 +220,23 @@ def test_a_relay_repairs_what_an_upstream_leaves_out(martlet, upstream):
 
 
 @pytest.mark.parametrize("kind", ["openai-compatible", "llamacpp", "anthropic"])
-def test_compaction(matrix, kind):
+def test_compact_response(matrix, kind):
     """Its output is the next request's input."""
     given, _, answer = CASES["multi-turn"]
     matrix.play(kind, script(answer, spoken(kind, "responses")))
     asked = {"model": f"{kind}/{chat.MODEL}"}
-    reply = matrix.server.ask("POST", f"{ROUTE}/compact", chat.dumps(asked | {"input": given, "instructions": "Be brief."}))
+    reply = matrix.server.ask("POST", f"{ROUTE}/compact", chat.dumps(asked | {"input": given, "prompt_cache_key": "birds"}))
     made = reply.json
     assert reply.status == 200 and set(made) == {"id", "object", "created_at", "output", "usage"}, reply.body
     assert made["object"] == "response.compaction" and USAGE(made["usage"]) and isinstance(made["created_at"], int)
     assert [item["type"] for item in made["output"]] == ["message", "message", "compaction"]
     response, _ = ask(matrix.server, asked | {"input": [*made["output"], says("user", "What am I called?")]})
     assert response["status"] == "completed" and same_output(response, answer)
+
+
+def test_compact_missing_model(matrix):
+    reply = matrix.server.ask("POST", f"{ROUTE}/compact", chat.dumps({"input": [says("user", "Compact this.")]}))
+    assert (reply.status, reply.json["error"]["param"]) == (400, "model")
 
 
 # Over a WebSocket, by the list's names. What each asks of a connection, on an upstream that answers with what it was told.
@@ -241,7 +246,10 @@ def echo(kind):
     def answer(exchange):
         body = exchange.request.json
         told = body.get("input", body.get("messages"))
-        given = [told] if isinstance(told, str) else [said(each["content"]) for each in told]
+        given = [told] if isinstance(told, str) else [said(each["content"]) for each in told if "content" in each]
+        if exchange.request.target == f"{ROUTE}/compact":
+            return exchange.json({"id": "resp_1", "object": "response.compaction", "created_at": 1767225600, "output": [
+                *told, {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAAAB"}], "usage": None})
         script(Answer([Text(" / ".join(given))]), spoken(kind, "responses"))(exchange)
 
     def said(content):
@@ -325,6 +333,15 @@ def test_websocket_failed_continuation_evicts_cache(connected):
     orphan = [{"type": "function_call_output", "call_id": "call_there_is_none", "output": "nothing"}]
     assert connected.refused(orphan, previous_response_id=first["id"]) == "invalid_request_error"
     assert connected.refused("Which word?", previous_response_id=first["id"]) == "previous_response_not_found"
+
+
+def test_websocket_compact_new_chain(matrix, connected):
+    """What the route gives begins a conversation of its own."""
+    asked = connected.request([says("user", "The word is slate."), says("user", "Compress this.")], {})
+    made = matrix.server.ask("POST", f"{ROUTE}/compact", chat.dumps({name: asked[name] for name in ("model", "input")})).json
+    assert made["output"][-1]["type"] == "compaction"
+    told = heard(connected.ask([*made["output"], says("user", "Which word?")], tools=[]))
+    assert told.startswith("The word is slate.") and told.endswith("Which word?")
 
 
 # The engine: a tiny model that talks nonsense, which is enough to judge the form.

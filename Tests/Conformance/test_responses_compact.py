@@ -49,10 +49,10 @@ def told(body):
     return found
 
 
-def check_compaction(made):
-    """The item at the end: opaque, and ours."""
-    assert made.id.startswith("cmp_") and made.encrypted_content.startswith("gw1.")
-    assert b"gulls" not in base64.b64decode(made.encrypted_content[4:])
+def check_opaque(item):
+    """A compaction that is ours, and says nothing to anybody else."""
+    assert item["id"].startswith("cmp_") and item["encrypted_content"].startswith("gw1.")
+    assert b"gulls" not in base64.b64decode(item["encrypted_content"][4:])
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,7 +65,7 @@ def test_a_conversation_is_compacted_and_goes_on(matrix, kind):
     *kept, item = made.output
     assert [(message.role, message.status, message.content[0].text) for message in kept] == [
         ("user", "completed", "I am Ada. Count the gulls."), ("user", "completed", "And the owls?")]
-    check_compaction(item)
+    check_opaque(item.to_dict())
 
     [asked] = source.requests
     sent = asked.json
@@ -291,6 +291,16 @@ def test_signs_of_life_while_a_summary_is_made(martlet, upstream):
                 read_responses(rest)
 
 
+def test_the_record_counts_both(martlet, upstream):
+    """The client is told how long the conversation is that goes on; what the summary took is spent all the same."""
+    server = martlet(upstream([lambda exchange: exchange.json(chat.completion("Gulls.", usage=(90, 40))),
+                               lambda exchange: exchange.json(chat.completion("Seven.", usage=(5, 2)))]))
+    reply = server.ask("POST", "/v1/responses", chat.dumps({"model": "m1", "input": [*TALK, LONG, NEXT]} | MANAGED))
+    assert (reply.json["usage"]["input_tokens"], reply.json["usage"]["output_tokens"]) == (5, 2)
+    until(lambda: "dialect=responses" in server.log(), "the exchange is recorded")
+    assert "input_tokens=95 " in server.log() and "output_tokens=42 " in server.log()
+
+
 def test_in_the_background(martlet, upstream, sdk):
     play, asked = sums_up_and_counts("openai-compatible")
     client = sdk(martlet(upstream(play)))
@@ -300,8 +310,9 @@ def test_in_the_background(martlet, upstream, sdk):
     assert len(asked) == 2
 
 
+@pytest.mark.parametrize("sockets", ["false", "true"], ids=["http", "websocket"])
 @pytest.mark.parametrize("kind", ["openai-compatible", "anthropic"])
-def test_codex_compacts_by_a_trigger(martlet, upstream, tmp_path, kind):
+def test_codex_compacts_by_a_trigger(martlet, upstream, tmp_path, kind, sockets):
     """As it does with a provider that it takes for OpenAI, once the conversation is long."""
     def say(asked):
         if ASKS in asked.said("user"):
@@ -311,9 +322,11 @@ def test_codex_compacts_by_a_trigger(martlet, upstream, tmp_path, kind):
         return Answer([Call("call_1", "exec_command", '{"cmd":"echo gulls"}')], "calls")
 
     model = agents.Model(kind, say)
-    ran = codex.run(martlet(upstream(model), kind=kind), tmp_path, "-c", 'model_providers.gateway.name="OpenAI"',
-                    "-c", "model_auto_compact_token_limit=5")
+    server = martlet(upstream(model), kind=kind)
+    ran = codex.run(server, tmp_path, "-c", 'model_providers.gateway.name="OpenAI"', "-c", "model_auto_compact_token_limit=5",
+                    "-c", f"model_providers.gateway.supports_websockets={sockets}")
     assert ran.answer == "Seven."
+    assert ("transport=websocket" in server.log()) == (sockets == "true")
     assert [len(asked.of(Result)) for asked in model.asked] == [0, 1, 0]
 
 
@@ -324,7 +337,7 @@ def test_on_the_engine(tiny, sdk):
     made = client.responses.compact(model=engine.MODEL, input=[{"role": "user", "content": "Tell of a fox."}, {
         "role": "assistant", "content": "The fox was red."}])
     assert [item.type for item in made.output] == ["message", "compaction"] and made.usage.output_tokens > 0
-    check_compaction(made.output[1])
+    check_opaque(made.output[1].to_dict())
     after = client.responses.create(model=engine.MODEL, max_output_tokens=20, input=[*made.to_dict()["output"], NEXT])
     assert after.output_text and after.usage.input_tokens > made.usage.output_tokens
 
