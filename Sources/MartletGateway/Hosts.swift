@@ -54,7 +54,8 @@ package struct QueuedResponse: Sendable {
 package protocol BackgroundReply: AnyObject, Sendable {
     /// - Parameter stop: ends what is under way; to be called from anywhere.
     func began(stop: @escaping @Sendable () -> Void)
-    /// Bytes of its stream, in whatever pieces. False when it has become too long: nothing more is taken.
+    /// Bytes of its stream, in whatever pieces. False when it has become too long before its reply was kept: nothing
+    /// more is taken.
     func append(_ piece: ByteBuffer) -> Bool
     /// There will be no reply.
     func fail(_ error: GatewayError)

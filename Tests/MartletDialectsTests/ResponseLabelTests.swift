@@ -128,4 +128,19 @@ struct ResponseLabelTests {
             #expect(ResponsesDraft.lastEvent(ended, number: 2) == events[2])
         }
     }
+
+    @Test("a Response that is longer than an event may be is told all the same, by its events and by its last one")
+    func long() throws {
+        let text = String(repeating: "x", count: WireLimits.event + 1)
+        let part = "{\"type\":\"output_text\",\"annotations\":[],\"text\":\"\(text)\"}"
+        let item = "{\"type\":\"message\",\"id\":\"msg_1\",\"role\":\"assistant\",\"content\":[\(part)]}"
+        for (status, ending) in [("completed", "completed"), ("incomplete", "incomplete"), ("cancelled", "failed")] {
+            let object = ByteBuffer(
+                string: "{\"id\":\"resp_1\",\"status\":\"\(status)\",\"output\":[\(item)]}")
+            let events = ResponsesDraft.events(object)
+            #expect(events.count == 9)
+            #expect(events.last?.string.hasPrefix("event: response.\(ending)\n") == true)
+            #expect(ResponsesDraft.lastEvent(object, number: 8) == events.last)
+        }
+    }
 }

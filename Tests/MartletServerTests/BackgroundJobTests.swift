@@ -47,8 +47,8 @@ struct BackgroundJobTests {
         #expect(status == "completed" && job.isEnded && ends.all == 1)
         #expect(job.events == [UInt8](buffer: Self.event(0)) + [UInt8](buffer: Self.event(1)))
         let whole = await job.events(from: 0)
-        #expect(
-            String(buffer: whole.bytes) == String(decoding: job.events, as: UTF8.self) + Self.done && whole.rest == nil)
+        let told = String(decoding: try #require(job.events), as: UTF8.self)
+        #expect(String(buffer: whole.bytes) == told + Self.done && whole.rest == nil)
         #expect(String(buffer: await job.events(from: 1).bytes) == String(buffer: Self.event(1)) + Self.done)
         #expect(String(buffer: await job.events(from: 9).bytes) == Self.done)
     }
@@ -118,12 +118,37 @@ struct BackgroundJobTests {
     }
 
     @Test("its events have a bound")
-    func bound() {
+    func bound() throws {
         let text = String(repeating: "x", count: 1 << 20)
         let big = ByteBuffer(string: "data: {\"delta\":\"\(text)\"}\n\n")
         var taken = 0
         while job.append(big) { taken += 1 }
         #expect(taken == 15)
-        #expect(job.events.count <= Limits.backgroundEvents)
+        #expect(try #require(job.events).count <= Limits.backgroundEvents)
+    }
+
+    @Test(
+        "what was kept before its events were too many, or one too long, ends with an event that says so",
+        arguments: [1, 16])
+    func keptBeforeTheBound(pieces: Int) async throws {
+        let text = String(repeating: "x", count: (16 << 20) / pieces)
+        let object = ByteBuffer(string: "{\"id\":\"resp_1\",\"status\":\"incomplete\",\"output\":[]}")
+        #expect(job.append(Self.event(0)))
+        #expect(job.settle(object))
+        job.settled(isStored: true)
+        for _ in 0..<pieces { #expect(job.append(ByteBuffer(string: "data: {\"delta\":\"\(text)\"}\n\n"))) }
+        #expect(job.append(Self.event(1)), "nothing follows")
+        job.end()
+        #expect(job.events == nil, "they are no whole stream")
+        var all = ""
+        var place = Following(source: job, place: 0) as Following?
+        while let next = place {
+            let batch = await next.source.events(from: next.place)
+            all += String(buffer: batch.bytes)
+            place = batch.rest
+        }
+        let number = pieces == 1 ? 1 : 16
+        let last = String(buffer: ResponsesDraft.lastEvent(object, number: number))
+        #expect(all.hasSuffix(last + Self.done) && last.hasPrefix("event: response.incomplete\n"))
     }
 }

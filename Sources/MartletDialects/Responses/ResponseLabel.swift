@@ -63,14 +63,15 @@ package enum ResponsesDraft {
         return whole.text
     }
 
-    /// The last event of a stream that was cut short.
+    /// The last event of a stream that says no more of a Response.
     /// - Parameter number: its place among the events.
     package static func lastEvent(_ response: ByteBuffer, number: Int) -> ByteBuffer {
+        let type = (try? RawObject(response)).map(ResponsesReplay.ending) ?? "response.failed"
         var event = RawObject()
-        event.set("type", .rawString("response.failed"))
+        event.set("type", .rawString(type))
         event.set("sequence_number", ByteBuffer(string: "\(number)"))
         event.set("response", response)
-        var out = ByteBuffer(string: "event: response.failed\n")
+        var out = ByteBuffer(string: "event: \(type)\n")
         out.writeFrame(data: event.text)
         return out
     }
@@ -86,23 +87,27 @@ package enum ResponsesDraft {
         ResponsesReply.streamed(response).map(ResponsesDraft.cut) ?? []
     }
 
-    /// The events of a stream, without comments and its end mark.
+    /// The events of a stream that is all there, without comments and its end mark; of any length.
     package static func cut(_ stream: ByteBuffer) -> [ByteBuffer] {
-        var cutter = ResponsesEventCutter()
-        return cutter.take(stream)
+        var cutter = ResponsesEventCutter(limit: .max)
+        return cutter.take(stream) ?? []
     }
 }
 
 /// Cuts a stream of Responses that comes in pieces into its events, each as its bytes; comments
 /// and the end mark are left out.
 package struct ResponsesEventCutter: Sendable {
-    private var framer = SSEFramer()
+    private var framer: SSEFramer
 
-    package init() {}
+    package init() { framer = SSEFramer() }
 
-    package mutating func take(_ piece: ByteBuffer) -> [ByteBuffer] {
+    /// - Parameter limit: bytes of one event.
+    init(limit: Int) { framer = SSEFramer(limit: limit) }
+
+    /// Nil once an event has been longer than the limit.
+    package mutating func take(_ piece: ByteBuffer) -> [ByteBuffer]? {
         var events: [ByteBuffer] = []
-        guard framer.take(piece) else { return [] }
+        guard framer.take(piece) else { return nil }
         while let frame = framer.next() {
             guard let event = frame.event, !event.isDone, event.data.readableBytes > 0 else { continue }
             events.append(frame.bytes.copy(0..<frame.bytes.readableBytes))

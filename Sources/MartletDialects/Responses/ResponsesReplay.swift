@@ -15,7 +15,6 @@ struct ResponsesReplay {
             out.writeFrame(data: text)
             return
         }
-        let status = response["status"]?.rawString?.unescaped() ?? "completed"
         var begun = response
         begun.set("status", .rawString("in_progress"))
         begun.set("output", ByteBuffer(string: "[]"))
@@ -26,14 +25,17 @@ struct ResponsesReplay {
         say("response.in_progress", [("response", begun.text)])
         let items = (try? response["output"]?.rawElements()) ?? []
         for (index, item) in items.enumerated() { say(item: item, at: index) }
-        let ending =
-            switch status {
-            case "failed", "cancelled": "failed"
-            case "incomplete": status
-            default: "completed"
-            }
-        say("response.\(ending)", [("response", text)])
+        say(Self.ending(response), [("response", text)])
         out.writeString("data: [DONE]\n\n")
+    }
+
+    /// The type of the event that ends a stream of this Response.
+    static func ending(_ response: RawObject) -> String {
+        switch response["status"]?.rawString?.unescaped() {
+        case "failed", "cancelled": "response.failed"
+        case "incomplete": "response.incomplete"
+        default: "response.completed"
+        }
     }
 
     private mutating func say(item text: ByteBuffer, at index: Int) {

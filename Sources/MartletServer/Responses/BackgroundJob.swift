@@ -15,6 +15,8 @@ package final class BackgroundJob: BackgroundReply, EventSource {
         var ending: ByteBuffer?
         /// The ending counts once it is in the database.
         var isBeingStored = false
+        /// The events end with a last one of our own, in place of those that there was no room for.
+        var isCutShort = false
         /// No event will follow.
         var isEnded = false
         var stop: (@Sendable () -> Void)?
@@ -65,9 +67,10 @@ package final class BackgroundJob: BackgroundReply, EventSource {
         }
     }
 
-    /// All events there are, one behind the other.
-    package var events: [UInt8] {
+    /// All events there are, one behind the other; nil when they do not tell the whole response.
+    package var events: [UInt8]? {
         state.withLock { state in
+            if state.isCutShort { return nil }
             var all: [UInt8] = []
             all.reserveCapacity(state.bytes)
             for event in state.events { all.append(contentsOf: event.readableBytesView) }
@@ -130,11 +133,18 @@ package final class BackgroundJob: BackgroundReply, EventSource {
 
     package func append(_ piece: ByteBuffer) -> Bool {
         let fits = state.withLock { state in
-            guard !state.isEnded else { return true }
-            let events = state.cutter.take(piece)
-            state.bytes += events.reduce(0) { $0 + $1.readableBytes }
-            guard state.bytes <= Limits.backgroundEvents else { return false }
-            state.events += events
+            guard !state.isEnded, !state.isCutShort else { return true }
+            if let events = state.cutter.take(piece) {
+                state.bytes += events.reduce(0) { $0 + $1.readableBytes }
+                if state.bytes <= Limits.backgroundEvents {
+                    state.events += events
+                    return true
+                }
+            }
+            guard let ending = state.ending else { return false }
+            // It is stored as it ended, and that is what its last event says.
+            say(ending, in: &state)
+            state.isCutShort = true
             return true
         }
         wake(ended: false)

@@ -81,7 +81,8 @@ extension ResponseLedger {
         do {
             let store = try opened()
             if !job.isStored { try await store.put(job.finished(object), of: job.owner, previous: job.previous) }
-            try await store.put(events: job.events, of: job.id, owner: job.owner)
+            // Without them, the object tells them anew.
+            if let events = job.events { try await store.put(events: events, of: job.id, owner: job.owner) }
             jobs[job.id] = nil
         } catch {
             warn("a response made in the background cannot be stored", error)
