@@ -163,6 +163,25 @@ def test_what_was_not_stored_is_not_there(martlet, upstream, sdk):
             client.responses.cancel(continued)
 
 
+def test_a_reply_that_is_not_stored_refers_to_what_is(martlet, upstream, sdk):
+    source = upstream(parrot)
+    client = sdk(martlet(source))
+    first = client.responses.create(model="m1", input="one")
+    items = [{"role": "user", "content": "zero"}, {"type": "item_reference", "id": first.output[0].id},
+             {"role": "user", "content": "two"}]
+    reply = client.responses.create(model="m1", input=items, store=False)
+    assert reply.output_text == "3: two"
+    assert texts(source.requests[-1]) == [("user", "zero"), ("assistant", "1: one"), ("user", "two")]
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(reply.id)
+    counted = [client.responses.input_tokens.count(model="m1", input=list).input_tokens
+               for list in (items[:1] + items[2:], items)]
+    assert counted[0] < counted[1]
+    for ask in (client.responses.create, client.responses.input_tokens.count):
+        with pytest.raises(openai.NotFoundError):
+            ask(model="m1", input=[{"type": "item_reference", "id": "msg_nobody"}])
+
+
 def test_another_key_cannot_read_it(martlet, upstream, sdk):
     source = upstream(parrot)
     server = martlet(source, wait=False, config={

@@ -10,11 +10,11 @@ struct KeptRepliesTests {
     static let full = GatewayError(code: .storeUnavailable, message: "the disk that holds the database is full")
 
     static func decide(
-        _ members: String, keeps: Bool = true, profile: UpstreamProfile = .openAICompatible
+        _ members: String, input: String = "\"hi\"", keeps: Bool = true, profile: UpstreamProfile = .openAICompatible
     ) -> Decision {
         let request = InboundRequest(
             id: "r", method: "POST", path: "/v1/responses", endpoint: .completion(.responses), dialect: .responses,
-            body: ByteBuffer(string: "{\"model\":\"m\",\"input\":\"hi\"\(members)}"), owner: [1])
+            body: ByteBuffer(string: "{\"model\":\"m\",\"input\":\(input)\(members)}"), owner: [1])
         let routes = RouteTable(
             upstreams: [Make.upstream("a", profile)], served: ["a": ServedModels(ids: ["m"])])
         let snapshot = Snapshot(
@@ -47,6 +47,17 @@ struct KeptRepliesTests {
             return
         }
         #expect(!alone.isKept(from: alone.candidates[0]))
+        for reference in ["{\"type\":\"item_reference\",\"id\":\"msg_1\"}", "{\"id\":\"msg_1\"}"] {
+            guard case .recall(let named) = Self.decide(",\"store\":false", input: "[\(reference)]") else {
+                Issue.record("\(reference) was not looked up")
+                return
+            }
+            #expect(!named.isKept(from: named.candidates[0]))
+            guard case .complete = Self.decide("", input: "[\(reference)]", keeps: false) else {
+                Issue.record("looked up where nothing is kept")
+                return
+            }
+        }
         guard case .complete(let off) = Self.decide("", keeps: false) else {
             Issue.record("looked up")
             return

@@ -57,7 +57,7 @@ package enum Decider {
                 let continued = try plan.remembering(before)
                 return state.isStored ? .recall(continued) : weighed(continued)
             }
-            return state.isStored || state.previousID != nil ? .recall(plan) : weighed(plan)
+            return try needsItems(state, document, snapshot) ? .recall(plan) : weighed(plan)
         } catch {
             return .refuse(error)
         }
@@ -83,6 +83,15 @@ package enum Decider {
             stores: snapshot.keepsResponses || request.turn?.remembered != nil, takesPrompts: isRelayed)
         state.isStored = state.isStored && snapshot.keepsResponses
         return state
+    }
+
+    /// Whether stored items may stand before its input or in it, or it is to be stored itself.
+    private static func needsItems(
+        _ state: ResponsesState, _ document: JSONDocument, _ snapshot: Snapshot
+    ) throws(GatewayError) -> Bool {
+        if state.isStored || state.previousID != nil { return true }
+        guard snapshot.keepsResponses else { return false }
+        return try !ResponsesRequest.references(document).isEmpty
     }
 
     /// Whether a prompt is long enough to be looked at more closely (specs 0.4): by far the most are not, and cost one

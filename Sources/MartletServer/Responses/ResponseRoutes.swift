@@ -118,8 +118,9 @@ struct ResponseRoutes: Sendable {
         var document = try Decider.check(request.body)
         let state = try ResponsesState(document)
         try state.check(stores: ledger != nil)
-        if let ledger, let id = state.previousID {
-            (document, _) = try await ledger.continued(document, from: id, of: request.owner)
+        let references = try ResponsesRequest.references(document)
+        if let ledger, state.previousID != nil || !references.isEmpty {
+            (document, _) = try await ledger.continued(document, from: state.previousID, of: request.owner)
         }
         let count = try await tokens.count(document, from: .responses, in: snapshot)
         return ["object": "response.input_tokens", "input_tokens": .int(count)]
