@@ -219,8 +219,9 @@ def test_there_is_an_end_to_how_many(martlet, upstream, sdk, held):
     server = martlet(upstream(held))
     client = sdk(server)
     made = [client.responses.create(model="m1", input="x", background=True) for _ in range(32)]
-    with pytest.raises(openai.RateLimitError, match="in the background"):
+    with pytest.raises(openai.RateLimitError, match="in the background") as caught:
         client.responses.create(model="m1", input="x", background=True)
+    assert caught.value.response.headers["retry-after"] == "10"
     client.responses.cancel(made[0].id)
     assert client.responses.create(model="m1", input="x", background=True).status == "queued"
 

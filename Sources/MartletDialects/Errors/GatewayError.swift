@@ -30,6 +30,11 @@ package struct GatewayError: Error, Hashable, Sendable {
     }
 }
 
+extension GatewayError {
+    /// As `retry-after` says it: never 0, which asks for no pause.
+    package var retryAfterSeconds: Int64? { retryAfter.map { max(1, $0.components.seconds) } }
+}
+
 /// By how much a prompt did not fit. Both in tokens; nil where the upstream did not say.
 package struct ContextOverflow: Hashable, Sendable {
     package var prompt: Int?

@@ -115,6 +115,7 @@ package struct ControlReply: Sendable {
     package init(refusing error: GatewayError, _ request: InboundRequest) {
         self.init(
             status: ErrorTable.status(error, for: request.dialect),
-            body: ErrorTable.body(error, for: request.dialect, requestID: request.id))
+            body: ErrorTable.body(error, for: request.dialect, requestID: request.id),
+            headers: error.retryAfterSeconds.map { ["retry-after: \($0)"] } ?? [])
     }
 }

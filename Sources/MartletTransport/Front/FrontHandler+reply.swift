@@ -126,8 +126,8 @@ extension FrontHandler {
         head.add("x-request-id", requestID)
         if dialect == .anthropic { head.add("request-id", requestID) }
         if let upstream { head.add(upstream, exact: false, contentType: false) }
-        if let retryAfter = error.retryAfter, upstream?.retryAfter == nil {
-            head.add("retry-after", String(max(1, retryAfter.components.seconds)))
+        if let seconds = error.retryAfterSeconds, upstream?.retryAfter == nil {
+            head.add("retry-after", String(seconds))
         }
         if error.status == 426 { head.add(fixed: "upgrade: websocket\r\nsec-websocket-version: 13\r\n") }
         if !allow.isEmpty { head.add("allow", allow.joined(separator: ", ")) }
