@@ -125,6 +125,21 @@ struct RequestChatToAnthropicTests {
         #expect(made.messages[2]["content"]?[1]?["text"] == "[result of an earlier tool call z]")
     }
 
+    @Test("F3: a call of a type nobody knows is left out and named, its neighbours stay; one that is broken is refused")
+    func unknownCalls() throws {
+        func turns(_ call: String) -> String {
+            calling("call_1").replacing(#""tool_calls":["#, with: #""tool_calls":[\#(call),"#)
+        }
+        let made = try translatedToAnthropic(
+            "\(userHi),\(turns(#"{"type":"zz_new","id":"z","zz_new":{}}"#)),\(answer("call_1"))")
+        #expect(made.request.dropped == ["tool_calls.zz_new"])
+        #expect(made.messages[1]["content"]?.array?.compactMap { $0["id"]?.string } == ["call_1"])
+        for broken in [#"{"type":"function","id":"z"}"#, #"{"id":"z"}"#, "{}"] {
+            let error = refusal { try translatedToAnthropic("\(userHi),\(turns(broken))") }
+            #expect(error?.param == "messages[1].tool_calls[0].function")
+        }
+    }
+
     @Test("function_call and its result without an id are paired by their place")
     func functions() throws {
         let made = try translatedToAnthropic(

@@ -7,25 +7,37 @@ enum ChatRequestCalls {
 
     private enum BodyField: String, RequestField { case name, arguments, input }
 
-    static func list(_ walk: inout RequestWalk) throws(DialectError) -> [ToolCall] {
-        var calls: [ToolCall] = []
+    struct Calls {
+        var known: [ToolCall] = []
+        /// Types of those that nobody knows.
+        var unknown: [String] = []
+    }
+
+    static func list(_ walk: inout RequestWalk) throws(DialectError) -> Calls {
+        var calls = Calls()
         try walk.array { (walk, _) throws(DialectError) in
             var id: String?
+            var type: String?
             var call: ToolCall?
             try walk.object(Field.self) { (walk, field) throws(DialectError) in
                 if try walk.takeNull() { return }
                 switch field {
                 case .id: id = try walk.string()
-                case .type: _ = try walk.skip()
+                case .type: type = try walk.stringIfAny()
                 case .function: call = try function(&walk)
                 case .custom:
                     call = try function(&walk)
                     call?.kind = .custom
                 }
             }
-            guard var call else { throw DialectError(.unexpected, at: "function", "a function call is required") }
+            guard var call else {
+                guard let type, type != "function", type != "custom" else {
+                    throw DialectError(.unexpected, at: "function", "a function call is required")
+                }
+                return calls.unknown.append(type)
+            }
             call.id = id ?? ""
-            calls.append(call)
+            calls.known.append(call)
         }
         return calls
     }

@@ -62,7 +62,8 @@ struct ChatRequestTurns {
         var parts = message.parts
         if let refusal = message.refusal, !refusal.isEmpty { parts.append(Part(.refusal(refusal))) }
         if !parts.isEmpty { items.append(.message(.assistant, parts)) }
-        for var call in message.calls {
+        items += message.calls.unknown.map { .opaque(.chat, name: "tool_calls.\($0)") }
+        for var call in message.calls.known {
             if call.id.isEmpty { call.id = "call_\(calls)" }
             calls += 1
             items.append(.toolCall(call))
@@ -85,7 +86,7 @@ extension ChatRequestTurns {
         var refusal: EscapedText?
         var reasoning: EscapedText?
         var thinking: [Reasoning] = []
-        var calls: [ToolCall] = []
+        var calls = ChatRequestCalls.Calls()
         var functionCall: ToolCall?
 
         private enum Field: String, RequestField {

@@ -37,7 +37,9 @@ struct RequestDraft {
     /// Members that have no canonical form, and items that only their own dialect knows.
     mutating func noteUnread() throws(GatewayError) {
         for name in request.unread { try notes.drop(name) }
-        for case .opaque(_, let name) in request.items { notes.note("input.\(name)") }
+        for case .opaque(let dialect, let name) in request.items {
+            notes.note(dialect == .responses ? "input.\(name)" : name)
+        }
     }
 
     // MARK: - Settings
