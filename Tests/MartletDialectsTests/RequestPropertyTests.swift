@@ -148,6 +148,15 @@ struct RequestPropertyTests {
         }
     }
 
+    @Test("of more names than there is room for, a last one says so", arguments: [32, 33, 40])
+    func manyDropped(count: Int) throws {
+        let parts = (0..<count).map { "{\"type\":\"zz_\($0)\"}" } + ["{\"type\":\"text\",\"text\":\"hi\"}"]
+        let dropped = try translatedToAnthropic("{\"role\":\"user\",\"content\":[\(parts.joined(separator: ","))]}")
+            .request.dropped
+        #expect(dropped.prefix(32) == (0..<32).map { "content.zz_\($0)" }[...])
+        #expect(dropped.dropFirst(32) == (count > 32 ? ["..."] : []))
+    }
+
     @Test("names of what was dropped are fit for a header")
     func headerNames() throws {
         let made = try translatedToChat(user(#"{"type":"a\r\nb: c,é"}"#, text("x")))

@@ -26,9 +26,12 @@ struct DropNotes {
     /// Something left out, or replaced by words, in every mode.
     mutating func note(_ name: String) {
         let name = Self.header(name)
-        guard !name.isEmpty, !names.contains(name), names.count < RequestLimits.dropped else { return }
-        names.append(name)
+        guard !name.isEmpty, !names.contains(name), names.count <= RequestLimits.dropped else { return }
+        names.append(names.count < RequestLimits.dropped ? name : Self.more)
     }
+
+    /// In place of all names behind the last there is room for.
+    static let more = "..."
 
     /// Fit for a header's value, whatever a client called its tool.
     static func header(_ name: String) -> String {
