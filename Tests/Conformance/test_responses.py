@@ -268,6 +268,16 @@ def test_a_warm_up_is_answered_and_continued(martlet, upstream, sdk):
         assert client.responses.create(model="m1", input="one", previous_response_id=warm.id).output_text == "1: one"
 
 
+def test_input_items_have_lists_of_parts(martlet, upstream, sdk):
+    client = sdk(martlet(upstream(parrot)))
+    part = {"type": "input_text", "text": "three"}
+    reply = client.responses.create(model="m1", input=[
+        {"role": "user", "content": "one"}, {"role": "assistant", "content": "two"}, {"role": "user", "content": [part]}])
+    items = [item.to_dict() for item in client.responses.input_items.list(reply.id, order="asc")]
+    assert [item["content"] for item in items] == [
+        [{"type": "input_text", "text": "one"}], [{"type": "output_text", "text": "two", "annotations": []}], [part]]
+
+
 def test_input_is_counted(martlet, upstream, sdk):
     client = sdk(martlet(upstream(parrot)))
     first = client.responses.create(model="m1", input="one " * 50)

@@ -71,7 +71,7 @@ def test_a_conversation_is_kept_here(martlet, upstream, sdk, mode, streams):
     assert first.id != second.id and "resp_theirs" not in (first.id, second.id), "theirs are the same twice"
     assert (first.store, second.store, second.previous_response_id) == (True, True, first.id)
     assert client.responses.retrieve(first.id).output_text == "1: one"
-    assert client.responses.input_items.list(second.id).data[0].content == "two"
+    assert client.responses.input_items.list(second.id).data[0].content[0].text == "two"
     up = source.requests[-1].json["input"]
     assert [item["role"] for item in up] == ["user", "assistant", "user"] and not any("id" in item for item in up)
     client.responses.delete(first.id)

@@ -94,7 +94,7 @@ struct ResponseRoutes: Sendable {
         guard order == "asc" || order == "desc" else {
             throw GatewayError(code: .invalidRequest, message: "order must be asc or desc", param: "order")
         }
-        var items = stored.input.compactMap { try? JSON(parsing: ByteBuffer(bytes: $0)) }
+        var items = stored.input.compactMap { try? JSON(parsing: ByteBuffer(bytes: $0)).listingContent }
         if order == "desc" { items.reverse() }
         if let after = Endpoints.parameter("after", of: query) {
             guard let place = items.firstIndex(where: { $0["id"]?.string == after }) else {
@@ -124,5 +124,18 @@ struct ResponseRoutes: Sendable {
         }
         let count = try await tokens.count(document, from: .responses, in: snapshot)
         return ["object": "response.input_tokens", "input_tokens": .int(count)]
+    }
+}
+
+extension JSON {
+    /// An item whose content is a text, with the list of parts that stands for it.
+    fileprivate var listingContent: JSON {
+        guard let text = self["content"]?.string, let role = self["role"]?.string else { return self }
+        var item = self
+        item["content"] =
+            role == "assistant"
+            ? [["type": "output_text", "text": .string(text), "annotations": []]]
+            : [["type": "input_text", "text": .string(text)]]
+        return item
     }
 }
