@@ -58,8 +58,10 @@ package struct ResponseStore: Sendable {
     /// - Parameters:
     ///   - previous: the response it continues: items that are its own are not stored once more.
     ///   - isUnfinished: it is still being made by this server, and fails with it.
+    ///   - isStreamed: it is told in events while it is made. Until they are kept they are none.
     package func put(
-        _ response: StoredResponse, of owner: Owner, previous: String? = nil, isUnfinished: Bool = false
+        _ response: StoredResponse, of owner: Owner, previous: String? = nil, isUnfinished: Bool = false,
+        isStreamed: Bool = false
     ) async throws(LedgerError) {
         let expires = retention.map { now() + $0 } ?? .max
         try await ledger.write { database in
@@ -67,6 +69,10 @@ package struct ResponseStore: Sendable {
             try database.execute(
                 sql: "INSERT INTO response (id, owner, expires, object, unfinished) VALUES (?, ?, ?, ?, ?)",
                 arguments: [response.id, Data(owner), expires, Data(response.object), isUnfinished ? server : 0])
+            if isStreamed {
+                try database.execute(
+                    sql: "INSERT INTO events (response, body) VALUES (?, X'')", arguments: [response.id])
+            }
             var known: ArraySlice<Int64> = []
             if let previous {
                 known = try Int64.fetchAll(
@@ -166,7 +172,7 @@ package struct ResponseStore: Sendable {
         }
     }
 
-    /// The events kept beside a response; nil where there are none.
+    /// The events kept beside a response, none of one that was streamed without keeping them; nil for any other.
     package func events(of id: String, owner: Owner) async throws(LedgerError) -> [UInt8]? {
         let now = now()
         let body = try await ledger.read { database in

@@ -140,8 +140,19 @@ def test_a_stored_response_is_read_as_a_stream(martlet, upstream, sdk):
     assert [event.type for event in events[:2]] == ["response.created", "response.in_progress"]
     assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == "1: one"
     assert events[-1].type == "response.completed" and events[-1].response.output_text == "1: one"
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    for place in (len(events) - 1, 900):
+        assert list(client.responses.retrieve(reply.id, stream=True, starting_after=place)) == [], "it has been read"
+    assert list(client.responses.retrieve(reply.id, stream=True, starting_after=len(events) - 2)) == events[-1:]
+
+
+def test_the_end_of_a_stream_that_broke_off_is_told(martlet, upstream, sdk):
+    """It was told in more events than the stored one is, so its client may have read further than that goes."""
+    client = sdk(martlet(upstream(parrot)))
+    with client.responses.stream(model="m1", input="one") as stream:
+        reply = stream.get_final_response()
     late = list(client.responses.retrieve(reply.id, stream=True, starting_after=900))
-    assert [event.type for event in late] == ["response.completed"], "the end is always told"
+    assert [(event.type, event.sequence_number) for event in late] == [("response.completed", 901)]
 
 
 @pytest.mark.parametrize("background", [False, True])

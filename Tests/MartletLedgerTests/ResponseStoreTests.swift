@@ -202,6 +202,19 @@ struct ResponseStoreTests {
         #expect(try count("events") == 0)
     }
 
+    @Test("of a stream it is known that it was one, before its events are kept and where they never are")
+    func streamed() async throws {
+        let store = try store()
+        try await store.put(Self.response("whole", input: ["i"], output: ["o"]), of: mine)
+        try await store.put(Self.response("told", input: ["i"], output: ["o"]), of: mine, isStreamed: true)
+        #expect(try await store.events(of: "whole", owner: mine) == nil)
+        #expect(try await store.events(of: "told", owner: mine) == [])
+        try await store.put(events: Self.bytes("e1"), of: "told", owner: mine)
+        #expect(try await store.events(of: "told", owner: mine) == Self.bytes("e1"))
+        try await store.put(Self.response("told", input: ["i"], output: ["o"]), of: mine)
+        #expect(try await store.events(of: "told", owner: mine) == nil, "another one of its id")
+    }
+
     @Test("the write-ahead log does not grow with what is written")
     func logBound() async throws {
         let store = try store()

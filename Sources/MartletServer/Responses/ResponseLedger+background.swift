@@ -23,7 +23,8 @@ extension ResponseLedger {
             onEnd: { job in Task { await self.ended(job) } })
         jobs[job.id] = job
         do throws(LedgerError) {
-            try await store.put(job.queued, of: job.owner, previous: job.previous, isUnfinished: true)
+            try await store.put(
+                job.queued, of: job.owner, previous: job.previous, isUnfinished: true, isStreamed: true)
         } catch {
             jobs[job.id] = nil
             throw Self.unavailable(error)
@@ -80,7 +81,9 @@ extension ResponseLedger {
         guard let object = job.ending else { return }
         do {
             let store = try opened()
-            if !job.isStored { try await store.put(job.finished(object), of: job.owner, previous: job.previous) }
+            if !job.isStored {
+                try await store.put(job.finished(object), of: job.owner, previous: job.previous, isStreamed: true)
+            }
             // Without them, the object tells them anew.
             if let events = job.events { try await store.put(events: events, of: job.id, owner: job.owner) }
             jobs[job.id] = nil

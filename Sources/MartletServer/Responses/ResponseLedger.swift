@@ -63,7 +63,8 @@ package actor ResponseLedger: ResponseKeeper {
         var response = if let job { job.queued } else { try stored(id, object, of: plan) }
         response.end(in: object, json)
         do throws(LedgerError) {
-            try await store.put(response, of: plan.owner, previous: plan.responses?.previousID)
+            try await store.put(
+                response, of: plan.owner, previous: plan.responses?.previousID, isStreamed: plan.streams)
             job?.settled(isStored: true)
         } catch {
             job?.settled(isStored: false)
@@ -81,7 +82,8 @@ package actor ResponseLedger: ResponseKeeper {
             input: own.map { [UInt8](buffer: ResponsesRequest.identified($0, ids: &ids)) })
     }
 
-    /// The events of a response that was made in the background and has ended; nil where there are none.
+    /// The events of a response that was made in the background and has ended; none of one whose stream was not kept,
+    /// nil of one that came whole.
     func events(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> ByteBuffer? {
         let store = try opened()
         do throws(LedgerError) {

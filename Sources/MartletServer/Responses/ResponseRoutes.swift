@@ -51,16 +51,14 @@ struct ResponseRoutes: Sendable {
             return reply
         }
         let object = try await ByteBuffer(bytes: stored(id, request).object)
-        var events: ArraySlice<ByteBuffer>
-        if let made = try await ledger?.events(id, of: request.owner) {
-            events = ResponsesDraft.cut(made).dropFirst(place)
-        } else {
-            // Its own events are not kept: these tell the same, and the last of them whatever has been read of others.
-            let told = ResponsesDraft.events(object)
-            events = told.dropFirst(max(0, min(place, told.count - 1)))
-        }
+        let made = try await ledger?.events(id, of: request.owner)
         var body = ByteBuffer()
-        for event in events { body.writeImmutableBuffer(event) }
+        let told = made.map(ResponsesDraft.cut).flatMap { $0.isEmpty ? nil : $0 } ?? ResponsesDraft.events(object)
+        for event in told.dropFirst(place) { body.writeImmutableBuffer(event) }
+        if made?.readableBytes == 0, place >= told.count {
+            // Whoever read its stream has read other events than these, and more: the end is what is left to tell.
+            body.writeImmutableBuffer(ResponsesDraft.lastEvent(object, number: place))
+        }
         body.writeImmutableBuffer(ResponsesDraft.endMark)
         return ControlReply(
             status: 200, contentType: "text/event-stream; charset=utf-8", body: body,
