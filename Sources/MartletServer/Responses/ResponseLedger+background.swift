@@ -53,19 +53,27 @@ extension ResponseLedger {
 
     /// Ends a response that is being made. What has ended already stays as it is.
     /// - Returns: the Response; nil when there is none of this owner's.
-    /// - Throws: `invalidRequest` when it was not made in the background.
-    func cancel(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> ByteBuffer? {
+    /// - Throws: `invalidRequest` when it was not made in the background, or is made by another server.
+    package func cancel(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> ByteBuffer? {
         if let job = job(id, of: owner) {
             if job.cancel() { await finish(job) }
             return job.object
         }
         guard let stored = try await get(id, of: owner) else { return nil }
         let object = ByteBuffer(bytes: stored.object)
-        guard (try? JSON(parsing: object))?["background"]?.bool == true else {
+        let response = try? JSON(parsing: object)
+        guard response?["background"]?.bool == true else {
             throw GatewayError(
                 code: .invalidRequest, message: "only a response that is made in the background can be cancelled")
         }
-        return object
+        guard let status = response?["status"]?.string, ["queued", "in_progress"].contains(status) else {
+            return object
+        }
+        throw GatewayError(
+            code: .invalidRequest,
+            message: "the response \(id.prefix(128)) is made by another server that uses the same home; "
+                + "cancel it there",
+            status: 409)
     }
 
     /// Its exchange is over.
