@@ -148,6 +148,17 @@ struct RequestPropertyTests {
         }
     }
 
+    @Test(
+        "what is answered here counts its prompt",
+        arguments: [
+            #""max_tokens":0"#, #""max_tokens":9,"tools":[{"type":"web_search_20250305","name":"web_search"}]"#,
+        ])
+    func countedPrompt(members: String) throws {
+        let message = "{\"role\":\"user\",\"content\":\"\(String(repeating: "word ", count: 100))\"}"
+        let made = try translatedToChat(body: "{\"model\":\"m\",\"messages\":[\(message)],\(members)}")
+        #expect(made.request.answer != nil && made.request.context.inputEstimate > 100)
+    }
+
     @Test("of more names than there is room for, a last one says so", arguments: [32, 33, 40])
     func manyDropped(count: Int) throws {
         let parts = (0..<count).map { "{\"type\":\"zz_\($0)\"}" } + ["{\"type\":\"text\",\"text\":\"hi\"}"]

@@ -27,7 +27,8 @@ extension RequestWriter {
             draft: RequestDraft(request, target), out: JSONOut(capacity: request.origin.bytes + 4096))
         try writer.refuse()
         if let answer = request.localAnswer {
-            return TranslatedRequest(body: ByteBuffer(), dropped: [], context: ReplyContext(), answer: answer)
+            let context = ReplyContext(inputEstimate: TokenEstimate.of(request))
+            return TranslatedRequest(body: ByteBuffer(), dropped: [], context: context, answer: answer)
         }
         try writer.write()
         return TranslatedRequest(
