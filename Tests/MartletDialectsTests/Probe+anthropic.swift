@@ -84,6 +84,7 @@ extension Probe {
         tools(
             "tools: code_execution among others", "{'type':'code_execution_20250825','name':'code_execution'}",
             beside: tool),
+        tools("tools: mcp_toolset", "{'type':'mcp_toolset','mcp_server_name':'a'}"),
         choice("tool_choice: auto", "'tool_choice':{'type':'auto'}"),
         choice("tool_choice: any", "'tool_choice':{'type':'any'}"),
         choice("tool_choice: tool", "'tool_choice':{'type':'tool','name':'f'}"),

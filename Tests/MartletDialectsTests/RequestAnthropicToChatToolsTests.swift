@@ -313,6 +313,10 @@ struct RequestAnthropicToChatToolsTests {
     func mcp() throws {
         #expect(refusal { try translatedToChat(userHi, #""mcp_servers":[{"type":"url"}]"#) }?.param == "mcp_servers")
         #expect(try translatedToChat(userHi, #""mcp_servers":[]"#).roles == ["user"])
+        let toolset = #"{"type":"mcp_toolset","mcp_server_name":"m"}"#
+        for offered in [tools(toolset), tools(weather, toolset)] {
+            #expect(refusal { try translatedToChat(userHi, offered) }?.param == "tools")
+        }
     }
 
     @Test(

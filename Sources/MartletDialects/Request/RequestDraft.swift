@@ -29,8 +29,13 @@ struct RequestDraft {
     }
 
     func refuseServers() throws(GatewayError) {
+        let why = "this gateway does not run MCP servers for this model"
         if let servers = request.raw["mcp_servers"], servers.rawKind == .array, servers.readableBytes > 2 {
-            throw .refused("mcp_servers", "this gateway does not run MCP servers for this model")
+            throw .refused("mcp_servers", why)
+        }
+        // It names one of those servers, so without them the API refuses it as well.
+        if request.tools.tools.contains(where: { $0.kind == .server("mcp_toolset") }) {
+            throw .refused("tools", why)
         }
     }
 
