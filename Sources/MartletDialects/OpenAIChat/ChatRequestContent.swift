@@ -54,16 +54,12 @@ enum ChatRequestContent {
         return Image(source: source, detail: detail)
     }
 
-    /// A data URL's content, or an address.
     private static func source(_ address: EscapedText) throws(DialectError) -> MediaSource {
-        guard address.starts(with: "data:") else {
-            // Anything else names something on the machine of whoever fetches it.
-            guard address.starts(with: "https:") || address.starts(with: "http:") else {
-                throw DialectError(.unexpected, "an address must begin with https:, http: or data:")
-            }
-            return .url(address)
+        // Anything else names something on the machine of whoever fetches it.
+        guard address.hasScheme("https:") || address.hasScheme("http:") || address.hasScheme("data:") else {
+            throw DialectError(.unexpected, "an address must begin with https:, http: or data:")
         }
-        return try MediaSource(dataURL: address)
+        return try MediaSource(address: address)
     }
 
     private enum FileField: String, RequestField {

@@ -9,6 +9,20 @@ extension EscapedText {
         }
     }
 
+    /// Whether an address begins with this scheme, in letters of either case
+    /// (https://www.rfc-editor.org/rfc/rfc3986#section-3.1).
+    /// - Parameter scheme: in lower case, with its colon.
+    func hasScheme(_ scheme: StaticString) -> Bool {
+        scheme.withUTF8Buffer { wanted in
+            bytes.withUnsafeReadableBytes { bytes in
+                bytes.count >= wanted.count
+                    && zip(bytes, wanted).allSatisfy { letter, wanted in
+                        letter == wanted || letter &+ 0x20 == wanted && (0x61...0x7A).contains(wanted)
+                    }
+            }
+        }
+    }
+
     /// An agent's accounting line: it may differ per request and would ruin the prefix cache of a local server.
     var isBilling: Bool { starts(with: "x-anthropic-billing-header:") }
 }

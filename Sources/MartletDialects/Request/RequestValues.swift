@@ -93,6 +93,11 @@ extension MediaSource {
         }
         self = .base64(mediaType: data.mediaType, EscapedText(data.payload))
     }
+
+    /// A data URL's content, or an address.
+    init(address: EscapedText, at name: String = "") throws(DialectError) {
+        self = try address.hasScheme("data:") ? MediaSource(dataURL: address, at: name) : .url(address)
+    }
 }
 
 extension ToolChoice {

@@ -83,7 +83,7 @@ extension Capabilities {
         case _ where images == .none: .unseen
         case .base64(let type, _) where !imageTypes.contains(type): .type
         case .base64(_, let data) where data.bytes.readableBytes / 4 * 3 > RequestLimits.imageBytes: .size
-        case .url(let address) where images != .url && !address.starts(with: "data:"): .address
+        case .url where images != .url: .address
         case .file: .file
         case .base64, .url: nil
         }

@@ -104,14 +104,9 @@ enum ResponsesContent {
     }
 
     private static func imageSource(_ members: Members) throws(DialectError) -> MediaSource {
-        if let address = members.image { return try source(address, at: "image_url") }
+        if let address = members.image { return try MediaSource(address: address, at: "image_url") }
         guard let id = members.fileID else { throw DialectError(.unexpected, at: "image_url", "is required") }
         return .file(id)
-    }
-
-    /// A data URL's content, or an address.
-    private static func source(_ address: EscapedText, at name: String) throws(DialectError) -> MediaSource {
-        try address.starts(with: "data:") ? MediaSource(dataURL: address, at: name) : .url(address)
     }
 
     /// Text files as their text; a file without a data URL's head is taken for what its name says.
@@ -123,8 +118,8 @@ enum ResponsesContent {
             return Document(body: .media(.file(id)), title: title)
         }
         var found: MediaSource
-        if data.starts(with: "data:") {
-            found = try source(data, at: "file_data")
+        if data.hasScheme("data:") {
+            found = try MediaSource(dataURL: data, at: "file_data")
         } else {
             let isPDF = title?.unescaped().lowercased().hasSuffix(".pdf") ?? true
             found = .base64(mediaType: isPDF ? "application/pdf" : "text/plain", data)
