@@ -70,6 +70,7 @@ def test_a_redirect_is_followed(studio, pictures):
     server, fake = studio()
     pictures[0].redirects = {"/b.png": "c.png?sign=a:b", "/c.png?sign=a:b": pictures[0].url("/a.png")}
     assert ask(server, pictures[0].url("/b.png")).status == 200
+    assert {headers.get("accept-encoding") for _, headers in pictures[0].asked} == {"identity"}
     assert fake.request.json["messages"][-1]["content"][1]["image_url"]["url"] == DATA
 
 
@@ -118,6 +119,7 @@ def test_a_ring_of_redirects_ends(studio, pictures):
 @pytest.mark.parametrize("path, words", [
     ("/huge", "it is larger than 20 MiB"), ("/missing", "its host answers with HTTP 404"), ("/page", "is no PNG, JPEG, GIF or WebP"),
     ("/lies.png", "is image/webp, and LM Studio takes image/jpeg, image/png"),
+    ("/packed", "cannot be fetched: it has a content-encoding nobody asked for"),
 ])
 def test_what_is_no_image_for_it_is_refused(studio, pictures, path, words):
     server, fake = studio()

@@ -100,7 +100,7 @@ struct ResponseFramingTests {
         Case("length and chunks", ok + "content-length: 5\r\n" + chunked + "5\r\nhello\r\n0\r\n\r\n"),
         Case(
             "chunks and length", ok + "transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
-        Case("gzip", ok + "content-encoding: gzip\r\n" + five, stricter: "it compressed the reply unasked"),
+        Case("gzip", ok + "content-encoding: gzip\r\n" + five, stricter: "it has a content-encoding nobody asked for"),
         Case(
             "transfer-encoding gzip", ok + "transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
             stricter: "its transfer-encoding is not chunked"),
@@ -204,8 +204,8 @@ struct ResponseFramingTests {
     /// Why we may refuse what llhttp takes.
     static let stricter: Set<String> = [
         "its status line is not HTTP/1.1", "it switched protocols unasked", "a header line is folded",
-        "it compressed the reply unasked", "its transfer-encoding is not chunked", "a chunk's size is too large",
-        "its content-length is not a number", "a chunk's extension is odd",
+        "it has a content-encoding nobody asked for", "its transfer-encoding is not chunked",
+        "a chunk's size is too large", "its content-length is not a number", "a chunk's extension is odd",
     ]
 
     @Test("A connection is kept only when nothing follows the reply")

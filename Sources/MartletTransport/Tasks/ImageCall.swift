@@ -88,7 +88,7 @@ private final class ImageCall: UpstreamUser {
             handler.send([
                 ByteBuffer(
                     string: "GET \(url.target) HTTP/1.1\r\nhost: \(url.origin.authority)\r\nuser-agent: martlet\r\n"
-                        + "accept: image/*\r\nconnection: close\r\n\r\n")
+                        + "accept: image/*\r\naccept-encoding: identity\r\nconnection: close\r\n\r\n")
             ])
         }
     }
@@ -103,7 +103,7 @@ private final class ImageCall: UpstreamUser {
         case .end(let cleanly, _):
             guard cleanly, let head else { return fail("it did not come whole") }
             ended(head)
-        case .upstreamFailed: fail("it did not come whole")
+        case .upstreamFailed(let error, _): fail(error.detail ?? "it did not come whole")
         default: break
         }
     }

@@ -56,7 +56,7 @@ struct HeadFacts {
             if let count = line.number(bytes), count <= 86_400_000 { retryAfter = .milliseconds(Int64(count)) }
         case 16 where line.isNamed("content-encoding", bytes):
             guard line.value.isEmpty || line.value(bytes, is: "identity") else {
-                throw FramingError(reason: "it compressed the reply unasked")
+                throw FramingError(reason: "it has a content-encoding nobody asked for")
             }
         case 17 where line.isNamed("transfer-encoding", bytes):
             guard line.value(bytes, is: "chunked"), !line.endsInTab(bytes) else {

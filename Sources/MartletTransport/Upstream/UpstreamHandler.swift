@@ -118,7 +118,9 @@ final class UpstreamHandler: ChannelDuplexHandler {
             context.close(promise: nil)
             user.upstream(
                 .upstreamFailed(
-                    GatewayError(code: .upstreamBadReply, message: "\(shown) did not answer in HTTP: \(error.reason)"),
+                    GatewayError(
+                        code: .upstreamBadReply, message: "\(shown) did not answer in HTTP: \(error.reason)",
+                        detail: error.reason),
                     stale: false))
         }
     }

@@ -1,5 +1,6 @@
 """A server of pictures on loopback, which notes what it is asked."""
 
+import gzip
 import http.server
 import threading
 
@@ -22,7 +23,7 @@ class Pictures:
                     self.send_header("Location", place)
                     self.send_header("Content-Length", "0")
                     return self.end_headers()
-                body = {"/a.png": PNG, "/lies.png": WEBP, "/page": b"<!doctype html>"}.get(self.path)
+                body = {"/a.png": PNG, "/lies.png": WEBP, "/page": b"<!doctype html>", "/packed": gzip.compress(PNG)}.get(self.path)
                 if self.path == "/huge":
                     self.send_response(200)
                     self.end_headers()
@@ -33,6 +34,8 @@ class Pictures:
                         return
                 self.send_response(200 if body else 404)
                 self.send_header("Content-Type", "image/png")
+                if self.path == "/packed":
+                    self.send_header("Content-Encoding", "gzip")
                 self.send_header("Content-Length", str(len(body or b"")))
                 self.end_headers()
                 self.wfile.write(body or b"")
