@@ -42,11 +42,14 @@ package struct QueuedResponse: Sendable {
     /// Seconds since 1970.
     package var created: Int
     package var reply: any BackgroundReply
+    /// It is looked at as a whole before anything of it is told; else it is told as it comes.
+    package var isWhole: Bool
 
-    package init(id: String, created: Int, reply: any BackgroundReply) {
+    package init(id: String, created: Int, reply: any BackgroundReply, isWhole: Bool = false) {
         self.id = id
         self.created = created
         self.reply = reply
+        self.isWhole = isWhole
     }
 }
 

@@ -107,6 +107,45 @@ def test_a_stream_is_only_asked_for_it_and_says_so(unheld, client, kind):
     assert len(source.requests) == 1
 
 
+def in_the_background(server, **more):
+    """The reply to the request, and the response once it has ended."""
+    reply = ask(server, "responses", background=True, **more)
+    assert reply.status == 200, reply.body
+    def poll():
+        found = server.ask("GET", f"/v1/responses/{identity}").json
+        return found if found["status"] not in ("queued", "in_progress") else None
+    identity = reply.json["id"] if not more.get("stream") else json.loads(reply.events()[0])["response"]["id"]
+    return reply, until(poll, "it has ended")
+
+
+@pytest.mark.parametrize("kind", DIALECTS)
+def test_what_is_made_in_the_background_is_checked(unheld, kind):
+    server, source = unheld(kind, WRONG, RIGHT)
+    reply, made = in_the_background(server)
+    assert (made["status"], text("responses", made)) == ("completed", RIGHT), made
+    assert len(source.requests) == 2 and "x-translation-dropped" not in reply.headers
+    events = [json.loads(event) for event in
+              server.ask("GET", f"/v1/responses/{made['id']}?stream=true").events() if event != "[DONE]"]
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert events[0]["type"] == "response.created" and events[-1]["response"] == made
+
+
+def test_what_never_fits_has_failed_in_the_background(unheld):
+    server, _ = unheld("openai-compatible", WRONG, WRONG)
+    _, made = in_the_background(server)
+    assert made["status"] == "failed" and VIOLATION in made["error"]["message"], made
+
+
+def test_the_first_reply_names_what_is_left_out_in_the_background(unheld):
+    server, _ = unheld("openai-compatible", WRONG)
+    reply, made = in_the_background(server, stream=True)
+    assert reply.headers["x-translation-dropped"] == "text.format" and text("responses", made) == WRONG
+    server, _ = unheld("openai-compatible", RIGHT)
+    tools = [{"type": "web_search"}, {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}]
+    reply, _ = in_the_background(server, text={}, tools=tools)
+    assert reply.headers["x-translation-dropped"] == "tools.web_search"
+
+
 @pytest.mark.parametrize("client", NAMES)
 def test_an_upstream_that_can_be_held_to_it_is(unheld, client):
     server, source = unheld("openai-compatible", WRONG, flags={})

@@ -143,6 +143,11 @@ struct KeptRepliesTests {
         #expect(plan.isToBeQueued)
         let queued = plan.inBackground(QueuedResponse(id: "resp_q", created: 1, reply: NoReply()))
         #expect(!queued.isToBeQueued && queued.streams)
+        for streams in [true, false] {
+            let asked = try Self.plan(streams: streams, ",\"background\":true")
+            let whole = asked.inBackground(QueuedResponse(id: "resp_q", created: 1, reply: NoReply(), isWhole: true))
+            #expect(whole.streams == streams, "what is to be checked comes whole, unless its client reads along")
+        }
         #expect(queued.label("resp_other") == ResponseLabel(id: "resp_q", isBackground: true))
     }
 

@@ -7,7 +7,7 @@ extension Exchange {
     mutating func tick(at now: NIODeadline, into actions: inout [Action]) {
         if case .following = phase { return followingTick(at: now, into: &actions) }
         guard let deadlines = candidate?.upstream.deadlines else { return }
-        if let (total, setting) = deadlines.total(streams: plan?.streams == true), now - startedAt >= total, isWaiting {
+        if let (total, setting) = deadlines.total(streams: mayTakeLong), now - startedAt >= total, isWaiting {
             return timedOut("total", total, setting, at: now, into: &actions)
         }
         switch phase {
@@ -69,6 +69,10 @@ extension Exchange {
         default: false
         }
     }
+
+    /// A reply that is long in coming is no sign of a fault: a stream says so on its way, and in the background nobody
+    /// waits.
+    private var mayTakeLong: Bool { plan?.streams == true || plan?.background != nil }
 
     private var shownProxy: String {
         candidate?.upstream.proxyUse.proxy.map { " through the proxy \($0.shown) (\($0.setting))" } ?? ""

@@ -72,7 +72,7 @@ extension Plan {
         guard let responses, responses.isStored || turn != nil else { return }
         if background != nil {
             try edit.set("background", ByteBuffer(string: "false"), in: document)
-            try edit.set("stream", ByteBuffer(string: "true"), in: document)
+            if streams { try edit.set("stream", ByteBuffer(string: "true"), in: document) }
         }
         // Reasoning that the upstream does not keep comes back sealed or not at all. Models
         // that do not reason refuse to seal.

@@ -133,7 +133,7 @@ package final class Plan: Sendable {
         task = plan.task
         clientModel = plan.clientModel
         // Whoever polls gets the whole reply, and whoever reads along its events.
-        streams = plan.streams || self.background != nil
+        streams = plan.streams || self.background?.isWhole == false
         usage = plan.usage
         candidates = plan.candidates
         forwarded = plan.forwarded

@@ -2,7 +2,7 @@ package import MartletDialects
 package import MartletGateway
 import MartletLedger
 import MartletWire
-import NIOCore
+package import NIOCore
 
 /// Responses that are made while nobody waits for them. They are held in memory while they are made, and stored when
 /// they are queued and when they have ended: what a restart cuts short is found again, and has failed.
@@ -29,9 +29,21 @@ extension ResponseLedger {
             jobs[job.id] = nil
             throw Self.unavailable(error)
         }
-        var reply = ControlReply(status: 200, body: object)
+        // An answer in a form may have to be asked for once more, which nobody may have read the first half of.
+        let isChecked = request.settings.format != nil && plan.candidates.contains { !$0.speaks(.responses) }
+        let queued = QueuedResponse(
+            id: job.id, created: created, reply: job, isWhole: isChecked && !plan.streams)
+        var reply = ControlReply(status: 200, body: object, headers: Self.dropped(plan.inBackground(queued)))
         if plan.streams { reply.following = Following(source: job, place: 0) }
-        return (QueuedResponse(id: job.id, created: created, reply: job), reply)
+        return (queued, reply)
+    }
+
+    /// What the first place it goes to is not told, as a header line.
+    private static func dropped(_ plan: Plan) -> [String] {
+        guard let first = plan.candidates.first, let made = try? plan.request(for: first), !made.dropped.isEmpty else {
+            return []
+        }
+        return ["x-translation-dropped: \(made.dropped.joined(separator: ", "))"]
     }
 
     private func makeRoom() throws(GatewayError) {

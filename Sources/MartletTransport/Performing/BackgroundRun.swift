@@ -61,12 +61,21 @@ final class BackgroundRun: ReplyTaker {
                 message: "the events of a response in the background may have \(Limits.backgroundEvents >> 20) MiB"))
     }
 
-    /// Every plan in the background streams; what comes whole all the same is a stream in one piece.
     func send(_ head: ReplyHead, body: [ByteBuffer]) {
-        for piece in body { _ = reply.append(piece) }
+        var whole = ByteBuffer()
+        for piece in body { whole.writeImmutableBuffer(piece) }
+        tell(whole)
     }
 
-    func send(whole reply: ControlReply, dialect: DialectID, requestID: String) { _ = self.reply.append(reply.body) }
+    func send(whole reply: ControlReply, dialect: DialectID, requestID: String) {
+        guard reply.contentType.hasPrefix("text/event-stream") else { return tell(reply.body) }
+        _ = self.reply.append(reply.body)
+    }
+
+    /// A whole Response, in the events that would have built it up.
+    private func tell(_ whole: ByteBuffer) {
+        for event in ResponsesDraft.events(whole) { _ = reply.append(event) }
+    }
 
     func send(_ error: GatewayError, dialect: DialectID, requestID: String, allow: [String], upstream: UpstreamHead?) {
         reply.fail(error)

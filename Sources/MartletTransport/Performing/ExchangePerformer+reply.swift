@@ -207,6 +207,7 @@ extension ExchangePerformer {
                 "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
         )
         head.add("x-request-id", request.id)
+        for line in reply.headers { head.add(line: line + "\r\n") }
         front.beginStream(head)
     }
 
