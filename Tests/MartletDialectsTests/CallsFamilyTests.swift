@@ -103,6 +103,11 @@ struct CallsFamilyTests {
         Case(
             "llama, bare with a type", "\n{'type': 'function', 'name': 'get_time', 'parameters': {}}\n", "get_time{}",
             "llama=1"),
+        Case("llama, custom", "<function=get_weather>{'city':'Paris'}</function>", weather, "llama=1"),
+        Case(
+            "llama, custom, two behind a sentence",
+            "Sure.\n<function=get_weather>{'city':'Paris'}</function>\n<function=get_time>{}</function><|eom_id|>",
+            "Sure.\n|\(weather)|get_time{}", "llama=2"),
         Case(
             "pythonic", "[get_weather(city='Paris', days=3), get_time()]",
             "get_weather{'city':'Paris','days':3}|get_time{}", "pythonic=2"),

@@ -170,6 +170,30 @@ struct CallsRelayTests {
         #expect(plain.summary.callTally.isEmpty && plain.summary.toolCalls == 0)
     }
 
+    @Test(
+        "messages of Harmony's without a call are taken apart in a whole reply as in a stream",
+        arguments: [
+            ("<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Hello", "Hm.|Hello"),
+            ("<|channel|>final<|message|>Hello<|return|>", "|Hello"),
+            ("<tool_call>{'name':'nobody'}</tool_call>", "|<tool_call>{'name':'nobody'}</tool_call>"),
+        ])
+    func wholeMessages(text: String, shown: String) throws {
+        let body: JSON = [
+            "id": "c", "model": "up", "created": 1, "object": "chat.completion",
+            "choices": [
+                [
+                    "index": 0, "finish_reason": "stop",
+                    "message": ["role": "assistant", "content": .string(json(text))],
+                ]
+            ],
+        ]
+        let whole = try Dialects.translateWhole(
+            body.buffer, from: .chat, to: replyTarget(.chat), context: Calls.context)
+        let given = try JSON(parsing: whole.pieces.map(\.string).joined())["choices"]?[0]?["message"]
+        #expect("\(given?["reasoning_content"]?.string ?? "")|\(given?["content"]?.string ?? "")" == json(shown))
+        #expect(message(relayed(Calls.stream(json(text), pieces: 3)).text) == json("\(shown)|stop"))
+    }
+
     @Test("the tools of a Chat request are read when they are needed; none may be called where the request says so")
     func offeredTools() throws {
         let tools = json("[{'type':'function','function':{'name':'get_weather','parameters':{'type':'object'}}}]")

@@ -13,10 +13,10 @@ extension CallGrammar {
         }
     }
 
-    // MARK: - Qwen3-Coder
+    // MARK: - Qwen3-Coder, Llama 3
 
-    /// `<function=name><parameter=key>value</parameter>…</function>`. A value may hold anything, tags too, so its end
-    /// tag counts only where the next tag of the form follows.
+    /// `<function=name><parameter=key>value</parameter>…</function>`, or Llama's object in place of the parameters. A
+    /// value may hold anything, tags too, so its end tag counts only where the next tag of the form follows.
     mutating func xml(_ desk: inout CallDesk) -> Reading {
         switch take("<function=") {
         case .yes: break
@@ -29,6 +29,11 @@ extension CallGrammar {
         let name = trimmed(at..<nameEnd)
         guard desk.tools.find(name) != nil else { return broken(.qwenXML, .unknownName) }
         at = nameEnd + 1
+        skipSpace()
+        if !isAtEnd, text[at] == UInt8(ascii: "{") {
+            let call = arguments(name, family: .llama, stop: "</function>", &desk)
+            return closed(call, .llama, fence: false, ["</function>"])
+        }
         var texts: [(name: String, text: String)] = []
         while true {
             skipSpace()

@@ -47,7 +47,7 @@ extension CallGrammar {
     }
 
     /// The call, when its end mark follows or the reply is over.
-    private mutating func closed(
+    mutating func closed(
         _ call: Result<ParsedCall, Stopped>, _ family: CallFamily, fence: Bool, _ ends: [String]
     ) -> Reading {
         switch call {

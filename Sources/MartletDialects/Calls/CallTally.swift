@@ -6,7 +6,7 @@ package enum CallFamily: String, Sendable, Hashable, CaseIterable {
     case qwenXML = "qwen-xml"
     /// `[TOOL_CALLS]…`.
     case mistral
-    /// `<|python_tag|>{…}`, or an object that is all of the text: Llama 3.
+    /// `<|python_tag|>{…}`, `<function=…>{…}</function>`, or an object that is all of the text: Llama 3.
     case llama
     /// `[f(a=1)]` that is all of the text: Llama 4.
     case pythonic

@@ -2,8 +2,8 @@ import MartletWire
 import NIOCore
 
 extension ChatReply {
-    /// A whole reply with the calls of its text, and mended arguments, where calls belong; every other member stays as
-    /// it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
+    /// A whole reply with the calls and messages of its text, and mended arguments, where they belong; every other member
+    /// stays as it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
     static func takingCalls(out body: ByteBuffer, _ context: ReplyContext) -> (body: ByteBuffer, tally: CallTally)? {
         guard let tools = context.tools, !tools.isEmpty, context.findsCalls || context.mendsArguments,
             let events = try? events(body)
@@ -14,13 +14,17 @@ extension ChatReply {
         wanted.wantsJSON = context.wantsJSON
         wanted.reasoningOut = .none
         guard var filter = ReplyFilter(wanted) else { return nil }
+        var given = ReplyFold()
+        for event in events { given.take(event) }
         var fold = ReplyFold()
         var shown: [ReplyEvent] = []
         filter.take(events, into: &shown)
         for event in shown { fold.take(event) }
         let tally = filter.callTally
-        guard !tally.isEmpty else { return nil }
-        guard tally.calls > 0 || tally.repaired > 0 || tally.coerced > 0 else { return (body, tally) }
+        // Harmony's messages without a call.
+        let isSplit = filter.hasFoundMarker && fold.reply.blocks != given.reply.blocks
+        guard isSplit || !tally.isEmpty else { return nil }
+        guard isSplit || tally.calls > 0 || tally.repaired > 0 || tally.coerced > 0 else { return (body, tally) }
         return (rewritten(body, fold.reply) ?? body, tally)
     }
 

@@ -51,6 +51,9 @@ package struct ReplyFilter: Sendable {
         return mender.tally.joined(calls?.tally ?? CallTally())
     }
 
+    /// A marker has been seen in the text: what comes out is no longer what the upstream sent.
+    var hasFoundMarker: Bool { calls?.isCommitted ?? false }
+
     /// Appends what becomes of the events. An `ended` among them may be the filter's own: then the upstream is of no
     /// more use.
     package mutating func take(_ given: [ReplyEvent], into events: inout [ReplyEvent]) {
