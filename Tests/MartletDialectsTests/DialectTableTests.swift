@@ -195,7 +195,7 @@ struct Fate {
         var words: [String] = []
         for leaf in marked.isEmpty ? Array(added.prefix(3)) : marked {
             let isAlone = leaf.value.hasPrefix("~") || !leaf.value.contains("~")
-            let isShort = leaf.value.utf8.count <= 40
+            let isShort = leaf.value.utf8.count <= 40 && !leaf.value.contains("\n")
             let word =
                 !marked.isEmpty
                 ? "\(isAlone ? "" : "in ")`\(leaf.path)`"

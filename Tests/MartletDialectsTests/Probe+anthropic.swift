@@ -67,6 +67,21 @@ extension Probe {
         setting("mcp_servers", "'mcp_servers':[{'type':'url','name':'a','url':'https://a.example'}]"),
         setting("a member nobody knows", "'zz_unknown':'~x'"),
         setting("system", "'system':'~text'"),
+        Probe(
+            name: "system: search_result",
+            body: body(
+                hi,
+                "'system':[{'type':'text','text':'s'},{'type':'search_result','source':'s','title':'t','content':[{'type':'text','text':'~text'}]}]"
+            ),
+            without: body(hi, "'system':'s'")),
+        Probe(
+            name: "system: an image, unknown blocks",
+            body: body(
+                hi,
+                "'system':[{'type':'text','text':'s'},{'type':'image','source':{'type':'file','file_id':'~id'}},{'type':'zz_block'}]"
+            ),
+            without: body(hi, "'system':'s'")),
+        setting("output_config.effort: unknown", "'output_config':{'effort':'zz'}"),
         setting("system: the accounting line", "'system':[{'type':'text','text':'x-anthropic-billing-header: ~'}]"),
         tools("tools: a client's", "{'name':'f','description':'~what','input_schema':\(schema)}"),
         Probe(
@@ -109,6 +124,10 @@ extension Probe {
             "{'type':'document','title':'~t','source':{'type':'base64','media_type':'application/pdf','data':'JVBERi0='}}"
         ),
         part(
+            "content: document, PDF: context",
+            "{'type':'document','context':'~of','source':{'type':'base64','media_type':'application/pdf','data':'JVBERi0='}}"
+        ),
+        part(
             "content: search_result",
             "{'type':'search_result','source':'https://a.example','title':'t','content':[{'type':'text','text':'~text'}]}"
         ),
@@ -121,6 +140,13 @@ extension Probe {
         block(
             "assistant: server_tool_use",
             "{'type':'server_tool_use','id':'srvtoolu_1','name':'web_search','input':{'query':'~text'}}"),
+        block(
+            "assistant: web_fetch_tool_result",
+            "{'type':'web_fetch_tool_result','tool_use_id':'srvtoolu_1','content':{'type':'web_fetch_result','url':'https://a.example','content':{'type':'document','source':{'type':'text','media_type':'text/plain','data':'~text'}}}}"
+        ),
+        block(
+            "assistant: image",
+            "{'type':'image','source':{'type':'base64','media_type':'image/png','data':'\(pixel)'}}"),
         messages(
             "assistant: tool_use",
             "\(hi),\(call.with("{}", "{'q':'~text'}")),{'role':'user','content':[{'type':'tool_result','tool_use_id':'toolu_1','content':'r'}]}"

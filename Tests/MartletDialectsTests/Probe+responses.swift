@@ -48,7 +48,9 @@ extension Probe {
     }
 
     static let responses: [Probe] = [
-        setting("instructions", "'instructions':'~text'"), setting("max_output_tokens", "'max_output_tokens':77"),
+        setting("instructions", "'instructions':'~text'"),
+        setting("instructions: messages", "'instructions':[{'role':'developer','content':'~text'}]"),
+        setting("max_output_tokens", "'max_output_tokens':77"),
         setting("temperature", "'temperature':0.625"), setting("top_p", "'top_p':0.625"),
         setting("presence_penalty", "'presence_penalty':0.625"),
         setting("frequency_penalty", "'frequency_penalty':0.625"),
@@ -63,6 +65,11 @@ extension Probe {
         setting("reasoning.effort: none", "'reasoning':{'effort':'none'}"),
         setting("reasoning.summary", "'reasoning':{'summary':'auto'}"),
         setting("include: reasoning.encrypted_content", "'include':['reasoning.encrypted_content']"),
+        setting("reasoning.effort: unknown", "'reasoning':{'effort':'zz'}"),
+        setting(
+            "text.format: description",
+            "'text':{'format':{'type':'json_schema','name':'a','description':'~for','schema':{'type':'object','properties':{},'additionalProperties':false}}}"
+        ),
         setting("text.verbosity", "'text':{'verbosity':'low'}"),
         setting("text.format: json_object", "'text':{'format':{'type':'json_object'}}"),
         setting("text.format: json_schema", "'text':{'format':{'type':'json_schema','name':'a','schema':\(schema)}}"),
@@ -97,6 +104,13 @@ extension Probe {
         part("content: input_text", "{'type':'input_text','text':'~text'}"),
         part("content: input_image, data", "{'type':'input_image','image_url':'data:image/png;base64,\(pixel)'}"),
         part("content: input_image, address", "{'type':'input_image','image_url':'https://a.example/~x.png'}"),
+        Probe(
+            name: "input_image.detail",
+            body: body(
+                "{'role':'user','content':[{'type':'input_image','image_url':'data:image/png;base64,\(pixel)','detail':'high'}]}"
+            ),
+            without: body(
+                "{'role':'user','content':[{'type':'input_image','image_url':'data:image/png;base64,\(pixel)'}]}")),
         part("content: input_image, uploaded", "{'type':'input_image','file_id':'~id'}"),
         part(
             "content: input_file, PDF",

@@ -83,6 +83,17 @@ struct Probe {
         chatSetting(
             "response_format: json_schema",
             "'response_format':{'type':'json_schema','json_schema':{'name':'a','schema':\(schema)}}"),
+        chatSetting(
+            "response_format: description",
+            "'response_format':{'type':'json_schema','json_schema':{'name':'a','description':'~for','schema':{'type':'object','properties':{},'additionalProperties':false}}}"
+        ),
+        chatSetting("reasoning_effort: unknown", "'reasoning_effort':'zz'"),
+        chatSetting("max_tokens: 0", "'max_tokens':0"),
+        chatSetting("tool_choice: required, without tools", "'tool_choice':'required'"),
+        chatSetting("guided_json, json_schema", "'guided_json':\(schema)"),
+        chatSetting("grammar, guided_regex", "'grammar':'~g','guided_regex':'~r'"),
+        chatSetting("min_p", "'min_p':0.625"), chatSetting("repetition_penalty", "'repetition_penalty':0.625"),
+        chatSetting("ttl, draft_model, keep_alive", "'ttl':77,'draft_model':'~d','keep_alive':'~k'"),
         chatSetting("a member nobody knows", "'zz_unknown':'~x'"),
         chatSetting(
             "tools: function",
@@ -124,6 +135,9 @@ struct Probe {
         chatPart(
             "content: file, PDF",
             "{'type':'file','file':{'filename':'~a.pdf','file_data':'data:application/pdf;base64,JVBERi0='}}"),
+        chatPart(
+            "content: file, text",
+            "{'type':'file','file':{'filename':'a.txt','file_data':'data:text/plain;base64,fnRleHQ='}}"),
         chatPart("content: file, uploaded", "{'type':'file','file':{'file_id':'~id'}}"),
         chatPart("content: unknown part", "{'type':'zz_part','text':'~text'}"),
         chatMessages(
@@ -140,6 +154,13 @@ struct Probe {
             "assistant: thinking_blocks, signed",
             "\(chatHi),{'role':'assistant','content':'b','thinking_blocks':[{'type':'thinking','thinking':'~text','signature':'~sig'}]},\(chatHi)",
             without: "\(chatHi),{'role':'assistant','content':'b'},\(chatHi)"),
+        chatMessages(
+            "assistant: audio", "\(chatHi),{'role':'assistant','content':null,'audio':{'id':'~id'}},\(chatHi)",
+            without: "\(chatHi),\(chatHi)"),
+        chatMessages(
+            "system, an image",
+            "{'role':'system','content':[{'type':'text','text':'s'},{'type':'image_url','image_url':{'url':'data:image/png;base64,\(pixel)'}}]},\(chatHi)",
+            without: "{'role':'system','content':'s'},\(chatHi)"),
         chatMessages(
             "assistant: tool_calls",
             "\(chatHi),\(chatCall.with("'{}'", "'{\\'q\\':\\'~text\\'}'")),{'role':'tool','tool_call_id':'call_1','content':'r'}",

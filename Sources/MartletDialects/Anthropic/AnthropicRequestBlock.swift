@@ -6,9 +6,9 @@ enum AnthropicBlock {
     case part(Part)
     case item(Item)
 
-    var text: Part? {
-        guard case .part(let part) = self, part.text != nil else { return nil }
-        return part
+    var part: Part? {
+        if case .part(let part) = self { return part }
+        return nil
     }
 
     private enum Field: String, RequestField {
@@ -145,10 +145,7 @@ enum AnthropicBlock {
             do {
                 parts = try RequestWalk.over(content) { (walk) throws(DialectError) in
                     if kind != .client { return try AnthropicMedia.serverContent(&walk) }
-                    return try list(&walk).compactMap { block in
-                        if case .part(let part) = block { return part }
-                        return nil
-                    }
+                    return try list(&walk).compactMap(\.part)
                 }
             } catch {
                 throw error.inside("content")
@@ -163,7 +160,7 @@ enum AnthropicBlock {
         var texts: [EscapedText] = []
         if let content = members.content {
             texts = try RequestWalk.over(content) { (walk) throws(DialectError) in
-                try list(&walk).compactMap { $0.text?.text }
+                try list(&walk).compactMap { $0.part?.text }
             }
         }
         let source = try members.source.map { (source) throws(DialectError) in

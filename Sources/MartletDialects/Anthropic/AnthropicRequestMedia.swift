@@ -62,10 +62,7 @@ enum AnthropicMedia {
                     case .fileID: members.fileID = try walk.escapedIfAny()
                     case .mediaType: members.mediaType = try walk.stringIfAny()
                     case .content:
-                        members.parts = try AnthropicBlock.list(&walk).compactMap { block in
-                            if case .part(let part) = block { return part }
-                            return nil
-                        }
+                        members.parts = try AnthropicBlock.list(&walk).compactMap(\.part)
                     }
                 }
                 return members
@@ -78,13 +75,13 @@ enum AnthropicMedia {
     // MARK: - Results of server tools
 
     private enum FoundField: String, RequestField {
-        case type, text, title, url, stdout, stderr, content
+        case type, text, title, url, stdout, stderr, content, source, context
         case errorCode = "error_code"
         case toolName = "tool_name"
         case references = "tool_references"
     }
 
-    /// What is worth telling another model: titles and addresses, texts, names of tools, error codes.
+    /// What is worth telling another model: titles and addresses, texts, documents, names of tools, error codes.
     static func serverContent(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
         switch try walk.kind() {
         case .string: return [Part(.text(try walk.escaped()))]
@@ -101,26 +98,43 @@ enum AnthropicMedia {
 
     private static func found(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
         var parts: [Part] = []
+        var type: String?
         var title: EscapedText?
         var url: EscapedText?
+        var context: EscapedText?
+        var source: ByteBuffer?
         try walk.object(FoundField.self) { (walk, field) throws(DialectError) in
             switch field {
-            case .type: _ = try walk.skip()
+            case .type: type = try walk.stringIfAny()
             case .text, .stdout, .stderr, .errorCode:
                 if let text = try walk.escapedIfAny(), !text.isEmpty { parts.append(Part(.text(text))) }
             case .title: title = try walk.escapedIfAny()
             case .url: url = try walk.escapedIfAny()
+            case .context: context = try walk.escapedIfAny()
+            // A search result's is an address.
+            case .source where try walk.kind() == .string: url = try walk.escaped()
+            case .source: source = try walk.skip()
             case .toolName:
                 if let name = try walk.stringIfAny() { parts.append(Part(.toolReference(name: name))) }
             case .content, .references: parts += try serverContent(&walk)
             }
         }
-        if title != nil || url != nil {
+        if let source, source.rawKind == .object {
+            parts.append(file(source, of: type ?? "", title, context))
+        } else if title != nil || url != nil {
             parts.insert(
                 Part(
                     .searchResult(
                         SearchResult(title: title ?? EscapedText(), source: url ?? EscapedText(), texts: []))), at: 0)
         }
         return parts
+    }
+
+    private static func file(
+        _ source: ByteBuffer, of type: String, _ title: EscapedText?, _ context: EscapedText?
+    ) -> Part {
+        if type == "image", let image = try? self.source(source) { return Part(.image(Image(source: image))) }
+        guard let body = try? document(source) else { return Part(.opaque(.anthropic, name: type)) }
+        return Part(.document(Document(body: body, title: title, context: context)))
     }
 }

@@ -85,9 +85,8 @@ extension AnthropicRequestWriter {
     private mutating func write(_ document: Document, _ cacheControl: ByteBuffer?) throws(GatewayError) {
         switch document.body {
         case .text(let text): write(document, text: text, cacheControl)
-        case .media(.base64(let type, let data)) where type.hasPrefix("text/"):
-            guard let text = Base64.text(data) else { return omit(document, type) }
-            write(document, text: EscapedText(escaping: text), cacheControl)
+        case .media(let source) where source.text != nil:
+            write(document, text: source.text ?? EscapedText(), cacheControl)
         case .media(.base64("application/pdf", _)), .media(.url):
             out.openObject()
             out.key("type")

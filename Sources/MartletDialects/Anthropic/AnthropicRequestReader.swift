@@ -5,6 +5,7 @@ import NIOCore
 struct AnthropicRequestReader {
     private var members: RequestMembers
     private var settings = Settings()
+    private var unread: [String] = []
 
     init(_ document: JSONDocument) throws(DialectError) { members = try RequestMembers(document) }
 
@@ -22,12 +23,12 @@ struct AnthropicRequestReader {
         try readToolChoice()
         try readThinking()
         try readOutput()
-        settings.effort = turns.effort ?? settings.effort
+        if let effort = turns.effort { settings.take(effort: effort) }
         settings.user = try members.read("metadata") { (walk) throws(DialectError) in try Self.user(&walk) }
         _ = try members.present(Self.hints)
         return CanonicalRequest(
             model: model ?? "", items: items, tools: tools ?? ToolTable(), settings: settings, raw: members.rest,
-            origin: RequestOrigin(dialect: .anthropic))
+            origin: RequestOrigin(dialect: .anthropic), unread: unread + turns.unread)
     }
 
     /// What an upstream of another family does not need and nobody misses.
@@ -37,10 +38,9 @@ struct AnthropicRequestReader {
     ]
 
     private mutating func system() throws(DialectError) -> [Item] {
-        let parts = try members.read("system") { (walk) throws(DialectError) in
-            try AnthropicTurns.texts(&walk)
-        }
-        guard let parts, !parts.isEmpty else { return [] }
+        let blocks = try members.read("system") { (walk) throws(DialectError) in try AnthropicBlock.list(&walk) }
+        let parts = (blocks ?? []).compactMap(\.part).asInstruction(omitting: &unread)
+        guard !parts.isEmpty else { return [] }
         return [.instruction(Instruction(voice: .system, scope: .leading, parts: parts))]
     }
 
@@ -114,19 +114,19 @@ struct AnthropicRequestReader {
     private enum OutputField: String, RequestField { case effort, format }
 
     private mutating func readOutput() throws(DialectError) {
-        var effort: Effort?
+        var effort: String?
         let format = try members.read("output_config") { (walk) throws(DialectError) -> OutputFormat? in
             var format: OutputFormat?
             try walk.object(OutputField.self) { (walk, field) throws(DialectError) in
                 switch field {
-                case .effort: effort = try walk.stringIfAny().flatMap(Effort.init(rawValue:))
+                case .effort: effort = try walk.stringIfAny()
                 case .format: format = try Self.format(&walk)
                 }
             }
             return format
         }
         let older = try members.read("output_format") { (walk) throws(DialectError) in try Self.format(&walk) }
-        settings.effort = effort
+        if let effort { settings.take(effort: effort) }
         settings.format = format ?? older
     }
 

@@ -31,7 +31,7 @@ extension AnthropicRequestWriter {
         }
         let name = request.settings.effort != nil ? "reasoning_effort" : "thinking"
         // The API refuses thinking beside a forced call, and in a tool loop whose thinking did not come back.
-        if isForced || turns.endsInUnsignedLoop || flags.thinkingControl == .none {
+        if request.settings.demandsCall || turns.endsInUnsignedLoop || flags.thinkingControl == .none {
             try draft.notes.drop(name)
             wish = .unset
         }
@@ -54,13 +54,6 @@ extension AnthropicRequestWriter {
             return
         }
         choice.budget = min(budget, max(Self.leastBudget, min(room, choice.maxTokens - choice.maxTokens / 4)))
-    }
-
-    private var isForced: Bool {
-        switch request.settings.toolChoice {
-        case .required, .tool: !request.tools.isEmpty
-        case .auto, .never, nil: false
-        }
     }
 
     mutating func writeThinking(_ choice: AnthropicThinking) {
@@ -107,7 +100,7 @@ extension AnthropicRequestWriter {
             out.key("type")
             out.value("json_schema")
             out.key("schema")
-            out.value(json: SchemaFit.output(format.schema, .strictAnthropic))
+            out.value(json: SchemaFit.output(format.describedSchema, .strictAnthropic))
             out.closeObject()
         }
         out.closeObject()

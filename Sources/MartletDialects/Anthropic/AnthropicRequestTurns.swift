@@ -12,37 +12,39 @@ enum AnthropicTurns {
     private struct Message {
         var role: String?
         var blocks: [AnthropicBlock] = []
-        var effort: Effort?
+        var effort: String?
         var clearsAtNextUserTurn = false
     }
 
-    /// - Returns: the items, and the effort the last system message that has one asks for.
-    static func read(_ walk: inout RequestWalk) throws(DialectError) -> (items: [Item], effort: Effort?) {
+    /// What all messages come to.
+    struct Conversation {
         var items: [Item] = []
-        var effort: Effort?
+        /// The word of the last system message that asks for one.
+        var effort: String?
+        /// Names of what system messages hold beside texts.
+        var unread: [String] = []
+    }
+
+    static func read(_ walk: inout RequestWalk) throws(DialectError) -> Conversation {
+        var read = Conversation()
         try walk.array { (walk, index) throws(DialectError) in
             guard index < RequestLimits.messages else {
                 throw DialectError(.unexpected, "more than \(RequestLimits.messages) messages")
             }
             let message = try message(&walk)
             switch message.role {
-            case "user": add(message.blocks, of: .user, to: &items)
-            case "assistant": add(message.blocks, of: .assistant, to: &items)
+            case "user": add(message.blocks, of: .user, to: &read.items)
+            case "assistant": add(message.blocks, of: .assistant, to: &read.items)
             case "system":
-                addInstruction(message, to: &items)
-                effort = message.effort ?? effort
+                addInstruction(message, to: &read)
+                read.effort = message.effort ?? read.effort
             case let role?:
                 throw DialectError(
                     .unexpected, at: "role", "\"\(role.prefix(64))\" is not a role; use user or assistant")
             case nil: throw DialectError(.unexpected, at: "role", "a role is required")
             }
         }
-        return (items, effort)
-    }
-
-    /// The texts of a string or a list of text blocks; empty ones are left out.
-    static func texts(_ walk: inout RequestWalk) throws(DialectError) -> [Part] {
-        try AnthropicBlock.list(&walk).compactMap(\.text).filter { $0.text?.isEmpty == false }
+        return read
     }
 
     private static func message(_ walk: inout RequestWalk) throws(DialectError) -> Message {
@@ -67,14 +69,14 @@ enum AnthropicTurns {
 
     private enum OutputField: String, RequestField { case effort }
 
-    private static func effort(_ walk: inout RequestWalk) throws(DialectError) -> Effort? {
-        var effort: Effort?
+    private static func effort(_ walk: inout RequestWalk) throws(DialectError) -> String? {
+        var effort: String?
         guard try walk.kind() == .object else {
             _ = try walk.skip()
             return nil
         }
         try walk.object(OutputField.self) { (walk, _) throws(DialectError) in
-            effort = try walk.stringIfAny().flatMap(Effort.init(rawValue:))
+            effort = try walk.stringIfAny()
         }
         return effort
     }
@@ -97,17 +99,17 @@ enum AnthropicTurns {
         flush()
     }
 
-    private static func addInstruction(_ message: Message, to items: inout [Item]) {
-        let parts = message.blocks.compactMap(\.text).filter { $0.text?.isEmpty == false }
+    private static func addInstruction(_ message: Message, to read: inout Conversation) {
+        let parts = message.blocks.compactMap(\.part).asInstruction(omitting: &read.unread)
         if !parts.isEmpty {
-            items.append(
+            read.items.append(
                 .instruction(
                     Instruction(
                         voice: .system, scope: .positional, parts: parts,
                         clearsAtNextUserTurn: message.clearsAtNextUserTurn)))
         }
         for case .item(let item) in message.blocks {
-            if case .toolChange = item { items.append(item) }
+            if case .toolChange = item { read.items.append(item) }
         }
     }
 }

@@ -13,7 +13,7 @@ struct AnthropicRequestWriter: RequestWriter {
         try draft.drop([.seed])
         if request.settings.presencePenalty?.double ?? 0 != 0 { try draft.drop([.presencePenalty]) }
         if request.settings.frequencyPenalty?.double ?? 0 != 0 { try draft.drop([.frequencyPenalty]) }
-        draft.offerTools(called: request.items.compactMap(\.call))
+        try draft.offerTools(called: request.items.compactMap(\.call))
         var turns = Turns(request.items, late: flags.systemLate == .keep ? .keep : .user, hoistsEarly: false)
         turns.askInUsersName()
         let thinking = try chooseThinking(turns)
@@ -30,9 +30,10 @@ struct AnthropicRequestWriter: RequestWriter {
         try writeMessages(turns)
         writeTools()
         try writeChoice()
-        // The API refuses stop strings of nothing but white space.
-        let stops = request.settings.stops.filter { !$0.allSatisfy(\.isWhitespace) }
-        write(stops: stops, key: "stop_sequences")
+        // The API refuses stop strings of nothing but white space: the gateway looks for them itself.
+        let stops = request.settings.stops
+        write(stops: stops.filter { !$0.allSatisfy(\.isWhitespace) }, key: "stop_sequences")
+        draft.context.stops += stops.filter { $0.allSatisfy(\.isWhitespace) }
         try writeSampling(isThinking: thinking.budget != nil || thinking.effort != nil)
         writeThinking(thinking)
         writeConfig(thinking, format)

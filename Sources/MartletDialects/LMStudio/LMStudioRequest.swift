@@ -42,7 +42,7 @@ struct LMStudioRequestWriter: RequestWriter {
 
     mutating func write() throws(GatewayError) {
         try chooseTools()
-        try draft.noteUnread()
+        try draft.noteUnread(but: Self.extras.filter { number($0) != nil })
         _ = try draft.chooseFormat(flags)  // asks for it in words
         var turns = Turns(request.items, late: .merge, hoistsEarly: true)
         try refuse(turns)
@@ -126,6 +126,7 @@ struct LMStudioRequestWriter: RequestWriter {
             out.key("content")
             out.value(text)
         case .image(let image):
+            if let detail = image.detail, detail != "auto" { draft.notes.note("image_url.detail") }
             out.value("image")
             out.key("data_url")
             out.value(address: image.source)
@@ -141,18 +142,20 @@ struct LMStudioRequestWriter: RequestWriter {
 
     private mutating func writeSampling() throws(GatewayError) {
         try draft.drop([.seed, .presencePenalty, .frequencyPenalty])
-        for name in ["ttl", "draft_model"] where request.raw[name] != nil { try draft.notes.drop(name) }
         if writeTemperatureUpToOne() { try draft.notes.drop("temperature") }
         write([.topP, .topK])
         if let least = number("min_p") {
             out.key("min_p")
             out.value(json: least)
         }
-        if let penalty = number("repeat_penalty") {
+        if let penalty = number("repeat_penalty") ?? number("repetition_penalty") {
             out.key("repeat_penalty")
             out.value(json: penalty)
         }
     }
+
+    /// Members of local servers' that this API has; the last is another word for the one before.
+    private static let extras = ["min_p", "repeat_penalty", "repetition_penalty"]
 
     /// A member that local servers know beside their API's own.
     private func number(_ name: String) -> ByteBuffer? {

@@ -8,9 +8,16 @@ extension ChatRequestWriter {
         return .file(name: document.title, source)
     }
 
-    /// A part where only text can stand.
-    mutating func words(for part: Part) -> [EscapedText] {
-        rendered(part).map { $0.text ?? EscapedText(escaping: "[image omitted]") }
+    /// The API's finest is `high`; any other word it does not know.
+    private mutating func detail(of image: Image) -> String? {
+        switch image.detail {
+        case "original": return "high"
+        case "auto", "low", "high": return image.detail
+        case nil: return nil
+        default:
+            draft.notes.note("image_url.detail")
+            return nil
+        }
     }
 
     mutating func write(_ part: UpstreamPart) {
@@ -27,6 +34,10 @@ extension ChatRequestWriter {
             out.openObject()
             out.key("url")
             out.value(address: image.source)
+            if let detail = detail(of: image) {
+                out.key("detail")
+                out.value(detail)
+            }
             out.closeObject()
         case .file(let name, let source):
             out.value("file")

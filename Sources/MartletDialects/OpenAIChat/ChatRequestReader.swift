@@ -10,10 +10,10 @@ struct ChatRequestReader {
 
     mutating func request() throws(DialectError) -> CanonicalRequest {
         let model = try members.string("model")
-        let items = try members.read("messages") { (walk) throws(DialectError) in
+        let turns = try members.read("messages") { (walk) throws(DialectError) in
             try ChatRequestTurns.read(&walk)
         }
-        guard let items else { throw DialectError(.unexpected, at: "messages", "a list of messages is required") }
+        guard let turns else { throw DialectError(.unexpected, at: "messages", "a list of messages is required") }
         var tools = try members.read("tools") { (walk) throws(DialectError) in try ChatTools.table(&walk) }
         if tools == nil {
             tools = try members.read("functions") { (walk) throws(DialectError) in try ChatTools.functions(&walk) }
@@ -24,17 +24,14 @@ struct ChatRequestReader {
         try readToolChoice(&table)
         try readFormat()
         try readThinking()
-        let unread = try leftOver()
         _ = try members.present(Self.hints)
         return CanonicalRequest(
-            model: model ?? "", items: items, tools: table, settings: settings, raw: members.rest,
-            origin: RequestOrigin(dialect: .chat), unread: unread)
+            model: model ?? "", items: turns.items, tools: table, settings: settings, raw: members.rest,
+            origin: RequestOrigin(dialect: .chat), unread: turns.unread)
     }
 
     /// What an upstream of another family does not need and nobody misses.
-    private static let hints = [
-        "metadata", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "function_call", "functions",
-    ]
+    private static let hints = ["function_call", "functions"]
 
     // MARK: - Plain settings
 
@@ -42,7 +39,7 @@ struct ChatRequestReader {
         let old = try members.int("max_tokens")
         let new = try members.int("max_completion_tokens")
         // -1 is some local servers' word for "no limit".
-        settings.maxTokens = (new ?? old).flatMap { $0 > 0 ? $0 : nil }
+        settings.maxTokens = (new ?? old).flatMap { $0 >= 0 ? $0 : nil }
         settings.choices = try members.int("n") ?? 1
         settings.streams = try members.bool("stream") ?? false
         settings.includesUsage =
@@ -88,21 +85,6 @@ struct ChatRequestReader {
         return penalty?.double == 0 ? nil : penalty
     }
 
-    /// Best-effort members with no canonical form. Values that ask for nothing are not named.
-    private mutating func leftOver() throws(DialectError) -> [String] {
-        let names = [
-            "logprobs", "top_logprobs", "logit_bias", "prediction",
-            "verbosity", "service_tier", "store", "web_search_options", "audio",
-        ]
-        let neutral: Set<String> = ["0", "0.0", "false", "{}", "[]", #""auto""#, #""default""#]
-        var found: [String] = []
-        for name in names {
-            let value = try members.read(name) { (walk) throws(DialectError) in try walk.skip() }
-            if let value, !neutral.contains(String(buffer: value.part(0..<16))) { found.append(name) }
-        }
-        return found
-    }
-
     // MARK: - Tool choice
 
     private mutating func readToolChoice(_ tools: inout ToolTable) throws(DialectError) {
@@ -134,6 +116,7 @@ struct ChatRequestReader {
             }
             return try .of(type, format, in: "json_schema")
         }
+        if settings.format == nil { settings.format = try members.serverSchema() }
     }
 
     private static func schema(_ walk: inout RequestWalk) throws(DialectError) -> JSONSchemaFormat {

@@ -3,7 +3,9 @@ import NIOCore
 
 /// Reads `messages`.
 struct ChatRequestTurns {
-    private var items: [Item] = []
+    private(set) var items: [Item] = []
+    /// What has no place in a conversation of another dialect.
+    private(set) var unread: [String] = []
     /// Anything but system text has been said.
     private var hasBegun = false
     /// Calls so far, for those without an id: a pure function of their place.
@@ -11,7 +13,7 @@ struct ChatRequestTurns {
     /// The id of the last `function_call`, which its result does not repeat.
     private var functionCallID = ""
 
-    static func read(_ walk: inout RequestWalk) throws(DialectError) -> [Item] {
+    static func read(_ walk: inout RequestWalk) throws(DialectError) -> ChatRequestTurns {
         var turns = ChatRequestTurns()
         try walk.array { (walk, index) throws(DialectError) in
             guard index < RequestLimits.messages else {
@@ -19,13 +21,15 @@ struct ChatRequestTurns {
             }
             try turns.add(try Message.read(&walk))
         }
-        return turns.items
+        return turns
     }
 
     private mutating func add(_ message: Message) throws(DialectError) {
+        if message.isNamed, message.role != "tool", message.role != "function" { unread.append("messages.name") }
+        if message.isSpoken { unread.append("messages.audio") }
         switch message.role {
         case "system", "developer":
-            let parts = message.parts.filter { $0.text?.isEmpty == false }
+            let parts = message.parts.asInstruction(omitting: &unread)
             guard !parts.isEmpty else { return }
             items.append(
                 .instruction(
@@ -88,9 +92,13 @@ extension ChatRequestTurns {
         var thinking: [Reasoning] = []
         var calls = ChatRequestCalls.Calls()
         var functionCall: ToolCall?
+        /// It says who of several speaks.
+        var isNamed = false
+        /// It is an answer in speech that the API keeps.
+        var isSpoken = false
 
         private enum Field: String, RequestField {
-            case role, content, refusal, reasoning
+            case role, content, refusal, reasoning, name, audio
             case callID = "tool_call_id"
             case calls = "tool_calls"
             case functionCall = "function_call"
@@ -114,6 +122,10 @@ extension ChatRequestTurns {
                     // A mirror of the other field; that one comes first.
                     let mirror = try walk.escapedIfAny()
                     message.reasoning = message.reasoning ?? mirror
+                case .name: message.isNamed = try walk.stringIfAny()?.isEmpty == false
+                case .audio:
+                    _ = try walk.skip()
+                    message.isSpoken = true
                 case .thinking: message.thinking = try ChatRequestCalls.thinking(&walk)
                 }
             }

@@ -74,12 +74,11 @@ package enum CompletionRequest {
         settings.presencePenalty = try members.number("presence_penalty", in: -2...2)
         settings.frequencyPenalty = try members.number("frequency_penalty", in: -2...2)
         settings.user = try members.escapedIfAny("user")
-        let bias = try members.read("logit_bias") { (walk) throws(DialectError) in try walk.skip() }
         var origin = RequestOrigin(dialect: .completions)
         origin.bytes = document.bytes.readableBytes
         return CanonicalRequest(
-            model: model ?? "", items: [.message(.user, [Part(.text(prompt))])], settings: settings, origin: origin,
-            unread: bias.map { $0 == ByteBuffer(string: "{}") } ?? true ? [] : ["logit_bias"])
+            model: model ?? "", items: [.message(.user, [Part(.text(prompt))])], settings: settings, raw: members.rest,
+            origin: origin)
     }
 }
 

@@ -84,7 +84,7 @@ extension OpenAIRequestWriter {
             out.open("json_schema", Self.form)
             out.key("name")
             out.value(format.name)
-            if Self.form == .flat, let description = format.description, !description.isEmpty {
+            if let description = format.description, !description.isEmpty {
                 out.key("description")
                 out.value(description)
             }

@@ -29,6 +29,47 @@ package struct Part: Sendable, Hashable {
         if case .text(let text) = content { return text }
         return nil
     }
+
+    /// What it says, where only texts can stand; nil for what cannot be said so.
+    var words: EscapedText? {
+        switch content {
+        case .text(let text), .refusal(let text): return text
+        case .searchResult(let result): return result.text
+        case .toolReference(let name): return EscapedText(escaping: "Tool loaded: \(name)")
+        case .document(let document):
+            guard case .text(let text) = document.body else { return nil }
+            return document.titled(text)
+        case .image, .audio, .opaque: return nil
+        }
+    }
+
+    /// What it is called where it is left out.
+    fileprivate var kind: String {
+        switch content {
+        case .image: "content.image"
+        case .audio: "audio"
+        case .document: "content.document"
+        case .opaque(_, let name): "content.\(name)"
+        case .text, .refusal, .searchResult, .toolReference: "content"
+        }
+    }
+}
+
+extension [Part] {
+    /// What of it an instruction can say.
+    ///
+    /// - Parameter omitted: gets the names of the rest.
+    func asInstruction(omitting omitted: inout [String]) -> [Part] {
+        var texts: [Part] = []
+        for part in self {
+            if let words = part.words {
+                if !words.isEmpty { texts.append(Part(.text(words), cacheControl: part.cacheControl)) }
+            } else {
+                omitted.append(part.kind)
+            }
+        }
+        return texts
+    }
 }
 
 /// Where the bytes of an image or a file are.

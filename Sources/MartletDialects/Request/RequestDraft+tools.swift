@@ -6,13 +6,17 @@ extension RequestDraft {
     /// API would run itself are noted.
     ///
     /// - Parameter calls: in the conversation, as far as they are written as calls.
-    mutating func offerTools(called calls: [ToolCall]) {
+    /// - Throws: `invalidRequest` where a call is demanded and there is nothing to call.
+    mutating func offerTools(called calls: [ToolCall]) throws(GatewayError) {
         for tool in ToolOffer.tools(request.tools, request.items) {
             if case .server(let type) = tool.kind {
                 notes.note("tools.\(type)")
             } else {
                 tools.append(tool)
             }
+        }
+        guard !tools.isEmpty || !request.settings.demandsCall else {
+            throw .refused("tool_choice", "it demands a call, and there is no tool to call")
         }
         context.toolNames = ToolNameMap(tools.map(\.name) + calls.map(\.name), maximum: flags.toolNameLength)
         for tool in tools {
@@ -22,7 +26,7 @@ extension RequestDraft {
 
     /// Settles which tools are offered as functions, and how the choice among them is said; nil: not at all.
     mutating func chooseFunctions() throws(GatewayError) -> FunctionChoice? {
-        offerTools(called: request.items.compactMap(\.clientCall))
+        try offerTools(called: request.items.compactMap(\.clientCall))
         for tool in tools {
             guard case .typed(let type) = tool.kind, TypedTools.form(type) == nil else { continue }
             throw .refused("tools", "\"\(type.prefix(64))\" is not supported by this model")

@@ -40,8 +40,12 @@ struct RequestDraft {
     }
 
     /// Members that have no canonical form, and items that only their own dialect knows.
-    mutating func noteUnread() throws(GatewayError) {
+    ///
+    /// - Parameter taken: members that the upstream's dialect has as they stand.
+    mutating func noteUnread(but taken: [String] = []) throws(GatewayError) {
         for name in request.unread { try notes.drop(name) }
+        for name in request.raw.wishes where !taken.contains(name) { try notes.drop(name) }
+        if request.settings.hasUnknownEffort { try notes.drop(request.effortName) }
         for case .opaque(let dialect, let name) in request.items {
             notes.note(dialect == .responses ? "input.\(name)" : name)
         }

@@ -113,12 +113,21 @@ extension ToolChoice {
 }
 
 extension Settings {
-    /// - Parameter word: OpenAI's; one that nobody knows asks for nothing.
     mutating func take(effort word: String) {
         if word == "none" {
             thinking = .off
+        } else if let known = Effort(rawValue: word) {
+            effort = known
         } else {
-            effort = Effort(rawValue: word)
+            hasUnknownEffort = true
+        }
+    }
+
+    /// The model has to make a call.
+    var demandsCall: Bool {
+        switch toolChoice {
+        case .required, .tool: true
+        case .auto, .never, nil: false
         }
     }
 }

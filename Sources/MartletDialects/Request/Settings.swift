@@ -20,6 +20,8 @@ package struct Settings: Sendable, Hashable {
     package var thinking: Thinking?
     /// Beats a budget in `thinking`.
     package var effort: Effort?
+    /// The client's word for an effort is none of them.
+    package var hasUnknownEffort = false
     /// An effort alone asks for thinking, as in OpenAI's dialects; in Anthropic's it does not.
     package var effortTurnsOn = false
     /// The client wants no reasoning text in the reply.
@@ -99,5 +101,15 @@ package struct JSONSchemaFormat: Sendable, Hashable {
         self.schema = schema
         self.description = description
         self.strict = strict
+    }
+
+    /// The schema with what the form is for, where a dialect has no other place for that.
+    var describedSchema: ByteBuffer {
+        guard let description, !description.isEmpty, var root = try? RawObject(schema), root["description"] == nil
+        else { return schema }
+        var text = ByteBuffer()
+        text.writeEscaped(description)
+        root.set("description", text)
+        return root.text
     }
 }

@@ -15,6 +15,16 @@ enum UpstreamPart {
 
     var isEmpty: Bool { text?.isEmpty ?? false }
 
+    /// Words in its place, and what it is called where it is left out; nil for a text.
+    fileprivate var omission: (words: StaticString, name: String)? {
+        switch self {
+        case .text: nil
+        case .image: ("[image omitted]", "content.image")
+        case .audio: ("[audio omitted]", "audio")
+        case .file: ("[document omitted]", "content.document")
+        }
+    }
+
     /// Of a file that has no name: one without is refused.
     static var fileName: EscapedText { EscapedText(escaping: "document.pdf") }
 }
@@ -22,19 +32,27 @@ enum UpstreamPart {
 extension RequestWriter {
     /// What becomes of a part: itself, or words in its place.
     mutating func rendered(_ part: Part) -> [UpstreamPart] {
+        if let words = part.words { return [.text(words)] }
         switch part.content {
-        case .text(let text), .refusal(let text): return [.text(text)]
+        case .text, .refusal, .searchResult, .toolReference: return []
         case .image(let image): return [rendered(image)]
         case .audio(let audio) where flags.audio: return [.audio(audio)]
         case .audio:
             draft.notes.note("audio")
             return [.text(EscapedText(escaping: "[audio omitted: this model cannot hear]"))]
         case .document(let document): return rendered(document)
-        case .searchResult(let result): return [.text(result.text)]
-        case .toolReference(let name): return [.text(EscapedText(escaping: "Tool loaded: \(name)"))]
         case .opaque(_, let name):
             draft.notes.note("content.\(name)")
             return []
+        }
+    }
+
+    /// A part where only text can stand.
+    mutating func words(for part: Part) -> [EscapedText] {
+        rendered(part).map { part in
+            guard let omission = part.omission else { return part.text ?? EscapedText() }
+            draft.notes.note(omission.name)
+            return EscapedText(escaping: "\(omission.words)")
         }
     }
 
@@ -50,11 +68,14 @@ extension RequestWriter {
         case .text(let text): return [.text(document.titled(text))]
         case .parts(let parts): return [.text(document.titled(EscapedText()))] + parts.flatMap { rendered($0) }
         case .media(let source):
-            if let part = part(of: document, in: source) { return [part] }
+            if let text = source.text { return [.text(document.titled(text))] }
+            // Its title is the file's name.
+            let context = document.context.map { [UpstreamPart.text($0)] } ?? []
+            if let part = part(of: document, in: source) { return context + [part] }
             draft.notes.note("content.document")
             var type = ""
             if case .base64(let mediaType, _) = source { type = String(mediaType.prefix(64)) }
-            return [.text(document.omission(type.isEmpty ? "a file" : type))]
+            return context + [.text(document.omission(type.isEmpty ? "a file" : type))]
         }
     }
 }
@@ -87,6 +108,16 @@ extension Capabilities {
         case .file: .file
         case .base64, .url: nil
         }
+    }
+}
+
+extension MediaSource {
+    /// Of a text file.
+    var text: EscapedText? {
+        guard case .base64(let type, let data) = self, type.hasPrefix("text/") || type == "application/json" else {
+            return nil
+        }
+        return Base64.text(data).map { EscapedText(escaping: $0) }
     }
 }
 

@@ -4,6 +4,8 @@ import NIOCore
 /// Reads `input`: each item by its kind. What nobody knows is noted and is no error.
 struct ResponsesItemReader {
     private(set) var items: [Item] = []
+    /// What instructions hold beside texts.
+    private(set) var unread: [String] = []
     var tools: ResponsesToolReader
     let seal: ReasoningSeal
     /// The first reference to an item that nobody has put in its place.
@@ -13,7 +15,7 @@ struct ResponsesItemReader {
     /// The summary that was read last.
     private var summary: Item?
     /// Anything but system text has been said.
-    private var hasBegun = false
+    private(set) var hasBegun = false
     /// Calls so far, for those without an id: a pure function of their place.
     private var calls = 0
     /// Calls the reply was cut off in.
@@ -25,8 +27,13 @@ struct ResponsesItemReader {
         self.seal = seal
     }
 
+    /// A text, parts of one, or messages, as the Response object may repeat them.
     mutating func readInstructions(_ text: ByteBuffer) throws(DialectError) {
-        addInstruction(.system, try ResponsesContent.parts(text))
+        let elements = (try? text.rawElements()) ?? []
+        guard elements.contains(where: { (try? RawObject($0))?["role"] != nil }) else {
+            return addInstruction(.system, try ResponsesContent.parts(text))
+        }
+        try RequestWalk.over(text) { (walk) throws(DialectError) in try read(&walk) }
     }
 
     mutating func read(_ walk: inout RequestWalk) throws(DialectError) {
@@ -104,7 +111,7 @@ struct ResponsesItemReader {
     }
 
     private mutating func addInstruction(_ voice: Instruction.Voice, _ parts: [Part]) {
-        let parts = parts.filter { $0.text?.isEmpty == false }
+        let parts = parts.asInstruction(omitting: &unread)
         guard !parts.isEmpty else { return }
         items.append(
             .instruction(Instruction(voice: voice, scope: hasBegun ? .positional : .leading, parts: parts)))

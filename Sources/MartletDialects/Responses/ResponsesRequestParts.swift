@@ -117,19 +117,14 @@ enum ResponsesContent {
             guard let id = members.fileID else { throw DialectError(.unexpected, at: "file_data", "is required") }
             return Document(body: .media(.file(id)), title: title)
         }
-        var found: MediaSource
+        let found: MediaSource
         if data.hasScheme("data:") {
             found = try MediaSource(dataURL: data, at: "file_data")
         } else {
             let isPDF = title?.unescaped().lowercased().hasSuffix(".pdf") ?? true
             found = .base64(mediaType: isPDF ? "application/pdf" : "text/plain", data)
         }
-        if case .base64(let type, let content) = found, type.hasPrefix("text/") || type == "application/json",
-            let text = Base64.text(content)
-        {
-            return Document(body: .text(EscapedText(escaping: text)), title: title)
-        }
-        return Document(body: .media(found), title: title)
+        return Document(body: found.text.map { .text($0) } ?? .media(found), title: title)
     }
 
     /// What a shell wrote, and how it ended where that is not well.

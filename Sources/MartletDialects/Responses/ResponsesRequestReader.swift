@@ -28,6 +28,7 @@ struct ResponsesRequestReader {
         try readText()
         let reader = try readInput()
         missingItem = reader.missingItem
+        unread += reader.unread
         var table = ToolTable(reader.tools.tools)
         var items = reader.items
         try readToolChoice(reader.tools.names, &table, &items)
@@ -93,6 +94,9 @@ struct ResponsesRequestReader {
             throw DialectError(.unexpected, at: "input", "a text or a list of items is required")
         }
         if reader.endsInTrigger { return reader }
+        guard !reader.items.isEmpty || !reader.hasBegun else {
+            throw DialectError(.unexpected, at: "input", "at least one message that says something is required")
+        }
         // Nothing is asked: the model is to be made ready, and no more.
         let isEmpty = reader.items.allSatisfy { if case .instruction = $0 { true } else { false } }
         if isEmpty, reader.items.isEmpty || settings.maxTokens.map({ $0 <= 1 }) == true { settings.maxTokens = 0 }
@@ -117,8 +121,8 @@ struct ResponsesRequestReader {
     }
 
     private mutating func readSampling() throws(DialectError) {
-        settings.temperature = try members.number("temperature")
-        settings.topP = try members.number("top_p")
+        settings.temperature = try members.number("temperature", in: 0...2)
+        settings.topP = try members.number("top_p", in: 0...1)
         settings.presencePenalty = try members.number("presence_penalty")
         settings.frequencyPenalty = try members.number("frequency_penalty")
         settings.parallelCalls = try members.boolIfAny("parallel_tool_calls")

@@ -20,7 +20,7 @@ struct ResponsesRequestWriter: OpenAIRequestWriter {
     }
 
     mutating func write() throws(GatewayError) {
-        try draft.noteUnread()
+        try draft.noteUnread(but: Self.shared + ["verbosity"])
         try draft.drop([.seed])
         let choice = try draft.chooseFunctions()
         let format = try draft.chooseFormat(flags)
@@ -42,19 +42,14 @@ struct ResponsesRequestWriter: OpenAIRequestWriter {
         try writeInput(turns)
         writeFunctions()
         write(choice)
-        if let format {
-            out.key("text")
-            out.openObject()
-            out.key("format")
-            write(format)
-            out.closeObject()
-        }
+        writeText(format)
         if let limit = draft.limit(beside: estimate) {
             out.key("max_output_tokens")
             out.value(max(limit, Self.leastLimit))
         }
         try writeSampling()
         try writeThinking(isForced: choice?.isForced ?? false)
+        writeShared()
         out.key("store")
         out.value(false)
         if sealsReasoning {
@@ -66,6 +61,47 @@ struct ResponsesRequestWriter: OpenAIRequestWriter {
             out.value(true)
         }
         out.closeObject()
+    }
+
+    private mutating func writeText(_ format: FormatChoice?) {
+        let verbosity = given("verbosity")
+        guard format != nil || verbosity != nil else { return }
+        out.key("text")
+        out.openObject()
+        if let format {
+            out.key("format")
+            write(format)
+        }
+        if let verbosity {
+            out.key("verbosity")
+            out.value(json: verbosity)
+        }
+        out.closeObject()
+    }
+
+    /// Members that Chat has under the same names.
+    private static let shared = ["service_tier", "metadata", "prompt_cache_key", "prompt_cache_retention"]
+
+    /// Bytes; the API's own bound.
+    private static let longestIdentifier = 64
+
+    private mutating func writeShared() {
+        for name in Self.shared {
+            guard let value = given(name) else { continue }
+            out.key(named: name)
+            out.value(json: value)
+        }
+        guard request.origin.dialect == .chat, let user = request.settings.user, !user.isEmpty,
+            user.bytes.readableBytes <= Self.longestIdentifier
+        else { return }
+        out.key("safety_identifier")
+        out.value(user)
+    }
+
+    /// A Chat client's member as it stands; nil when it is absent or null.
+    private func given(_ name: String) -> ByteBuffer? {
+        guard request.origin.dialect == .chat, let value = request.raw[name], value.rawKind != .null else { return nil }
+        return value
     }
 
     private mutating func writeSampling() throws(GatewayError) {

@@ -2,20 +2,13 @@ import MartletWire
 import NIOCore
 
 extension ResponsesRequestWriter {
-    /// PDFs and what has an address, where the upstream takes files; text files as their text.
+    /// PDFs and what has an address, where the upstream takes files.
     func part(of document: Document, in source: MediaSource) -> UpstreamPart? {
         switch source {
         case .base64("application/pdf", _) where flags.files, .url where flags.files:
             .file(name: document.title, source)
-        case .base64(let type, let data) where type.hasPrefix("text/"):
-            Base64.text(data).map { .text(document.titled(EscapedText(escaping: $0))) }
         case .base64, .url, .file: nil
         }
-    }
-
-    /// A part where only text can stand.
-    mutating func words(for part: Part) -> [EscapedText] {
-        rendered(part).map { $0.text ?? EscapedText(escaping: "[attachment omitted]") }
     }
 
     mutating func write(_ part: UpstreamPart) {

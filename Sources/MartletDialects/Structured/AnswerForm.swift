@@ -89,7 +89,7 @@ enum FormatChoice {
             self = .schema(JSONSchemaFormat(name: "output", schema: schema))
         case .jsonObject: self = .words(.object)
         case .jsonSchema(let format) where takesSchema: self = .schema(format)
-        case .jsonSchema(let format): self = .words(.schema(format.schema))
+        case .jsonSchema(let format): self = .words(.schema(format.describedSchema))
         }
     }
 }
