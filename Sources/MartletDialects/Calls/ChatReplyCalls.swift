@@ -2,8 +2,8 @@ import MartletWire
 import NIOCore
 
 extension ChatReply {
-    /// A whole reply with the calls and messages of its text, and mended arguments, where they belong; every other member
-    /// stays as it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
+    /// A whole reply with the calls and messages of its text, and mended arguments, where they belong; every other
+    /// member stays as it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
     static func takingCalls(out body: ByteBuffer, _ context: ReplyContext) -> (body: ByteBuffer, tally: CallTally)? {
         guard let tools = context.tools, !tools.isEmpty, context.findsCalls || context.mendsArguments,
             let events = try? events(body)
