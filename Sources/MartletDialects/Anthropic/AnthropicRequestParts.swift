@@ -85,19 +85,25 @@ extension AnthropicRequestWriter {
     private mutating func write(_ document: Document, _ cacheControl: ByteBuffer?) throws(GatewayError) {
         switch document.body {
         case .text(let text): write(document, text: text, cacheControl)
-        case .media(let source) where source.text != nil:
-            write(document, text: source.text ?? EscapedText(), cacheControl)
-        case .media(.base64("application/pdf", _)), .media(.url):
-            out.openObject()
-            out.key("type")
-            out.value("document")
-            if case .media(let source) = document.body { write(source) }
-            close(document, cacheControl)
-        case .media(.base64(let type, _)): omit(document, type)
-        case .media(.file): omit(document, "an uploaded file")
+        case .media(let source):
+            if let text = source.text { return write(document, text: text, cacheControl) }
+            write(document, in: source, cacheControl)
         case .parts(let parts):
             for text in [document.title, document.context].compactMap({ $0 }) { write(text: text) }
             for part in parts { try write(part) }
+        }
+    }
+
+    private mutating func write(_ document: Document, in source: MediaSource, _ cacheControl: ByteBuffer?) {
+        switch source {
+        case .base64("application/pdf", _), .url:
+            out.openObject()
+            out.key("type")
+            out.value("document")
+            write(source)
+            close(document, cacheControl)
+        case .base64(let type, _): omit(document, type)
+        case .file: omit(document, "an uploaded file")
         }
     }
 

@@ -43,14 +43,14 @@ package struct Part: Sendable, Hashable {
         }
     }
 
-    /// What it is called where it is left out.
-    fileprivate var kind: String {
+    /// What it is called where it is left out; nil for what is always words.
+    fileprivate var omission: String? {
         switch content {
         case .image: "content.image"
         case .audio: "audio"
         case .document: "content.document"
         case .opaque(_, let name): "content.\(name)"
-        case .text, .refusal, .searchResult, .toolReference: "content"
+        case .text, .refusal, .searchResult, .toolReference: nil
         }
     }
 }
@@ -64,8 +64,8 @@ extension [Part] {
         for part in self {
             if let words = part.words {
                 if !words.isEmpty { texts.append(Part(.text(words), cacheControl: part.cacheControl)) }
-            } else {
-                omitted.append(part.kind)
+            } else if let omission = part.omission {
+                omitted.append(omission)
             }
         }
         return texts

@@ -32,9 +32,8 @@ enum UpstreamPart {
 extension RequestWriter {
     /// What becomes of a part: itself, or words in its place.
     mutating func rendered(_ part: Part) -> [UpstreamPart] {
-        if let words = part.words { return [.text(words)] }
         switch part.content {
-        case .text, .refusal, .searchResult, .toolReference: return []
+        case .text, .refusal, .searchResult, .toolReference: return [.text(part.words ?? EscapedText())]
         case .image(let image): return [rendered(image)]
         case .audio(let audio) where flags.audio: return [.audio(audio)]
         case .audio:
