@@ -111,6 +111,54 @@ struct ResponsesRequestWriterTests {
         #expect(try chatToResponses(userHi, tools) { $0.strictTools = false }.json["tools"]?[0]?["strict"] == false)
     }
 
+    static let forms: [(schema: String, said: String, written: Bool)] = [
+        (strictForm, "", true), (strictForm, #","strict":false"#, false),
+        (looseForm, "", false), (looseForm, #","strict":true"#, true),
+        (referring, "", true),
+        (
+            #"{"type":"object","properties":{"a":{"type":"object"}},"required":["a"],"additionalProperties":false}"#,
+            "",
+            false
+        ),
+        (#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}"#, "", false),
+        (#"{"type":"object","properties":{"a":{}},"required":["a"],"additionalProperties":false}"#, "", false),
+        (
+            #"{"type":"object","properties":{"a":{"type":"string","default":"x"}},"required":["a"],"#
+                + #""additionalProperties":false}"#, "", false
+        ),
+        (
+            #"{"type":"object","properties":{"a":{"type":"array","items":{"oneOf":[{"type":"null"}]}}},"#
+                + #""required":["a"],"additionalProperties":false}"#, "", false
+        ),
+        (#"{"type":"array","items":{"type":"string"}}"#, "", false), ("{}", "", false),
+    ]
+    static let referring = json(
+        "{'type':'object','properties':{'a':{'$ref':'#/$defs/b'}},'required':['a'],'additionalProperties':false,"
+            + "'$defs':{'b':{'anyOf':[{'type':'string','format':'uuid'},{'type':['array','null'],'items':"
+            + "{'type':'object','properties':{},'additionalProperties':false}}]}}}")
+    static let strictForm =
+        #"{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}"#
+    static let looseForm =
+        #"{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"string"}},"required":["a"],"#
+        + #""additionalProperties":false}"#
+
+    @Test(
+        "D22: an answer's form is strict where the client says so, or the schema is by OpenAI's rules", arguments: forms
+    )
+    func strictness(_ schema: String, _ said: String, _ written: Bool) throws {
+        let chat =
+            #""response_format":{"type":"json_schema","json_schema":{"name":"n","schema":\#(schema)\#(said)}}"#
+        #expect(try chatToResponses(userHi, chat).json["text"]?["format"]?["strict"] == .bool(written))
+        // What was refused is not asked for again.
+        let simpler = try chatToResponses(userHi, chat) { $0.schemaProfile = .minimal }
+        #expect(simpler.json["text"]?["format"]?["strict"] == false)
+        guard said.isEmpty else { return }
+        let anthropic = #""output_config":{"format":{"type":"json_schema","schema":\#(schema)}}"#
+        #expect(try anthropicToResponses(userHi, anthropic).json["text"]?["format"]?["strict"] == .bool(written))
+        let sent = try translatedToChat(userHi, anthropic) { $0.schemaProfile = .none }.json
+        #expect(sent["response_format"]?["json_schema"]?["strict"] == .bool(written))
+    }
+
     @Test(
         "every choice among tools",
         arguments: [

@@ -81,6 +81,9 @@ struct SchemaLadderTests {
             #expect(
                 try made.json["response_format"]?["json_schema"]?["schema"] == output.map { try JSON(parsing: $0) },
                 "\(rung)")
+            #expect(
+                made.json["response_format"]?["json_schema"]?["strict"]
+                    == (rung == .minimal ? nil : output.map { _ in true }))
             #expect(made.json["messages"]?[0]?["role"] == (output == nil ? "system" : "user"))
             #expect(made.json["x"]?.text == "1.50")
             #expect(made.dropped == [rung.note])

@@ -9,7 +9,8 @@ extension ChatRequest {
             try JSON(parsing: document.slice(member.value))["type"] == "json_object"
         else { return nil }
         return ByteBuffer(
-            string: #"{"type":"json_schema","json_schema":{"name":"output","schema":{"type":"object"},"strict":true}}"#)
+            string: #"{"type":"json_schema","json_schema":{"name":"output","schema":{"type":"object"},"strict":false}}"#
+        )
     }
 
     /// Its `tools` and `response_format` with simpler schemas, each where it is there and can be read.
@@ -38,6 +39,7 @@ extension ChatRequest {
             let schema = format["json_schema"]?["schema"]
         {
             format["json_schema"]?["schema"] = SchemaFit.rewritten(schema, profile, isTool: false)
+            if profile == .minimal { format["json_schema"]?["strict"] = nil }
             changed.append(("response_format", format.buffer))
         }
         return changed

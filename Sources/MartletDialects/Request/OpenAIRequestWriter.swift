@@ -88,10 +88,11 @@ extension OpenAIRequestWriter {
                 out.key("description")
                 out.value(description)
             }
+            let schema = SchemaFit.output(format.schema, flags.schemaProfile)
             out.key("schema")
-            out.value(json: SchemaFit.output(format.schema, flags.schemaProfile))
+            out.value(json: schema)
             out.key("strict")
-            out.value(format.strict ?? true)
+            out.value(flags.schemaProfile != .minimal && (format.strict ?? SchemaFit.isStrict(schema)))
             out.close(Self.form)
         case .words: break
         }
