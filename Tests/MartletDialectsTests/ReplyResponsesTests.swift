@@ -254,6 +254,35 @@ struct ReplyResponsesTests {
         #expect(output.map { $0["call_id"] } == ["c1", "c2", "c3", "c4", "c5"])
     }
 
+    static let unfitting: [(String, String)] = [
+        ("local_shell", "notjson"), ("local_shell", "{}"), ("local_shell", #"{"command":[]}"#),
+        ("local_shell", #"{"command":["a",1]}"#), ("local_shell", #"{"command":["a"]}{"command":["b"]}"#),
+        ("local_shell", #"{"command":["a""#), ("shell", #"{"commands":""}"#),
+        ("apply_patch", #"{"input":"*** Begin Patch"}"#), ("apply_patch", #"{"path":"p"}"#),
+        ("apply_patch", #"{"operation":{"type":"delete_file"}}"#),
+        ("apply_patch", #"{"operation":{"type":"create_file","path":"p","content":"c"}}"#),
+        ("apply_patch", #"{"operation":{"path":"p","diff":"d"}}"#),
+    ]
+
+    @Test(
+        "a call of a tool built in whose arguments it has no place for is none of it: nothing is made up",
+        arguments: unfitting)
+    func unfit(_ name: String, _ arguments: String) throws {
+        let context = try responsesContext(Self.request)
+        for size in [1, 1000] {
+            let reader = decode(
+                Self.call(0, "c1", name, "")
+                    + Calls.cut(arguments, size).map { Self.more(0, $0) }.joined()
+                    + Self.call(1, "c2", "shell", #"{"commands":["ls"]}"#) + Self.finishCalls + done, context)
+            #expect(reader.faults == [])
+            #expect(reader.output.map { $0["type"] } == ["function_call", "shell_call"])
+            #expect(reader.output[0]["arguments"] == .string(arguments) && reader.output[0]["name"] == .string(name))
+            #expect(reader.output[0]["call_id"] == "c1" && reader.output[0]["id"]?.string?.hasPrefix("fc_") == true)
+        }
+        let cut = decode(Self.call(0, "c1", name, #"{"command":["rm","/tmp"#) + Self.finishLength + done, context)
+        #expect(cut.output[0]["status"] == "incomplete" && cut.output[0]["type"] == "function_call")
+    }
+
     static let endings: [(String, String, String?, String)] = [
         (text("a") + finishStop, "completed", nil, "completed"),
         (text("a") + finishLength, "incomplete", "max_output_tokens", "incomplete"),

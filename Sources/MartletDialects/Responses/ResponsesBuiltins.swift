@@ -95,6 +95,37 @@ enum ResponsesBuiltins {
 
     // MARK: - Calls in a reply
 
+    /// Whether the arguments say all that the item of such a call is about. A client would run what is made up.
+    static func fits(_ form: ResponsesTool.Form, _ arguments: EscapedText) -> Bool {
+        guard let given = try? RawObject(ReplyArguments.object(arguments, isCut: false)) else { return false }
+        switch form {
+        case .localShell: return isCommand(given["command"])
+        case .shell: return isCommand(given["commands"] ?? given["command"])
+        case .applyPatch:
+            guard let operation = operation(given), let type = operation["type"]?.rawString?.unescaped(),
+                operation["path"]?.rawString?.isEmpty == false
+            else { return false }
+            switch type {
+            case "create_file", "update_file": return operation["diff"]?.rawKind == .string
+            default: return type == "delete_file"
+            }
+        case .search, .function, .custom: return true
+        }
+    }
+
+    private static func isCommand(_ command: ByteBuffer?) -> Bool {
+        guard let command else { return false }
+        if let line = command.rawString { return !line.isEmpty }
+        guard let words = try? command.rawElements() else { return false }
+        return !words.isEmpty && words.allSatisfy { $0.rawKind == .string }
+    }
+
+    /// Some models leave out the object around it.
+    private static func operation(_ given: RawObject) -> RawObject? {
+        guard let inner = given["operation"], inner.rawKind == .object else { return given }
+        return try? RawObject(inner)
+    }
+
     /// What the item of a call holds besides its ids: `"action":…`, one line.
     /// - Parameter arguments: an object; nil while the call has only begun.
     static func body(_ form: ResponsesTool.Form, _ arguments: ByteBuffer?) -> ByteBuffer {
@@ -121,8 +152,7 @@ enum ResponsesBuiltins {
             out.writeString("\"action\":")
             object.write(into: &out)
         case .applyPatch:
-            let operation = given["operation"].flatMap { $0.rawKind == .object ? $0 : nil } ?? given.text
-            object = (try? RawObject(operation)) ?? RawObject()
+            object = operation(given) ?? RawObject()
             for (name, value) in [("type", "update_file"), ("path", ""), ("diff", "")] {
                 let isDelete = object["type"]?.rawString?.unescaped() == "delete_file"
                 if object[name] == nil, !(isDelete && name == "diff") { object.set(name, .rawString(value)) }

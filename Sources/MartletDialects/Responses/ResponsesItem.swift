@@ -24,8 +24,8 @@ struct ResponsesItem: Sendable {
     }
 
     let block: BlockID
-    let kind: Kind
-    let id: String
+    private(set) var kind: Kind
+    private(set) var id: String
     let index: Int
     /// Text or arguments so far, as they stand between quotes; of a custom tool its input.
     var text = ByteBuffer()
@@ -67,10 +67,21 @@ struct ResponsesItem: Sendable {
         return false
     }
 
-    /// Whether its text comes in pieces: the tools built in have their arguments in one.
-    var isStreamed: Bool {
-        guard case .call(let tool, _) = kind else { return true }
-        return tool.form == .function || tool.form == .custom
+    /// A call of a tool built in: its arguments come in one, and say whether it is one.
+    var isBuiltin: Bool {
+        guard case .call(let tool, _) = kind else { return false }
+        return tool.form != .function && tool.form != .custom
+    }
+
+    /// Makes a call whose arguments a tool built in has no place for one of a function of its name: the model's words
+    /// reach the client, who runs nothing else in their place.
+    mutating func settleForm() {
+        guard case .call(let tool, let callID) = kind, isBuiltin,
+            !ResponsesBuiltins.fits(tool.form, EscapedText(text))
+        else { return }
+        let mark = id.dropFirst(Self.prefix(kind).utf8CodeUnitCount)
+        kind = .call(ResponsesTool(.function, name: tool.name), callID: callID)
+        id = "\(Self.prefix(kind))\(mark)"
     }
 
     /// Whether a call may get more of its arguments.

@@ -14,9 +14,10 @@ extension ResponsesStreamWriter {
         }
     }
 
-    /// Whether what stands before it has to be told first.
+    /// Whether what stands before it has to be told first, or what it is shows only at its end.
     mutating func hasToWait(_ place: Int) -> Bool {
-        place > 0 && (items[place - 1].isHeld || items[place - 1].isGrowing())
+        if place > 0, items[place - 1].isHeld || items[place - 1].isGrowing() { return true }
+        return items[place].isBuiltin && !items[place].isClosed
     }
 
     /// Puts items into the stream when the calls before them have their arguments.
@@ -27,6 +28,7 @@ extension ResponsesStreamWriter {
         for place in first..<items.count {
             guard all || !hasToWait(place) else { return }
             items[place].isHeld = false
+            items[place].settleForm()
             let text = EscapedText(items[place].text)
             announce(place, hasText: items[place].isCall || !text.isEmpty, into: &out)
             if !text.isEmpty { writeDelta(text, of: place, into: &out) }

@@ -225,7 +225,7 @@ extension ResponsesStreamWriter {
     }
 
     mutating func writeDelta(_ text: EscapedText, of place: Int, into out: inout ByteBuffer) {
-        guard !isWhole, items[place].isStreamed else { return }
+        guard !isWhole, !items[place].isBuiltin else { return }
         if case .compaction = items[place].kind {
             let at = items[place].place(ResponsesEventNames(.compaction, isOpenResponses: isOpenResponses))
             return writeEvent("compaction.compacting", into: &out) { $0.writeString(at) }
@@ -265,9 +265,9 @@ extension ResponsesStreamWriter {
     ) {
         let item = ResponsesItem(
             block: block, kind: kind, id: ids.mintHex(ResponsesItem.prefix(kind)), index: items.count)
-        let isHeld = hasToWait(item.index)
         places[block] = item.index
         items.append(item)
+        let isHeld = hasToWait(item.index)
         items[item.index].isHeld = isHeld
         if !isHeld { announce(item.index, hasText: hasText, into: &out) }
     }
