@@ -71,6 +71,8 @@ package struct Capabilities: Sendable, Hashable {
 
     package var reasoningOut: ReasoningField = .field("reasoning_content")
     package var reasoningIn: ReasoningField = .none
+    /// Thinking may stand in `<think>` tags at the very beginning of `content`, where the server did not take it out.
+    package var thinkTags = true
     /// The prompt ends with an opening think tag, so the reply begins inside thinking.
     package var promptOpenedThink = false
     package var thinkingControl: ThinkingControl = .none
@@ -144,6 +146,7 @@ package struct Capabilities: Sendable, Hashable {
     /// Anthropic's own API, version 2023-06-01.
     package static var anthropic: Capabilities {
         var flags = Capabilities()
+        flags.thinkTags = false
         flags.thinkingControl = .budget
         flags.efforts = Set(Effort.allCases)
         flags.forcedCallWithThinking = false
@@ -173,6 +176,7 @@ package extension Capabilities {
     static var responses: Capabilities {
         var flags = Capabilities()
         flags.reasoningOut = .none
+        flags.thinkTags = false
         flags.thinkingControl = .effort
         flags.efforts = Set(Effort.allCases)
         flags.toolChoice = .full

@@ -27,13 +27,12 @@ package enum Dialects {
             dialect: target.dialect, requestID: target.requestID)
     }
 
-    /// For a relay in whose text calls are looked for.
+    /// For a relay in whose text calls or thinking are looked for.
     private static func watch(_ upstream: UpstreamDialect, _ target: ReplyTarget, _ context: ReplyContext) -> CallWatch?
     {
-        guard upstream == .chat, target.dialect == .chat, target.mode == .repair, !mends(upstream, target, context),
-            context.findsCalls, let tools = context.tools, !tools.isEmpty
+        guard upstream == .chat, target.dialect == .chat, target.mode == .repair, !mends(upstream, target, context)
         else { return nil }
-        return CallWatch(tools, target, context)
+        return CallWatch(target, context)
     }
 
     /// Within one dialect too: arguments wait for their end, which no frame is cut for,
@@ -56,9 +55,10 @@ package enum Dialects {
         if isOwn, !body.holdsStream || upstream == .responses {
             switch target.dialect {
             case .chat:
-                let found = target.mode == .repair ? ChatReply.takingCalls(out: body, context) : nil
+                var reply = try ChatReply.read(body)
+                let found = target.mode == .repair ? reply.takingCalls(context) : nil
                 let checked = try ChatReply.checked(found?.body ?? body, context)
-                var reply = try ChatReply.read(checked.body)
+                if found != nil || context.answerForm != nil { reply = try ChatReply.read(checked.body) }
                 reply.summary.callTally = found?.tally ?? CallTally()
                 if let misfit = checked.misfit {
                     return WholeReply(pieces: [], summary: reply.summary, misfit: misfit)

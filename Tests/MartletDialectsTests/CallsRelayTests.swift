@@ -71,9 +71,12 @@ struct CallsRelayTests {
             "<think>", "</think>", "\n\n",
         ]
         var stream = chunk("{'role':'assistant','content':''}")
+        var text = ""
         for _ in 0..<30 {
             let member = Int.random(in: 0..<9, using: &random) == 0 ? "reasoning_content" : "content"
-            stream += Calls.delta(member, words.randomElement(using: &random) ?? "", Bool.random(using: &random))
+            let word = words.randomElement(using: &random) ?? ""
+            if member == "content" { text += word }
+            stream += Calls.delta(member, word, Bool.random(using: &random))
         }
         stream += chunk("{}", finish: "'stop'", more: ",'usage':{'prompt_tokens':1,'completion_tokens':2}") + done
         let usage: [ChatFrameEdit.UsagePlacement] = [.hidden, .asked, .finalChunk]
@@ -81,7 +84,62 @@ struct CallsRelayTests {
             let plain = relayed(stream, ReplyContext(), usage: usage)
             let cut = Int.random(in: 0...90, using: &random)
             #expect(relayed(stream, usage: usage, cut: cut) == plain, "seed \(seed)")
+            guard !text.drop(while: \.isWhitespace).hasPrefix("<think>") else { continue }
+            #expect(relayed(stream, Self.splitting(), usage: usage, cut: cut) == plain, "seed \(seed)")
         }
+    }
+
+    static let tagged = ["<think>a b</think>\n\nHi", " \n<think>a b</think>Hi", "<think>a b</think>Hi\n" + call]
+
+    static func splitting(_ tools: OfferedTools? = nil) -> ReplyContext {
+        var context = ReplyContext(tools: tools)
+        context.splitsThinking = true
+        return context
+    }
+
+    @Test("thinking in tags at the beginning is split off, in any cut of the text and of the bytes", arguments: tagged)
+    func thinking(_ text: String) throws {
+        for context in [Self.splitting(offered()), Self.splitting()] {
+            let isCall = text.hasSuffix(Self.call) && context.tools != nil
+            let rest =
+                isCall
+                ? "Hi\n|" + json("get_weather{'city':'Paris'}|tool_calls")
+                : text.contains("\n\n") || !text.hasSuffix(Self.call) ? "Hi|stop" : "Hi\n\(Self.call)|stop"
+            for pieces in [0, 1, 2, 5, 30] {
+                let whole = relayed(Calls.stream(text, pieces: pieces), context)
+                #expect(message(whole.text) == "a b|" + rest)
+                #expect(strictFaults(whole.text) == [])
+                for cut in [1, 7, 64, 300] {
+                    #expect(relayed(Calls.stream(text, pieces: pieces), context, cut: cut) == whole)
+                }
+            }
+            let body: JSON = [
+                "id": "c",
+                "choices": [["index": 0, "message": ["content": .string(text), "x": 1], "finish_reason": "stop"]],
+            ]
+            let whole = try Dialects.translateWhole(body.buffer, from: .chat, to: replyTarget(.chat), context: context)
+            let said = try JSON(parsing: whole.pieces.map { String(buffer: $0) }.joined())["choices"]?[0]?["message"]
+            #expect(said?["reasoning_content"] == "a b" && said?["x"] == 1)
+            #expect(said?["content"]?.string?.hasPrefix("Hi") == true)
+            #expect((said?["tool_calls"] != nil) == isCall)
+            var exact = replyTarget(.chat)
+            exact.mode = .exact
+            let same = try Dialects.translateWhole(body.buffer, from: .chat, to: exact, context: context)
+            #expect(try JSON(parsing: same.pieces.map { String(buffer: $0) }.joined())["choices"] == body["choices"])
+        }
+    }
+
+    @Test("frames wait for a tag only where a text begins")
+    func tagWaits() {
+        var pipe = Dialects.pipe(from: .chat, to: replyTarget(.chat), context: Self.splitting())
+        func send(_ text: String) -> String {
+            var out = ByteBuffer()
+            _ = pipe.pass(ByteBuffer(string: Calls.delta("content", text)), into: &out)
+            return out.string
+        }
+        #expect(send("\n") == "" && send("<thin") == "")
+        #expect(send("gs>") == ["\n", "<thin", "gs>"].map { Calls.delta("content", $0) }.joined())
+        for text in ["<", "\n<think>", "</think>"] { #expect(send(text) == Calls.delta("content", text)) }
     }
 
     @Test("frames that may begin a marker wait, and no others")

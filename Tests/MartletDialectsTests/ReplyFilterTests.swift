@@ -50,6 +50,19 @@ struct ReplyFilterTests {
         #expect(shown(text, ReplyContext(), pieces: 3) == text)
     }
 
+    @Test("without being told of tags, only <think> at the very beginning is one", arguments: splits)
+    func byDefault(text: String, expected: String) throws {
+        let expected = text.contains("<thinking>") ? text : expected
+        var context = ReplyContext()
+        context.splitsThinking = true
+        for pieces in [1, 2, 3, 5, 100] {
+            #expect(shown(text, context, pieces: pieces) == expected)
+            #expect(shown(text, context, pieces: pieces, escaped: true) == expected)
+            #expect(shown(text, context, pieces: pieces, reasoning: "r") == "[r]|" + expected)
+        }
+        #expect(try Calls.whole(text, context).blocks == expected)
+    }
+
     @Test(
         "a reply that begins inside thinking",
         arguments: [

@@ -1,8 +1,9 @@
 import MartletWire
 package import NIOCore
 
-/// Watches a relayed Chat stream for calls in its text. Frames that may begin one wait; those that did not go on as
-/// they came. When a marker is complete, a writer goes on with the stream where the relay left it.
+/// Watches a relayed Chat stream for calls in its text, and for thinking in tags at its beginning. Frames that may begin
+/// one wait; those that did not go on as they came. When a marker is complete, a writer goes on with the stream where
+/// the relay left it.
 struct CallWatch: Sendable {
     enum Verdict: Sendable {
         /// All that came may go on as it is.
@@ -17,7 +18,8 @@ struct CallWatch: Sendable {
         var events: [ReplyEvent]
     }
 
-    private(set) var calls: TextCalls
+    private(set) var think: ThinkSplitter?
+    private(set) var calls: TextCalls?
     private let target: ReplyTarget
     private let context: ReplyContext
     /// Frames that wait, and what their events came to. No more than a marker is long, or white space at the beginning.
@@ -27,30 +29,38 @@ struct CallWatch: Sendable {
     private var sent: [ReplyEvent] = []
     private var grown: Set<BlockID> = []
 
-    init(_ tools: OfferedTools, _ target: ReplyTarget, _ context: ReplyContext) {
-        calls = TextCalls(tools, readsWhole: !context.wantsJSON)
+    /// Nil when there is nothing to watch for.
+    init?(_ target: ReplyTarget, _ context: ReplyContext) {
+        think = context.splitter
+        if context.findsCalls, let tools = context.tools, !tools.isEmpty {
+            calls = TextCalls(tools, readsWhole: !context.wantsJSON)
+        }
+        if think == nil, calls == nil { return nil }
         self.target = target
         self.context = context
     }
 
     var isWaiting: Bool { !frames.isEmpty }
+    /// Nothing can be found any more.
+    var isOver: Bool { think == nil && calls == nil && frames.isEmpty }
 
     /// Whether a frame of a known shape goes on as it is.
     mutating func passes(_ frame: SSEFrame, _ delta: KnownDelta) -> Bool {
         guard frames.isEmpty else { return false }
         return frame.bytes.withUnsafeReadableBytes {
-            calls.passes(delta.block, UnsafeRawBufferPointer(rebasing: $0[delta.range]))
+            let text = UnsafeRawBufferPointer(rebasing: $0[delta.range])
+            return think?.passes(delta.block, text) ?? true && calls?.passes(delta.block, text) ?? true
         }
     }
 
     /// - Parameter shown: what the frame's events come to.
     mutating func take(_ frame: SSEFrame, _ events: [ReplyEvent], into shown: inout [ReplyEvent]) -> Verdict {
-        for event in events { calls.take(event, into: &shown) }
-        if calls.isCommitted {
+        let isFound = find(events, into: &shown)
+        if isFound {
             waiting += shown
             return .found
         }
-        if calls.holds {
+        if think?.holds == true || calls?.holds == true {
             frames.append(Frame(frame: frame, events: events))
             waiting += shown
             return .waits
@@ -59,6 +69,23 @@ struct CallWatch: Sendable {
         note(shown)
         waiting = []
         return .clear
+    }
+
+    /// - Returns: whether there is something.
+    private mutating func find(_ events: [ReplyEvent], into shown: inout [ReplyEvent]) -> Bool {
+        guard think != nil else {
+            for event in events { calls.take(event, into: &shown) }
+            return calls?.isCommitted == true
+        }
+        var split: [ReplyEvent] = []
+        for event in events { think?.take(event, into: &split) }
+        if think?.isOver == true { think = nil }
+        if calls == nil {
+            shown += split
+        } else {
+            for event in split { calls.take(event, into: &shown) }
+        }
+        return think?.hasSplit == true || calls?.isCommitted == true
     }
 
     /// Frames that need not wait any longer.

@@ -2,18 +2,26 @@ import MartletWire
 import NIOCore
 
 extension ChatReply {
-    /// A whole reply with the calls and messages of its text, and mended arguments, where they belong; every other
-    /// member stays as it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
-    static func takingCalls(out body: ByteBuffer, _ context: ReplyContext) -> (body: ByteBuffer, tally: CallTally)? {
-        guard let tools = context.tools, !tools.isEmpty, context.findsCalls || context.mendsArguments,
-            let events = try? events(body)
-        else { return nil }
-        var wanted = ReplyContext(tools: tools)
-        wanted.findsCalls = context.findsCalls
-        wanted.mendsArguments = context.mendsArguments
-        wanted.wantsJSON = context.wantsJSON
-        wanted.reasoningOut = .none
-        guard var filter = ReplyFilter(wanted) else { return nil }
+    /// The reply with the calls, messages and thinking of its text, and mended arguments, where they belong; every other member
+    /// stays as it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
+    func takingCalls(_ context: ReplyContext) -> (body: ByteBuffer, tally: CallTally)? {
+        var wanted = ReplyContext()
+        if let tools = context.tools, !tools.isEmpty, context.findsCalls || context.mendsArguments {
+            wanted.tools = tools
+            wanted.findsCalls = context.findsCalls
+            wanted.mendsArguments = context.mendsArguments
+            wanted.wantsJSON = context.wantsJSON
+        }
+        if context.startsInsideThinking || beginsWithTag {
+            wanted.reasoningOut = context.reasoningOut
+            wanted.splitsThinking = context.splitsThinking
+            wanted.startsInsideThinking = context.startsInsideThinking
+        }
+        let splits = wanted.splitter != nil
+        guard wanted.tools != nil || splits, var filter = ReplyFilter(wanted), let events = try? Self.events(body)
+        else {
+            return nil
+        }
         var given = ReplyFold()
         for event in events { given.take(event) }
         var fold = ReplyFold()
@@ -21,11 +29,11 @@ extension ChatReply {
         filter.take(events, into: &shown)
         for event in shown { fold.take(event) }
         let tally = filter.callTally
-        // Harmony's messages without a call.
-        let isSplit = filter.hasFoundMarker && fold.reply.blocks != given.reply.blocks
+        // Thinking, or Harmony's messages without a call.
+        let isSplit = (splits || filter.hasFoundMarker) && fold.reply.blocks != given.reply.blocks
         guard isSplit || !tally.isEmpty else { return nil }
         guard isSplit || tally.calls > 0 || tally.repaired > 0 || tally.coerced > 0 else { return (body, tally) }
-        return (rewritten(body, fold.reply) ?? body, tally)
+        return (Self.rewritten(body, fold.reply) ?? body, tally)
     }
 
     /// The body with the text, thinking and calls of this reply; every other member stays as it is.

@@ -10,6 +10,8 @@ package struct ChatReply: Sendable {
     private let modelPlace: Range<Int>?
     /// Nothing in it wants mending but the model's name.
     private let isUsual: Bool
+    /// The text of the first choice may begin with a tag.
+    let beginsWithTag: Bool
 
     /// Throws the upstream's own error when a 200 carries one, `upstreamBadReply` when it is no such reply.
     package static func read(_ body: ByteBuffer, _ form: ChoiceForm = .message) throws(GatewayError) -> ChatReply {
@@ -33,7 +35,10 @@ package struct ChatReply: Sendable {
         let summary = ReplySummary(
             id: body.unescaped(scan.id), model: model ?? "", usage: scan.usage, finishes: scan.finishes,
             toolCalls: scan.toolCalls)
-        return ChatReply(summary: summary, body: body, form: form, modelPlace: scan.model, isUsual: scan.isUsual)
+        let first = scan.text.flatMap { body.escaped($0).firstVisible }
+        return ChatReply(
+            summary: summary, body: body, form: form, modelPlace: scan.model, isUsual: scan.isUsual,
+            beginsWithTag: first == UInt8(ascii: "<") || first == UInt8(ascii: "\\"))
     }
 
     /// The body for the client, as pieces to be written one after another.

@@ -12,6 +12,8 @@ struct ChatReplyScan {
     /// One per choice, in their order.
     var finishes: [FinishReason] = []
     var toolCalls = 0
+    /// Of the first message that has a string for it; inside the quotes.
+    private(set) var text: Range<Int>?
     /// A choice ends with a word that stands for a failure.
     var hasGivenUp = false
     var usage = Usage()
@@ -168,6 +170,8 @@ struct ChatReplyScan {
                 isUsual = false
                 if try walk.kind() == .object { calls += 1 }
                 _ = try walk.skip()
+            } else if walk.key(key, is: "content"), text == nil {
+                text = try walk.stringOrSkip()
             } else {
                 if walk.key(key, is: "reasoning") || walk.key(key, is: "thinking")
                     || walk.key(key, is: "reasoning_details")

@@ -91,6 +91,7 @@ extension ChatReply {
     ) throws(GatewayError) -> (body: ByteBuffer, misfit: AnswerMisfit?) {
         guard let form = context.answerForm, try read(body).summary.finishes.count == 1 else { return (body, nil) }
         var wanted = ReplyContext(reasoningOut: context.reasoningOut, wantsJSON: true)
+        wanted.splitsThinking = context.splitsThinking
         wanted.startsInsideThinking = context.startsInsideThinking
         var fold = ReplyFold()
         var shown: [ReplyEvent] = []

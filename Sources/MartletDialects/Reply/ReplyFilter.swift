@@ -17,6 +17,7 @@ extension ReplyStage {
 /// taken out, a repeated beginning cut off, calls left in the text are made calls, text ended at a stop string,
 /// blocks nobody asked for left out.
 package struct ReplyFilter: Sendable {
+    private var think: ThinkSplitter?
     private var before: [any ReplyStage] = []
     private var calls: TextCalls?
     private var mender: ArgumentMender?
@@ -25,9 +26,7 @@ package struct ReplyFilter: Sendable {
 
     /// Nil when there is nothing to do.
     package init?(_ context: ReplyContext) {
-        if context.reasoningOut == .thinkTags {
-            before.append(ThinkSplitter(startsInside: context.startsInsideThinking))
-        }
+        think = context.splitter
         if let prefill = context.prefill, !prefill.isEmpty { before.append(PrefillCut(prefill)) }
         if let tools = context.tools, !tools.isEmpty {
             if context.findsCalls { calls = TextCalls(tools, readsWhole: !context.wantsJSON) }
@@ -39,11 +38,17 @@ package struct ReplyFilter: Sendable {
             behind.append(
                 BlockSieve(hidesReasoning: context.hidesReasoning, keepsFirstCallOnly: context.keepsFirstCallOnly))
         }
-        if before.isEmpty, calls == nil, mender == nil, behind.isEmpty { return nil }
+        if isSpent { return nil }
     }
 
-    /// One that goes on with calls where another has begun.
-    init(_ calls: TextCalls) { self.calls = calls }
+    /// One that goes on where a watch over a relay has begun.
+    init(_ think: ThinkSplitter?, _ calls: TextCalls?) {
+        self.think = think
+        self.calls = calls
+    }
+
+    /// There is nothing left to do.
+    var isSpent: Bool { think == nil && before.isEmpty && calls == nil && mender == nil && behind.isEmpty }
 
     /// What became of calls in the text, and of arguments that were mended.
     package var callTally: CallTally {
@@ -58,6 +63,10 @@ package struct ReplyFilter: Sendable {
     /// more use.
     package mutating func take(_ given: [ReplyEvent], into events: inout [ReplyEvent]) {
         var current = given
+        if think != nil {
+            Self.run(&think, &current, &aside)
+            if think?.isOver == true { think = nil }
+        }
         for place in before.indices { Self.run(&before[place], &current, &aside) }
         if calls != nil { Self.run(&calls, &current, &aside) }
         if mender != nil { Self.run(&mender, &current, &aside) }
@@ -67,7 +76,8 @@ package struct ReplyFilter: Sendable {
 
     /// Whether a delta, still escaped, goes on as it is. Then it counts as taken; else `take` has to follow.
     mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool {
-        guard before.isEmpty, behind.isEmpty, mender?.passes(block, text) ?? true else { return false }
+        guard before.isEmpty, behind.isEmpty, think?.passes(block, text) ?? true, mender?.passes(block, text) ?? true
+        else { return false }
         return calls?.passes(block, text) ?? true
     }
 

@@ -31,7 +31,7 @@ package struct ReplyPipe: Sendable {
     private enum WholeReply { case undecided(ByteBuffer), no, collecting(ByteBuffer) }
 
     /// What became of calls the upstream left in the text.
-    package var callTally: CallTally { filter?.callTally ?? watch?.calls.tally ?? CallTally() }
+    package var callTally: CallTally { filter?.callTally ?? watch?.calls?.tally ?? CallTally() }
 
     /// - Parameters:
     ///   - filter: between reader and writer; of no meaning without a writer.
@@ -51,7 +51,7 @@ package struct ReplyPipe: Sendable {
         self.requestID = requestID
     }
 
-    /// A relay in whose text calls are looked for.
+    /// A relay in whose text calls and thinking are looked for.
     init(reader: any StreamReader, edit: any FrameEdit, watch: CallWatch, dialect: DialectID, requestID: String) {
         self.init(reader: reader, edit: edit, dialect: dialect, requestID: requestID)
         self.watch = watch
@@ -242,6 +242,7 @@ package struct ReplyPipe: Sendable {
         filtered.removeAll(keepingCapacity: true)
         filter?.take(events, into: &filtered)
         swap(&events, &filtered)
+        if filter?.isSpent == true { filter = nil }
     }
 
     private mutating func writeFiltered(into out: inout ByteBuffer) {
@@ -323,7 +324,7 @@ extension ReplyPipe {
         case .found:
             run.flush(into: &out)
             writer = watch?.writer(edit?.head ?? StreamHead(), before, into: &out)
-            if let calls = watch?.calls { filter = ReplyFilter(calls) }
+            filter = ReplyFilter(watch?.think, watch?.calls)
             watch = nil
             edit = nil
             if tally.isEnded { writer?.finish(into: &out) }
@@ -337,6 +338,7 @@ extension ReplyPipe {
             } else {
                 relay(frame, events, &run, into: &out)
             }
+            if watch?.isOver == true { watch = nil }
         }
     }
 

@@ -13,9 +13,11 @@ struct ThinkSplitter: ReplyStage {
         case done
     }
 
-    private static let opening = ["<think>", "<thinking>"].map { Array($0.utf8) }
-    private static let closing = ["</think>", "</thinking>"].map { Array($0.utf8) }
+    /// What thinking may stand in. Clients' own prompts ask for `<thinking>`, too, and read it in the text.
+    enum Tags: Sendable { case think, all }
 
+    private let opening: [[UInt8]]
+    private let closing: [[UInt8]]
     private let startsInside: Bool
     private var state = State.start
     /// The upstream's text block.
@@ -26,23 +28,44 @@ struct ThinkSplitter: ReplyStage {
     /// New numbers by old ones: there may be a block more than the upstream has opened.
     private var numbers: [BlockID: BlockID] = [:]
     private var next: [Int: Int] = [:]
+    private var isRenumbered = false
+    /// A tag has been found: what the upstream sends is no longer what the client gets.
+    private(set) var hasSplit = false
 
     /// - Parameter startsInside: the prompt ended with an opening tag.
-    init(startsInside: Bool) { self.startsInside = startsInside }
+    init(_ tags: Tags = .all, startsInside: Bool = false) {
+        let names = tags == .all ? ["think>", "thinking>"] : ["think>"]
+        opening = names.map { Array("<\($0)".utf8) }
+        closing = names.map { Array("</\($0)".utf8) }
+        self.startsInside = startsInside
+    }
+
+    /// The beginning of a text waits for what follows.
+    var holds: Bool { !hasSplit && !held.isEmpty }
+
+    /// The text has begun without a tag: from here on nothing changes.
+    var isOver: Bool {
+        guard case .done = state else { return false }
+        return !hasSplit && !isRenumbered
+    }
+
+    mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool {
+        block != self.block && !isRenumbered
+    }
 
     mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
         switch event {
         case .opened(let opened, .text) where state != .done && opened.choice == 0: block = opened
         case .opened(let opened, let kind):
             let id = number(opened.choice)
-            numbers[opened] = id
+            renumber(opened, to: id)
             events.append(.opened(id, kind))
         case .delta(let grown, let text):
             if grown == block {
                 held += text.unescaped().utf8
                 split(into: &events)
                 if case .done = state, let shown {
-                    numbers[grown] = shown.id
+                    renumber(grown, to: shown.id)
                     block = nil
                 }
             } else {
@@ -61,13 +84,14 @@ struct ThinkSplitter: ReplyStage {
         if case .start = state {
             let text = held.drop { Self.isSpace($0) }
             guard !text.isEmpty else { return }
-            if let tag = Self.opening.first(where: { text.starts(with: $0) }) {
+            if let tag = opening.first(where: { text.starts(with: $0) }) {
                 state = .inside
+                hasSplit = true
                 held = Array(text.dropFirst(tag.count))
-            } else if Self.opening.contains(where: { $0.starts(with: text) }) {
+            } else if opening.contains(where: { $0.starts(with: text) }) {
                 return
             } else {
-                state = startsInside ? .inside : .done
+                begin()
             }
         }
         if case .inside = state { splitInside(into: &events) }
@@ -85,14 +109,14 @@ struct ThinkSplitter: ReplyStage {
         if shown == nil { held = Array(held.drop { $0 == 0x0A || $0 == 0x0D }) }
         for start in held.indices where held[start] == UInt8(ascii: "<") {
             let rest = held[start...]
-            if let tag = Self.closing.first(where: { rest.starts(with: $0) }) {
+            if let tag = closing.first(where: { rest.starts(with: $0) }) {
                 emit(held[..<start], as: .reasoning, into: &events)
                 close(into: &events)
                 held = Array(rest.dropFirst(tag.count))
                 state = .behind
                 return
             }
-            if Self.closing.contains(where: { $0.starts(with: rest) }) {
+            if closing.contains(where: { $0.starts(with: rest) }) {
                 emit(held[..<start], as: .reasoning, into: &events)
                 held = Array(rest)
                 return
@@ -106,7 +130,7 @@ struct ThinkSplitter: ReplyStage {
     private mutating func flush(into events: inout [ReplyEvent]) {
         switch state {
         case .start:
-            state = startsInside ? .inside : .done
+            begin()
             emit(held[...], as: startsInside ? .reasoning : .text, into: &events)
         case .inside: emit(held[...], as: .reasoning, into: &events)
         case .behind, .done: break
@@ -130,6 +154,17 @@ struct ThinkSplitter: ReplyStage {
     private mutating func close(into events: inout [ReplyEvent]) {
         if let shown { events.append(.closed(shown.id)) }
         shown = nil
+    }
+
+    /// The text begins without a tag.
+    private mutating func begin() {
+        state = startsInside ? .inside : .done
+        hasSplit = startsInside
+    }
+
+    private mutating func renumber(_ block: BlockID, to id: BlockID) {
+        if block != id { isRenumbered = true }
+        numbers[block] = id
     }
 
     private mutating func number(_ choice: Int) -> BlockID {

@@ -16,6 +16,8 @@ package struct ReplyContext: Sendable, Hashable {
     package var keepsFirstCallOnly: Bool
     /// How reasoning comes; `thinkTags` needs the splitter.
     package var reasoningOut: Capabilities.ReasoningField
+    /// Whatever `reasoningOut` says, thinking may stand in `<think>` tags at the very beginning of the text.
+    package var splitsThinking = false
     /// With `thinkTags`: the answer begins inside thinking, because the prompt ended with the opening tag.
     package var startsInsideThinking: Bool
     /// Ids of calls in the conversation so far: an upstream's id is kept only when it is none of them.
@@ -84,6 +86,19 @@ package struct ReplyContext: Sendable, Hashable {
 extension ReplyContext {
     /// What a reply of the client's own dialect says has to be written anew.
     var needsWriter: Bool { summary != nil || compaction != nil && compaction != .relayed }
+
+    /// How the reasoning of such an upstream comes.
+    package mutating func expectReasoning(_ flags: Capabilities) {
+        reasoningOut = flags.reasoningOut
+        splitsThinking = flags.thinkTags
+        startsInsideThinking = flags.promptOpenedThink
+    }
+
+    /// Nil where thinking never stands in the text.
+    var splitter: ThinkSplitter? {
+        if reasoningOut == .thinkTags { return ThinkSplitter(startsInside: startsInsideThinking) }
+        return splitsThinking ? ThinkSplitter(.think) : nil
+    }
 
     /// A relay, too, has to look where the JSON is that was asked for.
     var rescuesJSON: Bool { wantsJSON && misplacesJSON }

@@ -132,10 +132,7 @@ struct RequestDraft {
     }
 
     /// How the upstream's reasoning comes.
-    mutating func expectReasoning() {
-        context.reasoningOut = flags.reasoningOut
-        context.startsInsideThinking = flags.promptOpenedThink
-    }
+    mutating func expectReasoning() { context.expectReasoning(flags) }
 
     /// Calls may come as text, or garbled.
     mutating func expectCalls() {

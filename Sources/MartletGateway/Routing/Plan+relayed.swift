@@ -28,8 +28,6 @@ extension Plan {
         if form != nil, streams, candidate.upstream.isStrict { throw unchecked }
         if !streams, !isPrefilled, let form {
             context.answerForm = form
-            context.reasoningOut = candidate.capabilities.reasoningOut
-            context.startsInsideThinking = candidate.capabilities.promptOpenedThink
         }
         context.spent = misfit?.usage
         return UpstreamRequest(
@@ -41,11 +39,9 @@ extension Plan {
     private func relayContext(_ candidate: Candidate) throws(JSONError) -> ReplyContext {
         let flags = candidate.capabilities
         var context = ReplyContext(hidesProgress: try asksForProgress(candidate))
-        guard dialect == .chat, candidate.upstream.mode == .repair,
-            flags.textCalls || flags.garblesArguments || flags.misplacesJSON
-        else {
-            return context
-        }
+        guard dialect == .chat, candidate.upstream.mode == .repair else { return context }
+        context.expectReasoning(flags)
+        guard flags.textCalls || flags.garblesArguments || flags.misplacesJSON else { return context }
         context.tools = try ChatRequest.offeredTools(document)
         context.findsCalls = flags.textCalls
         context.mendsArguments = flags.garblesArguments

@@ -32,6 +32,7 @@ package struct CapabilityFlag: Sendable {
     private static let reasoning: [CapabilityFlag] = [
         reasoning("reasoning_out", known: ["reasoning_content", "reasoning"]) { $0.reasoningOut = $1 },
         reasoning("reasoning_in", known: nil) { $0.reasoningIn = $1 },
+        bool("think_tags") { $0.thinkTags = $1 },
         bool("prompt_opened_think") { $0.promptOpenedThink = $1 },
         word(
             "thinking_control",
