@@ -283,6 +283,21 @@ struct ReplyResponsesTests {
         #expect(cut.output[0]["status"] == "incomplete" && cut.output[0]["type"] == "function_call")
     }
 
+    @Test("an earlier call without arguments has an object, streamed or whole, however the reply ends")
+    func emptyArguments() throws {
+        let streamed = decode(
+            Self.call(0, "c1", "f", "") + Self.call(1, "c2", "g", #"{"a"#) + Self.finishLength + done)
+        #expect(streamed.output[0]["arguments"] == "{}")
+        let body = ByteBuffer(
+            string: json(
+                "{'id':'c','choices':[{'index':0,'message':{'tool_calls':["
+                    + "{'id':'c1','type':'function','function':{'name':'f','arguments':''}},"
+                    + "{'id':'c2','type':'function','function':{'name':'g','arguments':'{'}}]},'finish_reason':'length'}]}"
+            ))
+        let whole = try Dialects.translateWhole(body, from: .chat, to: responsesTarget())
+        #expect(try JSON(parsing: whole.pieces[0])["output"]?[0]?["arguments"] == "{}")
+    }
+
     static let endings: [(String, String, String?, String)] = [
         (text("a") + finishStop, "completed", nil, "completed"),
         (text("a") + finishLength, "incomplete", "max_output_tokens", "incomplete"),

@@ -185,6 +185,14 @@ struct ResponsesFrameEditTests {
         )
     }
 
+    @Test("a repaired relay that fails has the items that were done")
+    func failsWithItems() {
+        let error = responsesEvent("{'type':'error','message':'boom'}")
+        let stream = Self.full(model: "m").components(before: "event: response.completed") + error
+        let final = UpstreamResponsesGrammar(relayResponses(stream).text).final
+        #expect(final["status"] == "failed" && final["output"]?.array?.isEmpty == false)
+    }
+
     @Test("an exact relay passes the upstream's failure on as it is, and says its own where there is none")
     func failsExact() {
         let start = Self.full(model: "m").components(before: "event: response.output_text.done")

@@ -296,6 +296,8 @@ struct ResponsesStreamReaderTests {
     @Test("0.5: a stream that only says [DONE] is no reply")
     func nothing() {
         #expect(responsesMeaning(done) == ["failed upstream_bad_reply: the upstream sent no reply"])
+        let begun = responsesMeaning(RStream.created + done)
+        #expect(begun.last == "failed upstream_bad_reply: the upstream's reply has no output")
         #expect(responsesMeaning("") == ["unfinished: the stream ended before its terminal event"])
     }
 

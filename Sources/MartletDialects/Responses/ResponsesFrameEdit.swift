@@ -74,7 +74,7 @@ package struct ResponsesFrameEdit: FrameEdit {
     }
 
     package mutating func fail(_ error: GatewayError, into out: inout ByteBuffer) {
-        var failed = repair?.response ?? response
+        var failed = repair?.soFar ?? response
         if repair == nil { failed?.set("model", model) }
         if failed == nil, label != nil { failed = RawObject() }
         if var labelled = failed {

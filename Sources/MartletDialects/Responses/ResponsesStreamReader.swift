@@ -77,8 +77,9 @@ package struct ResponsesStreamReader: StreamReader {
     private mutating func end(into events: inout [ReplyEvent]) {
         isEnded = true
         if let failure { return events.append(.failed(failure)) }
-        guard isStarted else {
-            events.append(.failed(GatewayError(code: .upstreamBadReply, message: "the upstream sent no reply")))
+        guard isFinished || !items.items.isEmpty else {
+            let message = isStarted ? "the upstream's reply has no output" : "the upstream sent no reply"
+            events.append(.failed(GatewayError(code: .upstreamBadReply, message: message)))
             return
         }
         if !isFinished {

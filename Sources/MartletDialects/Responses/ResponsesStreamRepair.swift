@@ -21,6 +21,13 @@ struct ResponsesStreamRepair: Sendable {
     /// As they stood when they were done, by their number.
     private var done: [Int: ByteBuffer] = [:]
 
+    /// The Response with the items that are done so far.
+    var soFar: RawObject? {
+        guard var whole = response, !done.isEmpty else { return response }
+        whole.set("output", .rawArray(done.keys.sorted().compactMap { done[$0] }))
+        return whole
+    }
+
     init(model: String, created: Int, ids: IDSource, label: ResponseLabel?) {
         object = ResponsesObjectRepair(model: model, created: created, ids: ids, label: label)
         items = ResponsesItemRepair(ids: ids)

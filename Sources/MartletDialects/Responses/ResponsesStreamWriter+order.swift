@@ -68,8 +68,8 @@ extension ResponsesStreamWriter {
         } else if let half = items[place].join.end() {
             add(half, to: place, into: &out)
         }
-        if case .call(let tool, _) = items[place].kind, tool.form == .function, status(place) == .completed,
-            items[place].text.readableBytes == 0
+        if case .call(let tool, _) = items[place].kind, tool.form == .function, items[place].text.readableBytes == 0,
+            place < items.count - 1 || status(place) == .completed
         {
             // Clients parse the arguments whatever they are.
             add(EscapedText(escaping: "{}"), to: place, into: &out)
