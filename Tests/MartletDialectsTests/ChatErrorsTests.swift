@@ -207,6 +207,7 @@ struct ChatErrorsTests {
             (400, "JSON schema error at #/properties/a: unrecognized type strong", true),
             (500, "Invalid regex in guided decoding", true), (422, "unsupported keyword", true),
             (500, "failed to parse the model's output", false), (400, "temperature is too high", false),
+            (400, "messages: the pattern of roles must alternate", false), (400, "invalid pattern (?=x)", true),
             (404, "no such schema", false), (400, "schema: the prompt exceeds the context size", false),
         ])
     func schema(status: Int, text: String, isRefusal: Bool) {
@@ -214,6 +215,19 @@ struct ChatErrorsTests {
         let error = ChatErrors.read(status: status, body: body)
         #expect((error.code == .schemaRefused) == isRefusal)
         #expect(!isRefusal || error.message == text)
+    }
+
+    @Test("a refusal that names what has no schema is not of one", arguments: ["temperature", "tools[0].function"])
+    func refusedMember(param: String) {
+        let body = ByteBuffer(string: json("{'error':{'message':'Unsupported value','param':'\(param)'}}"))
+        #expect((ChatErrors.read(status: 400, body: body).code == .schemaRefused) == param.hasPrefix("tools"))
+    }
+
+    @Test("a success that tells nothing is a bad reply, not a failure with a made-up status", arguments: ["[]", "[1]"])
+    func silent(body: String) {
+        let error = ChatErrors.read(status: 200, body: ByteBuffer(string: body))
+        #expect(
+            error.code == .upstreamBadReply && error.message == "the upstream answered with something that is no reply")
     }
 
     @Test("each code has its status, type and code in each dialect", arguments: table)

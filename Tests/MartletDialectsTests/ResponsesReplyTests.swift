@@ -21,7 +21,7 @@ struct ResponsesReplyTests {
             refused("{'id':'r','status':'failed','error':{'code':'rate_limit_exceeded','message':'slow'},'output':[]}")
                 == "rate_limited: slow")
         #expect(refused("{'object':'list'}")?.hasPrefix("upstream_failed") == true)
-        #expect(refused("[]")?.hasPrefix("upstream_failed") == true)
+        #expect(refused("[]")?.hasPrefix("upstream_bad_reply") == true)
         #expect(refused("{") == "upstream_bad_reply: the upstream sent a reply that could not be read")
         #expect(refused(RStream.response("completed")) == nil)
     }

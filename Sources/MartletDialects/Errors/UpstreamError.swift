@@ -51,6 +51,9 @@ struct UpstreamError {
         }
     }
 
+    /// Nothing in it tells of a failure.
+    var isSilent: Bool { message.isEmpty && type.isEmpty && code.isEmpty && status == nil }
+
     var isOverflow: Bool {
         OverflowText.matches(message) || OverflowText.matches(type) || OverflowText.matches(code)
     }

@@ -9,6 +9,11 @@ package enum ChatErrors {
     ///   - retryAfter: from the reply's headers.
     package static func read(status: Int, body: ByteBuffer, retryAfter: Duration? = nil) -> GatewayError {
         let said = UpstreamError(body)
+        if status < 400, said.isSilent {
+            return GatewayError(
+                code: .upstreamBadReply, message: "the upstream answered with something that is no reply",
+                detail: "upstream HTTP \(status)")
+        }
         var error = classify(said, status: status >= 400 ? status : said.status ?? guessedStatus(said))
         error.retryAfter = retryAfter
         return error
@@ -60,7 +65,7 @@ package enum ChatErrors {
                 prompt: said.overflow.prompt ?? text.prompt, maximum: said.overflow.maximum ?? text.maximum,
                 detail: detail)
         }
-        if SchemaRefusalText.matches(said.message, status: status) { return make(.schemaRefused, "") }
+        if SchemaRefusalText.matches(said, status: status) { return make(.schemaRefused, "") }
         // llama.cpp's words for an image before a model without a projector, which it calls its own failure.
         if status == 500, said.message.hasPrefix("image input is not supported") { return make(.invalidRequest, "") }
         switch status {
