@@ -169,6 +169,14 @@ def test_a_version_is_named_where_the_client_names_none(matrix):
     assert [received.target for received in source.requests] == ["/v1/messages?beta=true", "/v1/messages"]
 
 
+def test_anthropics_headers_do_not_reach_a_relay_of_chat(matrix):
+    source = matrix.play("openai-compatible", lambda exchange: exchange.json(chat.completion()))
+    body = chat.dumps({"model": "openai-compatible/m1", "messages": chat.MESSAGES})
+    reply = matrix.server.ask("POST", "/v1/chat/completions", body, anthropic_beta="a-2030", anthropic_version="2023-06-01")
+    assert reply.status == 200
+    assert source.request.header("anthropic-beta") is None and source.request.header("anthropic-version") is None
+
+
 def test_betas_do_not_reach_a_chat_upstream(matrix):
     source = matrix.play("openai-compatible", lambda exchange: exchange.json(chat.completion()))
     body = chat.dumps({"model": "openai-compatible/m1", "max_tokens": 9, "messages": chat.MESSAGES})

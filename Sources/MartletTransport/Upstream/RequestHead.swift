@@ -11,7 +11,10 @@ enum RequestHead {
         let upstream = candidate.upstream
         let body = request.body
         let length = body.reduce(0) { $0 + $1.readableBytes }
-        let travelling = request.isTranslated ? [] : plan.forwarded
+        let isForeign = request.dialect != .anthropic
+        let travelling =
+            request.isTranslated
+            ? [] : plan.forwarded.filter { !isForeign || !$0.name.hasFieldPrefix("anthropic-") }
         let isCopied = length <= copied
         var room = upstream.prefix.utf8.count + plan.query.utf8.count + upstream.headLines.revealed.utf8.count
         room += plan.requestID.utf8.count + 256
@@ -29,7 +32,7 @@ enum RequestHead {
             head.add(" HTTP/1.1\r\n")
             head.add(upstream.headLines.revealed)
             head.add(plan.takesWhole ? "accept: application/json\r\n" : "accept: text/event-stream\r\n")
-            var hasVersion = request.dialect != .anthropic
+            var hasVersion = isForeign
             for (name, value) in travelling {
                 hasVersion = hasVersion || name.isField("anthropic-version")
                 head.add(name)
