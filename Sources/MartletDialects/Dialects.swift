@@ -143,11 +143,11 @@ package enum Dialects {
         case .chat:
             ChatFrameEdit(
                 mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids,
-                hidesProgress: context.hidesProgress)
+                context: context)
         case .completions:
             ChatFrameEdit(
                 .text, mode: target.mode, model: target.model, usage: target.usage, created: target.created,
-                ids: target.ids)
+                ids: target.ids, context: context)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
         case .responses:
             ResponsesFrameEdit(

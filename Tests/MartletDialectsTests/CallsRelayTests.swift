@@ -89,6 +89,32 @@ struct CallsRelayTests {
         }
     }
 
+    @Test("of several choices the first is searched, and the others stay")
+    func choices() throws {
+        func choice(_ index: Int) -> JSON {
+            ["index": .int(index), "message": ["content": .string(Self.call)], "finish_reason": "stop"]
+        }
+        let body: JSON = ["id": "c", "choices": [choice(0), choice(1)]]
+        let whole = try Dialects.translateWhole(
+            body.buffer, from: .chat, to: replyTarget(.chat), context: Calls.context)
+        let said = try JSON(parsing: whole.pieces.map { String(buffer: $0) }.joined())["choices"]
+        #expect(said?[0]?["message"]?["tool_calls"]?[0]?["function"]?["name"] == "get_weather")
+        #expect(said?[1]?["message"]?["content"] == .string(Self.call))
+    }
+
+    @Test("usage nobody gave is estimated where the client wants it", arguments: ["Hi", "I look.\n" + call])
+    func estimated(_ text: String) throws {
+        var context = Calls.context
+        context.inputEstimate = 425
+        for usage in ["", ",'usage':{'prompt_tokens':null}"] {
+            let stream = Calls.delta("content", text) + chunk("{}", finish: "'stop'", more: usage) + done
+            let last = relayed(stream, context, usage: .asked).text.split(separator: "\n\n").dropLast().last
+            let chunk = try JSON(parsing: String((last ?? "").dropFirst(6)))
+            #expect(chunk["choices"] == [] && chunk["usage"]?["prompt_tokens"] == 425)
+            #expect((chunk["usage"]?["completion_tokens"]?.int ?? 0) > 0)
+        }
+    }
+
     static let tagged = ["<think>a b</think>\n\nHi", " \n<think>a b</think>Hi", "<think>a b</think>Hi\n" + call]
 
     static func splitting(_ tools: OfferedTools? = nil) -> ReplyContext {

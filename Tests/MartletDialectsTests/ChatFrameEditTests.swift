@@ -341,7 +341,8 @@ struct ChatFrameEditTests {
         let reply = chunk(role) + Self.a + finishStop + done
         func relayed(hides: Bool) -> String {
             let edit = ChatFrameEdit(
-                mode: .repair, model: "m", created: 7, ids: IDSource(seed: 1), hidesProgress: hides)
+                mode: .repair, model: "m", created: 7, ids: IDSource(seed: 1),
+                context: ReplyContext(hidesProgress: hides))
             let pipe = ReplyPipe(reader: ChatStreamReader(), edit: edit, dialect: .chat)
             return run(pipe, reads(steps.joined() + reply, of: 0)).text
         }

@@ -2,8 +2,8 @@ import MartletWire
 import NIOCore
 
 extension ChatReply {
-    /// The reply with the calls, messages and thinking of its text, and mended arguments, where they belong; every other member
-    /// stays as it is. Nil when there is nothing to be done, or to be told. Of replies with one choice.
+    /// The reply with the calls, messages and thinking of its text, and mended arguments, where they belong; every other
+    /// member stays as it is. Nil when there is nothing to be done, or to be told. Of the first choice only.
     func takingCalls(_ context: ReplyContext) -> (body: ByteBuffer, tally: CallTally)? {
         var wanted = ReplyContext()
         if let tools = context.tools, !tools.isEmpty, context.findsCalls || context.mendsArguments {
@@ -22,9 +22,9 @@ extension ChatReply {
         else {
             return nil
         }
-        var given = ReplyFold()
+        var given = ReplyFold(choice: 0)
         for event in events { given.take(event) }
-        var fold = ReplyFold()
+        var fold = ReplyFold(choice: 0)
         var shown: [ReplyEvent] = []
         filter.take(events, into: &shown)
         for event in shown { fold.take(event) }
@@ -36,10 +36,12 @@ extension ChatReply {
         return (Self.rewritten(body, fold.reply) ?? body, tally)
     }
 
-    /// The body with the text, thinking and calls of this reply; every other member stays as it is.
+    /// The body with the text, thinking and calls of this reply in its first choice; every other member stays as it is.
     static func rewritten(_ body: ByteBuffer, _ reply: Reply) -> ByteBuffer? {
-        guard var top = try? RawObject(body), let choices = try? top["choices"]?.rawElements(), choices.count == 1,
-            var choice = try? RawObject(choices[0]), let text = choice["message"], var message = try? RawObject(text)
+        guard var top = try? RawObject(body), var choices = try? top["choices"]?.rawElements(),
+            let first = choices.first,
+            var choice = try? RawObject(first), choice["index"]?.rawInt ?? 0 == 0, let text = choice["message"],
+            var message = try? RawObject(text)
         else { return nil }
         let native = (try? message["tool_calls"]?.rawElements()) ?? []
         message.set("content", string(of: reply, .text))
@@ -54,7 +56,8 @@ extension ChatReply {
         if !calls.isEmpty || !native.isEmpty { message.set("tool_calls", .rawArray(calls)) }
         choice.set("message", message.text)
         if reply.finish == .toolCalls { choice.set("finish_reason", .rawString("tool_calls")) }
-        top.set("choices", .rawArray([choice.text]))
+        choices[0] = choice.text
+        top.set("choices", .rawArray(choices))
         return top.text
     }
 

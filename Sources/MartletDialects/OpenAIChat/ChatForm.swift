@@ -22,6 +22,20 @@ enum ChatForm {
         out.writeString("}")
     }
 
+    /// An upstream's own usage; estimated where it has none, or counts are missing in it.
+    static func counted(_ given: ByteBuffer?, _ known: Usage, bytes: Int, _ context: ReplyContext) -> ByteBuffer {
+        var usage = given.flatMap { try? RawObject($0) } ?? RawObject()
+        let names = ["prompt_tokens", "completion_tokens", "total_tokens"]
+        if let given, names.allSatisfy({ usage[$0]?.rawKind == .number }) { return given }
+        var whole = ByteBuffer()
+        writeUsage(known, bytes: bytes, context, into: &whole)
+        guard let estimate = try? RawObject(whole), given?.rawKind == .object else { return whole }
+        for name in names where usage[name]?.rawKind != .number {
+            if let count = estimate[name] { usage.set(name, count) }
+        }
+        return usage.text
+    }
+
     /// The same behind other members.
     static func writeUsageMember(_ usage: Usage, bytes: Int, _ context: ReplyContext, into out: inout ByteBuffer) {
         out.writeString(",\"usage\":")

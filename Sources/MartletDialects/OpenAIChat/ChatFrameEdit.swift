@@ -37,17 +37,17 @@ package struct ChatFrameEdit: FrameEdit {
     ///   - form: where a choice keeps its text.
     ///   - model: as the client spelled it.
     ///   - created: for upstreams that give none; seconds since 1970.
-    ///   - hidesProgress: events that tell how far the prompt is read were asked for by us and not by the client.
+    ///   - context: of it, whether progress is hidden, and the prompt's tokens where nobody counts them.
     ///   - learns: false edits every frame from scratch, as a measure for the fast path.
     package init(
         _ form: ChoiceForm = .message, mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0,
-        ids: IDSource, hidesProgress: Bool = false, learns: Bool = true
+        ids: IDSource, context: ReplyContext = ReplyContext(), learns: Bool = true
     ) {
-        self.hidesProgress = hidesProgress
+        hidesProgress = context.hidesProgress
         self.learns = learns
         switch mode {
         case .exact: splice = ModelSplice(model: model)
-        case .repair: repair = ChatStreamRepair(form, model: model, usage: usage, created: created, ids: ids)
+        case .repair: repair = ChatStreamRepair(form, model: model, usage: usage, created: created, ids: ids, context)
         }
     }
 
@@ -115,6 +115,8 @@ package struct ChatFrameEdit: FrameEdit {
             templates.learnUnchanged(delta.shape)
         }
     }
+
+    package mutating func note(_ tally: ReplyTally) { repair?.note(tally) }
 
     package mutating func finish(into out: inout ByteBuffer) {
         guard repair != nil else { return }

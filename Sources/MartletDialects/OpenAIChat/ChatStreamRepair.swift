@@ -17,8 +17,15 @@ struct ChatStreamRepair: Sendable {
     private var usageChunk: RawObject?
     /// Finish chunks that wait for the usage they are to carry.
     private var heldFinishes: [RawObject] = []
+    private let context: ReplyContext
+    /// At the stream's end.
+    private var tally = ReplyTally()
 
-    init(_ form: ChoiceForm, model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource) {
+    init(
+        _ form: ChoiceForm, model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource,
+        _ context: ReplyContext
+    ) {
+        self.context = context
         self.form = form
         self.model = .rawString(model)
         usagePlacement = usage
@@ -42,6 +49,8 @@ struct ChatStreamRepair: Sendable {
         choices[call.choice].take(arguments, slot: call.slot)
     }
 
+    mutating func note(_ tally: ReplyTally) { self.tally = tally }
+
     /// What has to go out before `[DONE]`: finish chunks that never came or were held back, and the usage chunk.
     /// - Parameter events: of the frame that is the terminal mark; reasons that were inferred are among them.
     mutating func owed(_ events: [ReplyEvent]) -> [ByteBuffer] {
@@ -54,6 +63,9 @@ struct ChatStreamRepair: Sendable {
             base.set("choices", .rawArray([finishChoice(choice, reason)]))
             heldFinishes.append(base)
         }
+        let usage =
+            choices.isEmpty || usagePlacement != .asked
+            ? usage : ChatForm.counted(usage, tally.usage, bytes: tally.deltaBytes, context)
         if usagePlacement == .finalChunk, let usage, let last = heldFinishes.indices.last {
             heldFinishes[last].set("usage", usage)
         }
@@ -65,12 +77,13 @@ struct ChatStreamRepair: Sendable {
             last.set("usage", usage)
             chunks.append(last.text)
         }
-        usage = nil
+        self.usage = nil
         return chunks
     }
 
     private mutating func repair(_ data: ByteBuffer) throws(JSONError) -> [ByteBuffer]? {
         var top = try RawObject(data)
+        if top["choices"]?.rawKind == .null { top.set("choices", .rawArray([])) }
         guard let elements = try top["choices"]?.rawElements() else {
             // No chunk at all, but something a server thought its client should see.
             return nil

@@ -30,7 +30,8 @@ package struct ReplyFold: Sendable {
     private var places: [BlockID: Int] = [:]
     private var choice: Int?
 
-    package init() {}
+    /// - Parameter choice: nil: the first that comes.
+    package init(choice: Int? = nil) { self.choice = choice }
 
     package mutating func take(_ event: ReplyEvent) {
         switch event {

@@ -108,6 +108,7 @@ package struct ReplyPipe: Sendable {
         if writer != nil {
             writeEvents(into: &out)
         } else {
+            edit?.note(tally)
             edit?.finish(into: &out)
         }
         return tally.finding
@@ -184,6 +185,7 @@ package struct ReplyPipe: Sendable {
     private mutating func relay(
         _ frame: SSEFrame, _ events: [ReplyEvent], _ run: inout RelayRun, into out: inout ByteBuffer
     ) {
+        if tally.isEnded { edit?.note(tally) }
         if run.isEmpty, edit?.edit(frame, events, into: &out) == true {
             return
         } else if !run.isEmpty, edit?.edit(frame, events, into: &aside) == true {

@@ -43,6 +43,8 @@ package protocol FrameEdit: Sendable {
     mutating func edit(_ frame: SSEFrame, _ events: [ReplyEvent], into out: inout ByteBuffer) -> Bool
     /// The same for a frame the reader has taken by `readKnown`: frames of one shape differ in their text only.
     mutating func edit(_ frame: SSEFrame, _ delta: KnownDelta, into out: inout ByteBuffer) -> Bool
+    /// What has gone by, once, before the end is edited.
+    mutating func note(_ tally: ReplyTally)
     /// The upstream ended cleanly without a terminal mark: what is still owed.
     mutating func finish(into out: inout ByteBuffer)
     mutating func keepAlive(into out: inout ByteBuffer)
@@ -98,6 +100,7 @@ package extension StreamWriter {
 }
 
 package extension FrameEdit {
+    mutating func note(_ tally: ReplyTally) {}
     var head: StreamHead { StreamHead() }
     var finalObject: ByteBuffer? { nil }
     var keepsReply: Bool { false }

@@ -40,6 +40,7 @@ extension Plan {
         let flags = candidate.capabilities
         var context = ReplyContext(hidesProgress: try asksForProgress(candidate))
         guard dialect == .chat, candidate.upstream.mode == .repair else { return context }
+        context.inputEstimate = TokenEstimate.of(bytes: document.bytes.readableBytes)
         context.expectReasoning(flags)
         guard flags.textCalls || flags.garblesArguments || flags.misplacesJSON else { return context }
         context.tools = try ChatRequest.offeredTools(document)
