@@ -63,6 +63,30 @@ struct ReplyFilterTests {
         #expect(try Calls.whole(text, context).blocks == expected)
     }
 
+    @Test("thinking among the parts of a content, as Mistral gives it, is thinking")
+    func parts() throws {
+        let parts = "[{'type':'thinking','thinking':[{'type':'text','text':'hm'}]},{'type':'text','text':'Hi'}]"
+        let stream = chunk("{'content':\(parts)}") + finishStop + done
+        let reader = StrictAnthropicReader(asAnthropic(stream).text)
+        #expect(reader.message["content"]?[0]?["thinking"] == "hm" && reader.message["content"]?[1]?["text"] == "Hi")
+        let relayed = run(Dialects.pipe(from: .chat, to: replyTarget(.chat)), reads(stream, of: 0)).text
+        #expect(relayed.contains(json("'content':'Hi'")) && relayed.contains(json("'reasoning_content':'hm'")))
+        let body = ByteBuffer(
+            string: json("{'id':'c','choices':[{'index':0,'message':{'content':\(parts)},'finish_reason':'stop'}]}"))
+        let whole = try Dialects.translateWhole(body, from: .chat, to: replyTarget(.chat))
+        let message = try JSON(parsing: whole.pieces.map { String(buffer: $0) }.joined())["choices"]?[0]?["message"]
+        #expect(message?["content"] == "Hi" && message?["reasoning_content"] == "hm")
+    }
+
+    @Test("a call without a name is none: the reply fails")
+    func nameless() throws {
+        let stream =
+            chunk("{'tool_calls':[{'index':0,'id':'a','function':{'arguments':'{}'}}]}")
+            + ReplyAnthropicTests.finishCalls + done
+        guard case .failed(let error) = asAnthropic(stream).finding else { return #expect(Bool(false)) }
+        #expect(error.code == .upstreamBadReply && error.message.contains("without a tool's name"))
+    }
+
     @Test(
         "a reply that begins inside thinking",
         arguments: [

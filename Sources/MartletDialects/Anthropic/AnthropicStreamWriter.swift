@@ -238,6 +238,7 @@ extension AnthropicStreamWriter {
             guard fault == nil else { return }
             let first = waiting.removeFirst()
             begin(first.id, first.block.kind, into: &out)
+            guard fault == nil else { return }
             for blob in first.block.blobs where blob.kind == .redacted { take(first.id, blob, into: &out) }
             if !first.block.text.isEmpty {
                 end.bytes &-= first.block.text.bytes.readableBytes  // counted when it came
@@ -255,6 +256,10 @@ extension AnthropicStreamWriter {
             end.isRefused = true
             open = .promised(id, .text)
         case .toolCall(let head):
+            guard !head.name.isEmpty else {
+                fault = ReplyArguments.namelessCall
+                return
+            }
             end.hasCalls = true
             let callID = callIDs.take(head.id) { ids.toolUse() }
             let tool = context.toolNames.client(head.name)

@@ -114,6 +114,7 @@ struct ChatChoiceRepair: Sendable {
     private mutating func repairDelta(
         _ delta: inout RawObject, inStream: Bool, ids: inout IDSource
     ) throws(JSONError) {
+        repairContent(&delta)
         repairReasoning(&delta)
         if delta["function_call"]?.rawKind == .object { usesFunctionCall = true }
         guard let pieces = try delta["tool_calls"]?.rawElements() else { return }
@@ -133,6 +134,30 @@ struct ChatChoiceRepair: Sendable {
             repaired.append(piece.isChanged ? piece.text : text)
         }
         if isChanged { delta.set("tool_calls", .rawArray(repaired)) }
+    }
+
+    /// A string, as clients join it: some servers give a list of parts, thinking among them.
+    private func repairContent(_ delta: inout RawObject) {
+        guard let parts = try? delta["content"]?.rawElements() else { return }
+        var text = EscapedText()
+        var thinking = EscapedText()
+        for part in parts {
+            guard let object = try? RawObject(part) else { return }
+            if let more = object["text"]?.rawString {
+                text.append(more)
+            } else if let more = object["thinking"].flatMap({ $0.rawString ?? $0.rawTexts }) {
+                thinking.append(more)
+            } else {
+                return
+            }
+        }
+        var value = ByteBuffer()
+        value.writeEscaped(text)
+        delta.set("content", value)
+        guard !thinking.isEmpty, delta["reasoning_content"] == nil else { return }
+        value = ByteBuffer()
+        value.writeEscaped(thinking)
+        delta.set("reasoning_content", value)
     }
 
     /// One field, called `reasoning_content`. Servers that send two send the same text twice.

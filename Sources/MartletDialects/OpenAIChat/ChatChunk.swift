@@ -102,7 +102,7 @@ extension ChatChunk.Choice {
         guard try walk.enterObjectOrSkip() else { return }
         while let key = try walk.nextKey() {
             if walk.key(key, is: "content") {
-                content = try walk.texts()
+                content = try walk.texts(thinking: &reasoningDetails)
             } else if walk.key(key, is: "reasoning_content") {
                 reasoning[0] = try walk.stringOrSkip()
             } else if walk.key(key, is: "reasoning") {
@@ -176,6 +176,12 @@ extension ChatChunk.Call {
 extension JSONWalk {
     /// A string, or the `text` members of an array of parts.
     fileprivate mutating func texts() throws(JSONError) -> [Range<Int>] {
+        var thinking: [Range<Int>] = []
+        return try texts(thinking: &thinking)
+    }
+
+    /// - Parameter thinking: what parts have in their `thinking`, as Mistral's do.
+    fileprivate mutating func texts(thinking: inout [Range<Int>]) throws(JSONError) -> [Range<Int>] {
         switch try kind() {
         case .string: return [try string()]
         case .array:
@@ -186,6 +192,9 @@ extension JSONWalk {
                 while let key = try nextKey() {
                     if self.key(key, is: "text"), let text = try stringOrSkip() {
                         texts.append(text)
+                    } else if self.key(key, is: "thinking") {
+                        var inner: [Range<Int>] = []
+                        thinking += try self.texts(thinking: &inner)
                     } else {
                         _ = try skip()
                     }

@@ -170,8 +170,10 @@ struct ChatReplyScan {
                 isUsual = false
                 if try walk.kind() == .object { calls += 1 }
                 _ = try walk.skip()
-            } else if walk.key(key, is: "content"), text == nil {
-                text = try walk.stringOrSkip()
+            } else if walk.key(key, is: "content") {
+                if try walk.kind() == .array { isUsual = false }
+                let content = try walk.stringOrSkip()
+                text = text ?? content
             } else {
                 if walk.key(key, is: "reasoning") || walk.key(key, is: "thinking")
                     || walk.key(key, is: "reasoning_details")

@@ -57,6 +57,11 @@ enum ReplyArguments {
             message: "the model called \"\(tool.prefix(128))\" with arguments that are no JSON; try again")
     }
 
+    /// It called nothing at all.
+    static var namelessCall: GatewayError {
+        GatewayError(code: .upstreamBadReply, message: "the model made a call without a tool's name; try again")
+    }
+
     /// Nil when the text is not exactly one JSON value.
     private static func kind(_ text: ByteBuffer) -> JSONKind? {
         try? text.walkJSON(loneSurrogates: true) { (walk: inout JSONWalk) throws(JSONError) -> JSONKind in
@@ -123,9 +128,9 @@ extension Reply {
     func brokenCall(_ context: ReplyContext) -> GatewayError? {
         let isCut = finish == .length || finish == .contextWindow
         for block in blocks {
-            guard case .toolCall(let head) = block.kind, ReplyArguments.isBroken(block.text, isCut: isCut) else {
-                continue
-            }
+            guard case .toolCall(let head) = block.kind else { continue }
+            if head.name.isEmpty { return ReplyArguments.namelessCall }
+            guard ReplyArguments.isBroken(block.text, isCut: isCut) else { continue }
             return ReplyArguments.fault(of: context.toolNames.client(head.name))
         }
         return nil
