@@ -292,7 +292,8 @@ struct ReplyResponsesTests {
             string: json(
                 "{'id':'c','choices':[{'index':0,'message':{'tool_calls':["
                     + "{'id':'c1','type':'function','function':{'name':'f','arguments':''}},"
-                    + "{'id':'c2','type':'function','function':{'name':'g','arguments':'{'}}]},'finish_reason':'length'}]}"
+                    + "{'id':'c2','type':'function','function':{'name':'g','arguments':'{'}}]},"
+                    + "'finish_reason':'length'}]}"
             ))
         let whole = try Dialects.translateWhole(body, from: .chat, to: responsesTarget())
         #expect(try JSON(parsing: whole.pieces[0])["output"]?[0]?["arguments"] == "{}")

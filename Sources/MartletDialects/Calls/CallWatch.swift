@@ -1,7 +1,7 @@
 import MartletWire
 package import NIOCore
 
-/// Watches a relayed Chat stream for calls in its text, and for thinking in tags at its beginning. Frames that may begin
+/// Watches a relayed Chat stream for calls in its text, and for thinking in tags where it begins. Frames that may begin
 /// one wait; those that did not go on as they came. When a marker is complete, a writer goes on with the stream where
 /// the relay left it.
 struct CallWatch: Sendable {
