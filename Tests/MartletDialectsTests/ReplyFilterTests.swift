@@ -50,7 +50,7 @@ struct ReplyFilterTests {
         #expect(shown(text, ReplyContext(), pieces: 3) == text)
     }
 
-    @Test("without being told of tags, only <think> at the very beginning is one", arguments: splits)
+    @Test("C14: without being told of tags, only <think> at the very beginning is one", arguments: splits)
     func byDefault(text: String, expected: String) throws {
         let expected = text.contains("<thinking>") ? text : expected
         var context = ReplyContext()

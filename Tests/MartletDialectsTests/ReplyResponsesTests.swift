@@ -265,7 +265,7 @@ struct ReplyResponsesTests {
     ]
 
     @Test(
-        "a call of a tool built in whose arguments it has no place for is none of it: nothing is made up",
+        "D24: a call of a tool built in whose arguments it has no place for is none of it: nothing is made up",
         arguments: unfitting)
     func unfit(_ name: String, _ arguments: String) throws {
         let context = try responsesContext(Self.request)
