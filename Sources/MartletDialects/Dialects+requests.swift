@@ -27,9 +27,12 @@ extension Dialects {
         after misfit: AnswerMisfit? = nil, compacts: Bool = false
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
-        var compaction = request.isCompaction ? Compaction.item : nil
+        var compaction: Compaction?
+        if compacts || request.isCompaction {
+            let kept = try ResponsesCompaction.kept(document, window: target.contextWindow)
+            compaction = compacts ? .conversation(kept) : .item(kept: kept.count)
+        }
         if compacts {
-            compaction = .conversation(try ResponsesCompaction.kept(document, window: target.contextWindow))
             // What limits the answer does not limit the summary before it.
             request.settings.maxTokens = nil
         }

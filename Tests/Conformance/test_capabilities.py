@@ -165,7 +165,8 @@ def test_several_leading_instructions(martlet, upstream, many):
 @pytest.mark.parametrize(("flags", "thinking", "visible"), [
     ({"reasoning_out": "think_tags"}, "hm", "answer"),
     ({"reasoning_out": "think_tags", "prompt_opened_think": True}, "hm", "answer"),
-    ({"reasoning_out": "reasoning_content"}, None, "<think>hm</think>answer"),
+    ({"reasoning_out": "reasoning_content"}, "hm", "answer"),
+    ({"reasoning_out": "reasoning_content", "think_tags": False}, None, "<think>hm</think>answer"),
 ])
 def test_thinking_in_tags(martlet, upstream, stream, flags, thinking, visible):
     said_upstream = "<think>hm</think>answer"

@@ -368,6 +368,7 @@ def test_case_on_the_engine(tiny, name, stream):
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_tool_on_the_engine(tiny, stream):
     given, more, _ = CASES["tool-calling"]
+    more = {**more, "parallel_tool_calls": False}
     response = ask_engine(tiny, input=given, stream=stream, tool_choice="required", max_output_tokens=300, **more)
     assert response["status"] == "completed"
     [call] = [item for item in response["output"] if item["type"] == "function_call"]

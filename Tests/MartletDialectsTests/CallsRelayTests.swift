@@ -115,6 +115,47 @@ struct CallsRelayTests {
         }
     }
 
+    @Test("a relay's prompt is estimated by what is said in it, not by its bytes")
+    func estimatedRelay() throws {
+        let picture = String(repeating: "A", count: 400_000)
+        let part = #"{"type":"image_url","image_url":{"url":"data:image/png;base64,\#(picture)"}}"#
+        for (dialect, body) in [
+            (DialectID.chat, #"{"messages":[{"role":"user","content":[\#(part)]}]}"#),
+            (.completions, #"{"prompt":"\#(String(repeating: "word ", count: 800))"}"#),
+        ] {
+            var context = ReplyContext()
+            context.relayed = RelayedRequest(dialect: dialect, body: ByteBuffer(string: body))
+            let target = replyTarget(dialect, usage: .asked)
+            let word = dialect == .chat ? Calls.delta("content", "Hi") : json("data: {'choices':[{'text':'Hi'}]}\n\n")
+            let upstream: UpstreamDialect = dialect == .chat ? .chat : .completions
+            let said = run(
+                Dialects.pipe(from: upstream, to: target, context: context),
+                reads(
+                    word + json("data: {'choices':[{'index':0,'delta':{},'finish_reason':'stop'}]}\n\n") + done, of: 0))
+            let last = said.text.split(separator: "\n\n").dropLast().last
+            let count = try JSON(parsing: String((last ?? "").dropFirst(6)))["usage"]?["prompt_tokens"]?.int ?? 0
+            #expect((1000..<2500).contains(count), "\(dialect)")
+        }
+    }
+
+    @Test(
+        "a whole reply's thinking is kept, whatever stands where the upstream would have put it",
+        arguments: ["", ",'reasoning_content':null", ",'reasoning':null,'reasoning_content':null"])
+    func wholeThinking(_ more: String) throws {
+        func said(_ text: String) throws -> JSON? {
+            let body = json(
+                "{'id':'c','choices':[{'index':1,'message':{'content':'B'}},"
+                    + "{'index':0,'message':{'role':'assistant','content':\(text)\(more)},'finish_reason':'stop'}]}")
+            let whole = try Dialects.translateWhole(
+                ByteBuffer(string: body), from: .chat, to: replyTarget(.chat), context: Self.splitting())
+            return try JSON(parsing: whole.pieces.map { String(buffer: $0) }.joined())["choices"]?[1]?["message"]
+        }
+        #expect(try said("'<think>ok</think>A'") == said("[{'type':'text','text':'<think>ok</think>A'}]"))
+        let message = try said("'<think>ok</think>A'")
+        #expect(message?["content"] == "A" && message?["reasoning_content"] == "ok")
+        #expect(try said("'<think>never closed'")?["reasoning_content"] == "never closed")
+    }
+
     static let tagged = ["<think>a b</think>\n\nHi", " \n<think>a b</think>Hi", "<think>a b</think>Hi\n" + call]
 
     static func splitting(_ tools: OfferedTools? = nil) -> ReplyContext {

@@ -36,6 +36,9 @@ struct DataURLImageTests {
         for address in [
             "data:image/png;base64,\(pixel)", "DATA:IMAGE/PNG;BASE64,\(pixel)", "Data:image/Png;Base64,\(pixel)",
         ] {
+            let jpeg = try Self.translated(
+                "data:image/jpg;base64,\(pixel)", of: client, to: client == .anthropic ? .chat : .anthropic)
+            #expect(jpeg.text.contains("image/jpeg") && jpeg.request.dropped == [])
             let part = try Self.translated(address, of: client, to: client == .anthropic ? .chat : .anthropic)
             let text = part.text
             #expect(text.contains(client == .anthropic ? "data:image/png;base64,\(pixel)" : "\"data\":\"\(pixel)\""))

@@ -50,6 +50,24 @@ struct ReplyFilterTests {
         #expect(shown(text, ReplyContext(), pieces: 3) == text)
     }
 
+    @Test("white space without end does not wait for a tag")
+    func blank() {
+        let space = String(repeating: "\n", count: 1025)
+        let said = asAnthropic(ReplyAnthropicTests.text(space), Self.think)
+        #expect(StrictAnthropicReader(said.text).message["content"]?[0]?["text"]?.string == space)
+        #expect(shown(space + "<think>a</think>", Self.think, pieces: 7) == space + "<think>a</think>")
+    }
+
+    @Test("thinking that was never closed ends with its block: a later text is text")
+    func unclosed() {
+        let stream =
+            ReplyAnthropicTests.text("<think>a") + ReplyAnthropicTests.think("r") + ReplyAnthropicTests.text("b")
+        let reader = StrictAnthropicReader(asAnthropic(stream + finishStop + done, Self.think).text)
+        #expect(reader.faults == [])
+        let blocks = reader.message["content"]?.array ?? []
+        #expect(blocks.last?["text"] == "b")
+    }
+
     @Test("C14: without being told of tags, only <think> at the very beginning is one", arguments: splits)
     func byDefault(text: String, expected: String) throws {
         let expected = text.contains("<thinking>") ? text : expected

@@ -258,6 +258,7 @@ struct ReplyResponsesTests {
         ("local_shell", "notjson"), ("local_shell", "{}"), ("local_shell", #"{"command":[]}"#),
         ("local_shell", #"{"command":["a",1]}"#), ("local_shell", #"{"command":["a"]}{"command":["b"]}"#),
         ("local_shell", #"{"command":["a""#), ("shell", #"{"commands":""}"#),
+        ("shell", #"{"command":["ls","-l"]}"#),
         ("apply_patch", #"{"input":"*** Begin Patch"}"#), ("apply_patch", #"{"path":"p"}"#),
         ("apply_patch", #"{"operation":{"type":"delete_file"}}"#),
         ("apply_patch", #"{"operation":{"type":"create_file","path":"p","content":"c"}}"#),

@@ -12,8 +12,8 @@ struct ResponsesCompactionTests {
     static let asks = "Stop here and write a summary"
     static let heading = "Summary of this conversation so far, in place of what was said:\n\n"
 
-    static func summary(_ text: String) -> String {
-        let sealed = ReasoningSeal.plain.sealed(Reasoning(text: EscapedText(escaping: text)))
+    static func summary(_ text: String, keeping kept: Int? = nil) -> String {
+        let sealed = ReasoningSeal.plain.sealed(Reasoning(text: EscapedText(escaping: text)), keeping: kept)
         return #"{"type":"compaction","id":"cmp_1","encrypted_content":"\#(sealed.unescaped())"}"#
     }
 
@@ -76,12 +76,35 @@ struct ResponsesCompactionTests {
     @Test("A trigger at the end of the input asks for the same; elsewhere it is left out")
     func trigger() throws {
         let made = try responsesToChat(items("\(Self.ada),\(Self.trigger)"))
-        #expect(made.request.context.compaction == .item && made.request.dropped == [])
+        #expect(made.request.context.compaction == .item(kept: 1) && made.request.dropped == [])
         #expect(made.messages.count == 1 && made.content(0)?.hasPrefix("I am Ada.\n\n\(Self.asks)") == true)
         let other = try responsesToChat(items("\(Self.ada),\(Self.trigger),\(Self.owls)"))
         #expect(other.request.context.compaction == nil && other.request.dropped == ["input.compaction_trigger"])
         #expect(other.content(0) == "I am Ada.\n\nOwls?")
         #expect(throws: GatewayError.self) { try responsesToChat(items(Self.trigger)) }
+        for input in ["[]", #""hi""#] {
+            let told = #"{"model":"m","input":\#(input),"instructions":[\#(Self.ada),\#(Self.trigger)]}"#
+            #expect(try responsesToChat(told).request.context.compaction == nil, "it is no item of the input")
+        }
+    }
+
+    @Test("Behind a summary goes on as much of what the user said as there was room for when it was made")
+    func room() throws {
+        let long = #"{"role":"user","content":"\#(String(repeating: "word ", count: 600))"}"#
+        let made = try Self.compacted(items("\(long),\(Self.hello),\(long),\(Self.owls)"), window: 5000)
+        guard case .conversation(let kept) = made.request.context.compaction else { Issue.record("\(made)"); return }
+        #expect(kept.count == 2, "a quarter of the window")
+        let wish = #""context_management":[{"type":"compaction","compact_threshold":2600}]"#
+        #expect(try Self.kept(items("\(long),\(long),\(Self.owls)", wish)).count == 2, "half of the threshold")
+        let triggered = try Self.compacted(items("\(Self.ada),\(Self.trigger)"))
+        #expect(triggered.request.context.compaction?.kept == 1)
+        let said = [Self.ada, Self.hello, Self.owls, Self.summary("first", keeping: 1), Self.hello, Self.ada]
+        #expect(try responsesToChat(items(said.joined(separator: ","))).content(0) == "Owls?\n\nfirst")
+        let again = said + [Self.summary("second", keeping: 0)]
+        #expect(try responsesToChat(items(again.joined(separator: ","))).content(0) == "second")
+        let body = ByteBuffer(string: "{\"input\":[\(again.dropLast().joined(separator: ","))]}")
+        let relayed = try ResponsesUpstreamRequest.repairedInput(JSONDocument(checking: body), isKeptHere: false)
+        #expect(relayed?.string.contains("Owls?") == true && relayed?.string.hasPrefix("[\(Self.owls)") == true)
     }
 
     @Test("A summary stands for what the model said before it, and for summaries before it")
@@ -167,7 +190,7 @@ struct ResponsesCompactionTests {
 
     // MARK: - Replies
 
-    static func context(_ compaction: Compaction = .item) -> ReplyContext {
+    static func context(_ compaction: Compaction = .item(kept: 0)) -> ReplyContext {
         var context = ReplyContext()
         context.compaction = compaction
         return context
@@ -217,6 +240,24 @@ struct ResponsesCompactionTests {
         #expect(throws: GatewayError.self) {
             try Dialects.translateWhole(whole, from: .chat, to: responsesTarget(), context: Self.context())
         }
+    }
+
+    @Test("A refusal is no summary")
+    func refused() {
+        let stream = ReplyAnthropicTests.text("I cannot.") + chunk("{}", finish: "\"content_filter\"") + done
+        let relayed = asResponses(stream, Self.context())
+        guard case .failed(let error) = relayed.finding else {
+            Issue.record("taken: \(relayed.text)")
+            return
+        }
+        #expect(error.message.contains("refused"))
+        let choice = json("{'message':{'role':'assistant','content':'No.'},'finish_reason':'content_filter'}")
+        let thrown = #expect(throws: GatewayError.self) {
+            try Dialects.translateWhole(
+                ByteBuffer(string: "{\"choices\":[\(choice)]}"), from: .chat, to: responsesTarget(),
+                context: Self.context())
+        }
+        #expect(thrown?.message.contains("refused") == true)
     }
 
     /// A whole reply of an upstream.

@@ -130,7 +130,7 @@ struct CompactionPlanTests {
         let trigger = "[{\"role\":\"user\",\"content\":\"hi\"},{\"type\":\"compaction_trigger\"}]"
         for (members, endpoint, form) in [
             (",\"input\":\"hi\"", Endpoint.compactResponse, nil),
-            (",\"input\":\(trigger),\"store\":false", .completion(.responses), Compaction.item),
+            (",\"input\":\(trigger),\"store\":false", .completion(.responses), Compaction.item(kept: 1)),
         ] {
             let (request, body) = try Self.sent(members, endpoint: endpoint, profile: profile)
             #expect("\(request.path)" == "/v1/responses" && request.dialect == .responses && request.isTranslated)

@@ -37,7 +37,7 @@ enum AnthropicMedia {
         case "base64":
             let data = try required(members.data, "data")
             guard DataURL.isBase64(data) else { throw DialectError(.unexpected, at: "source.data", "is not base64") }
-            return .base64(mediaType: members.mediaType?.lowercased() ?? "", data)
+            return .base64(mediaType: DataURL.registered(members.mediaType?.lowercased() ?? ""), data)
         case "url": return try MediaSource(address: required(members.url, "url"), at: "source.url")
         case "file": return .file(try required(members.fileID, "file_id"))
         case nil: throw DialectError(.unexpected, at: "source.type", "a source needs a type")

@@ -39,26 +39,31 @@ extension ChatReply {
     /// The body with the text, thinking and calls of this reply in its first choice; every other member stays as it is.
     static func rewritten(_ body: ByteBuffer, _ reply: Reply) -> ByteBuffer? {
         guard var top = try? RawObject(body), var choices = try? top["choices"]?.rawElements(),
-            let first = choices.first,
-            var choice = try? RawObject(first), choice["index"]?.rawInt ?? 0 == 0, let text = choice["message"],
+            case (let place, var choice)? = firstChoice(of: choices), let text = choice["message"],
             var message = try? RawObject(text)
         else { return nil }
         let native = (try? message["tool_calls"]?.rawElements()) ?? []
         message.set("content", string(of: reply, .text))
         let reasoning = string(of: reply, .reasoning)
-        for name in ["reasoning_content", "reasoning"] where message[name]?.rawKind == .string {
-            message.set(name, reasoning)
-        }
-        if message["reasoning_content"] == nil, message["reasoning"] == nil, reasoning.readableBytes > 4 {
-            message.set("reasoning_content", reasoning)
-        }
+        // Servers that have one of these in every message have null there when they have not found any thinking.
+        let own = ["reasoning_content", "reasoning"].filter { message[$0]?.rawKind == .string }
+        for name in own { message.set(name, reasoning) }
+        if own.isEmpty, reasoning.rawKind == .string { message.set("reasoning_content", reasoning) }
         let calls = calls(of: reply, native)
         if !calls.isEmpty || !native.isEmpty { message.set("tool_calls", .rawArray(calls)) }
         choice.set("message", message.text)
         if reply.finish == .toolCalls { choice.set("finish_reason", .rawString("tool_calls")) }
-        choices[0] = choice.text
+        choices[place] = choice.text
         top.set("choices", .rawArray(choices))
         return top.text
+    }
+
+    /// Choices come in any order.
+    private static func firstChoice(of choices: [ByteBuffer]) -> (Int, RawObject)? {
+        for (place, choice) in choices.enumerated() {
+            if let choice = try? RawObject(choice), choice["index"]?.rawInt ?? 0 == 0 { return (place, choice) }
+        }
+        return nil
     }
 
     private static func string(of reply: Reply, _ kind: BlockKind) -> ByteBuffer {

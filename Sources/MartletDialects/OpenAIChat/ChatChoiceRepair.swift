@@ -154,7 +154,7 @@ struct ChatChoiceRepair: Sendable {
         var value = ByteBuffer()
         value.writeEscaped(text)
         delta.set("content", value)
-        guard !thinking.isEmpty, delta["reasoning_content"] == nil else { return }
+        guard !thinking.isEmpty, delta["reasoning_content"]?.rawKind != .string else { return }
         value = ByteBuffer()
         value.writeEscaped(thinking)
         delta.set("reasoning_content", value)

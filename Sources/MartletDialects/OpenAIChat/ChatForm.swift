@@ -6,7 +6,7 @@ enum ChatForm {
     /// `{"prompt_tokens":…}`. No count is missing: what the upstream did not report is estimated.
     /// - Parameter bytes: of all that was generated.
     static func writeUsage(_ usage: Usage, bytes: Int, _ context: ReplyContext, into out: inout ByteBuffer) {
-        let input = max(0, usage.input ?? context.inputEstimate)
+        let input = max(0, usage.input ?? context.promptEstimate)
         let output = max(0, usage.output ?? TokenEstimate.ofOutput(bytes: bytes))
         let (total, overflow) = input.addingReportingOverflow(output)
         out.writeString("{\"prompt_tokens\":\(input),\"completion_tokens\":\(output)")

@@ -10,7 +10,7 @@ package struct ChatReply: Sendable {
     private let modelPlace: Range<Int>?
     /// Nothing in it wants mending but the model's name.
     private let isUsual: Bool
-    /// The text of the first choice may begin with a tag.
+    /// A text in it may begin with a tag.
     let beginsWithTag: Bool
 
     /// Throws the upstream's own error when a 200 carries one, `upstreamBadReply` when it is no such reply.
@@ -38,7 +38,7 @@ package struct ChatReply: Sendable {
         let first = scan.text.flatMap { body.escaped($0).firstVisible }
         return ChatReply(
             summary: summary, body: body, form: form, modelPlace: scan.model, isUsual: scan.isUsual,
-            beginsWithTag: first == UInt8(ascii: "<") || first == UInt8(ascii: "\\"))
+            beginsWithTag: scan.hasMoreText || first == UInt8(ascii: "<") || first == UInt8(ascii: "\\"))
     }
 
     /// The body for the client, as pieces to be written one after another.

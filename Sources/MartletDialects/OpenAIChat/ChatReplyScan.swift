@@ -14,6 +14,8 @@ struct ChatReplyScan {
     var toolCalls = 0
     /// Of the first message that has a string for it; inside the quotes.
     private(set) var text: Range<Int>?
+    /// There is more text than that: of other choices, or in a list of parts.
+    private(set) var hasMoreText = false
     /// A choice ends with a word that stands for a failure.
     var hasGivenUp = false
     var usage = Usage()
@@ -171,8 +173,12 @@ struct ChatReplyScan {
                 if try walk.kind() == .object { calls += 1 }
                 _ = try walk.skip()
             } else if walk.key(key, is: "content") {
-                if try walk.kind() == .array { isUsual = false }
+                if try walk.kind() == .array {
+                    isUsual = false
+                    hasMoreText = true
+                }
                 let content = try walk.stringOrSkip()
+                if text != nil { hasMoreText = true }
                 text = text ?? content
             } else {
                 if walk.key(key, is: "reasoning") || walk.key(key, is: "thinking")

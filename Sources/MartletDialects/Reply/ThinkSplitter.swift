@@ -13,6 +13,9 @@ struct ThinkSplitter: ReplyStage {
         case done
     }
 
+    /// Bytes of white space that may come before an opening tag; behind more of it the text has begun.
+    private static let longestStart = 1024
+
     /// What thinking may stand in. Clients' own prompts ask for `<thinking>`, too, and read it in the text.
     enum Tags: Sendable { case think, all }
 
@@ -83,8 +86,11 @@ struct ThinkSplitter: ReplyStage {
     private mutating func split(into events: inout [ReplyEvent]) {
         if case .start = state {
             let text = held.drop { Self.isSpace($0) }
-            guard !text.isEmpty else { return }
-            if let tag = opening.first(where: { text.starts(with: $0) }) {
+            if held.count - text.count > Self.longestStart {
+                begin()
+            } else if text.isEmpty {
+                return
+            } else if let tag = opening.first(where: { text.starts(with: $0) }) {
                 state = .inside
                 hasSplit = true
                 held = Array(text.dropFirst(tag.count))
@@ -126,7 +132,7 @@ struct ThinkSplitter: ReplyStage {
         held = []
     }
 
-    /// The upstream's text block has ended: what was held back is what it looked like.
+    /// The upstream's text block has ended: what was held back is what it looked like. Another text is none of it.
     private mutating func flush(into events: inout [ReplyEvent]) {
         switch state {
         case .start:
@@ -136,6 +142,7 @@ struct ThinkSplitter: ReplyStage {
         case .behind, .done: break
         }
         held = []
+        state = .done
         close(into: &events)
     }
 

@@ -24,6 +24,9 @@ package struct ReplyContext: Sendable, Hashable {
     package var callIDs: Set<String>
     /// Tokens of the prompt, estimated on the high side.
     package var inputEstimate: Int
+    /// Of a relay, which reads nothing of its request: the client's body, to be estimated where the upstream never
+    /// counts it.
+    package var relayed: RelayedRequest?
     /// Tokens, where known.
     package var contextWindow: Int?
     /// A Chat client asked for the usage chunk of a stream.
@@ -83,7 +86,28 @@ package struct ReplyContext: Sendable, Hashable {
     }
 }
 
+/// A request that goes on as the client sent it.
+package struct RelayedRequest: Sendable, Hashable {
+    package var dialect: DialectID
+    package var body: ByteBuffer
+
+    package init(dialect: DialectID, body: ByteBuffer) {
+        self.dialect = dialect
+        self.body = body
+    }
+
+    fileprivate var inputEstimate: Int {
+        guard let document = try? JSONDocument(checking: body),
+            let request = try? Dialects.readRequest(document, from: dialect)
+        else { return TokenEstimate.of(bytes: body.readableBytes) }
+        return TokenEstimate.of(request)
+    }
+}
+
 extension ReplyContext {
+    /// Tokens of the prompt where nobody has counted them.
+    var promptEstimate: Int { relayed?.inputEstimate ?? inputEstimate }
+
     /// What a reply of the client's own dialect says has to be written anew.
     var needsWriter: Bool { summary != nil || compaction != nil && compaction != .relayed }
 

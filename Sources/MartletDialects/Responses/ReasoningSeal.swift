@@ -20,25 +20,35 @@ package struct ReasoningSeal: Sendable {
     package static var plain: ReasoningSeal { ReasoningSeal(close: { $0 }, open: { $0 }) }
 
     /// What stands in `encrypted_content`.
-    package func sealed(_ reasoning: Reasoning) -> EscapedText {
+    /// - Parameter kept: of a summary: how many of the user's messages before it go on beside it.
+    package func sealed(_ reasoning: Reasoning, keeping kept: Int? = nil) -> EscapedText {
         var text = EscapedText(escaping: "\(Reasoning.gatewayMark)")
-        text.append(EscapedText(Base64.encoded(close(Self.payload(reasoning)))))
+        text.append(EscapedText(Base64.encoded(close(Self.payload(reasoning, kept)))))
         return text
     }
 
     /// Nil for what another has encrypted.
-    package func opened(_ content: EscapedText) -> Reasoning? {
+    package func opened(_ content: EscapedText) -> Reasoning? { payload(content).flatMap(Self.reasoning) }
+
+    /// A summary, and how many of the user's messages before it go on beside it; nil for all of them.
+    func openedSummary(_ content: EscapedText) -> (text: EscapedText, kept: Int?)? {
+        guard let payload = payload(content), let text = Self.reasoning(payload)?.text, !text.isEmpty else {
+            return nil
+        }
+        return (text, (try? RawObject(payload))?["k"]?.rawInt)
+    }
+
+    private func payload(_ content: EscapedText) -> ByteBuffer? {
         guard content.starts(with: Reasoning.gatewayMark) else { return nil }
         let mark = Reasoning.gatewayMark.utf8CodeUnitCount
         let coded = EscapedText(content.bytes.part(mark..<content.bytes.readableBytes))
-        guard let bytes = Base64.bytes(coded), let payload = open(ByteBuffer(bytes: bytes)) else { return nil }
-        return Self.reasoning(payload)
+        return Base64.bytes(coded).flatMap { open(ByteBuffer(bytes: $0)) }
     }
 
     // MARK: - What is sealed
 
-    /// `{"t":text,"s":signature,"r":redacted}`, of which what there is. The blobs are Anthropic's.
-    private static func payload(_ reasoning: Reasoning) -> ByteBuffer {
+    /// `{"t":text,"s":signature,"r":redacted,"k":kept}`, of which what there is. The blobs are Anthropic's.
+    private static func payload(_ reasoning: Reasoning, _ kept: Int?) -> ByteBuffer {
         var out = JSONOut(capacity: reasoning.text.bytes.readableBytes + 64)
         out.openObject()
         if !reasoning.text.isEmpty {
@@ -51,6 +61,10 @@ package struct ReasoningSeal: Sendable {
             }
             out.key(named: key)
             out.value(blob.text)
+        }
+        if let kept {
+            out.key("k")
+            out.value(kept)
         }
         out.closeObject()
         return out.bytes

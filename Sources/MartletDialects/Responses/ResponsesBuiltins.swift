@@ -100,7 +100,11 @@ enum ResponsesBuiltins {
         guard let given = try? RawObject(ReplyArguments.object(arguments, isCut: false)) else { return false }
         switch form {
         case .localShell: return isCommand(given["command"])
-        case .shell: return isCommand(given["commands"] ?? given["command"])
+        case .shell:
+            if let commands = given["commands"] { return isCommand(commands) }
+            // The words of one command are not several commands.
+            guard let command = given["command"], isCommand(command) else { return false }
+            return (try? command.rawElements())?.count ?? 1 == 1
         case .applyPatch:
             guard let operation = operation(given), let type = operation["type"]?.rawString?.unescaped(),
                 operation["path"]?.rawString?.isEmpty == false

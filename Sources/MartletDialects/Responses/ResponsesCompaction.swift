@@ -4,12 +4,21 @@ package import NIOCore
 /// How a reply is told that sums a conversation up
 /// (https://platform.openai.com/docs/api-reference/responses/compact).
 package enum Compaction: Sendable, Hashable {
-    /// As the one item of a Response, for a `compaction_trigger`.
-    case item
+    /// As the one item of a Response, for a `compaction_trigger`; behind it as many of the user's last messages go on.
+    case item(kept: Int)
     /// As the conversation that goes on from it: messages of the user, each a JSON object's text, and the item.
     case conversation([ByteBuffer])
     /// As the upstream tells it.
     case relayed
+
+    /// How many of the user's last messages go on beside the summary.
+    package var kept: Int {
+        switch self {
+        case .item(let kept): kept
+        case .conversation(let messages): messages.count
+        case .relayed: 0
+        }
+    }
 }
 
 /// Conversations that are summed up by the model they were held with. The summary travels through the client, sealed.
@@ -44,9 +53,10 @@ enum ResponsesCompaction {
 
     /// The user's messages of a request, as the items of the conversation that goes on: as many of the newest as there
     /// is room for, and in any case the last, which the summary leaves to be answered.
-    /// - Parameter window: tokens; a quarter of it is room.
+    /// - Parameter window: tokens; a quarter of it is room, and half of what the client wants to stay below.
     static func kept(_ document: JSONDocument, window: Int?) throws(GatewayError) -> [ByteBuffer] {
-        var room = min(keptLimit, window.map { $0 / 4 } ?? .max)
+        let threshold = try ResponsesState(document).compactThreshold
+        var room = min(keptLimit, window.map { $0 / 4 } ?? .max, threshold.map { $0 / 2 } ?? .max)
         var kept: [ByteBuffer] = []
         for item in try ResponsesRequest.inputItems(document).reversed() {
             guard let (message, tokens) = userMessage(item) else { continue }
@@ -61,7 +71,7 @@ enum ResponsesCompaction {
     /// item.
     private static func userMessage(_ item: ByteBuffer) -> (ByteBuffer, tokens: Int)? {
         guard let message = read(item), message.kind == "message", message.role == "user",
-            let content = message.content, let parts = try? ResponsesContent.parts(content),
+            let content = message.content, let parts = try? ResponsesContent.parts(content), !parts.isEmpty,
             var members = try? RawObject(item)
         else { return nil }
         if content.rawKind == .string {
@@ -86,10 +96,9 @@ enum ResponsesCompaction {
             || item.kind == "additional_tools"
     }
 
-    static func noSummary() -> GatewayError {
-        GatewayError(
-            code: .upstreamBadReply,
-            message: "the model answered without a summary of the conversation; ask again, or with another model")
+    static func noSummary(isRefused: Bool = false) -> GatewayError {
+        let what = isRefused ? "refused to sum up the conversation" : "answered without a summary of the conversation"
+        return GatewayError(code: .upstreamBadReply, message: "the model \(what); ask again, or with another model")
     }
 }
 
@@ -144,6 +153,7 @@ extension Reply {
     func missingSummary(_ context: ReplyContext) -> GatewayError? {
         guard context.compaction != nil else { return nil }
         let hasText = blocks.contains { $0.kind == .text && $0.text.firstVisible != nil }
+        guard finish != .contentFilter else { return ResponsesCompaction.noSummary(isRefused: true) }
         return hasText ? nil : ResponsesCompaction.noSummary()
     }
 }

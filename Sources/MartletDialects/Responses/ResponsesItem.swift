@@ -7,8 +7,8 @@ struct ResponsesItem: Sendable {
         case message(isRefusal: Bool)
         case reasoning(isSummary: Bool)
         case call(ResponsesTool, callID: String)
-        /// A summary of the conversation.
-        case compaction
+        /// A summary of the conversation, beside which so many of the user's last messages go on.
+        case compaction(kept: Int)
     }
 
     /// A block the upstream has opened, and of which nothing has come yet.
@@ -116,9 +116,9 @@ struct ResponsesItem: Sendable {
         case .reasoning where keepsReasoning:
             if let own = blobs.last(where: { $0.origin == .responses && $0.kind == .encrypted }) { return own.text }
             return seal.sealed(Reasoning(text: EscapedText(text), blobs: blobs))
-        case .compaction:
+        case .compaction(let kept):
             let heading = EscapedText(escaping: ResponsesCompaction.heading)
-            return seal.sealed(Reasoning(text: heading + EscapedText(text)))
+            return seal.sealed(Reasoning(text: heading + EscapedText(text)), keeping: kept)
         case .message, .reasoning, .call: return nil
         }
     }

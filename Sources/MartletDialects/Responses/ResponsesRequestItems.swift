@@ -10,10 +10,12 @@ struct ResponsesItemReader {
     let seal: ReasoningSeal
     /// The first reference to an item that nobody has put in its place.
     private(set) var missingItem: String?
-    /// The last item asks for a summary of those before it.
+    /// The last item of the input asks for a summary of those before it.
     private(set) var endsInTrigger = false
-    /// The summary that was read last.
-    private var summary: Item?
+    /// Where the user's own messages stand.
+    private var spoken: Set<Int> = []
+    /// Where summaries stand, and how many of the user's messages before each go on; nil for all.
+    private var summaries: [Int: Int?] = [:]
     /// Anything but system text has been said.
     private(set) var hasBegun = false
     /// Calls so far, for those without an id: a pure function of their place.
@@ -34,6 +36,7 @@ struct ResponsesItemReader {
             return addInstruction(.system, try ResponsesContent.parts(text))
         }
         try RequestWalk.over(text) { (walk) throws(DialectError) in try read(&walk) }
+        endsInTrigger = false
     }
 
     mutating func read(_ walk: inout RequestWalk) throws(DialectError) {
@@ -49,6 +52,7 @@ struct ResponsesItemReader {
             try add(ResponsesInputItem.read(&walk))
         }
         if endsInTrigger { items.removeLast() }
+        endAtSummary()
         // A call that was cut off and never answered is nothing a model should see again.
         let dead = cutCalls.subtracting(answered)
         guard !dead.isEmpty else { return }
@@ -120,7 +124,9 @@ struct ResponsesItemReader {
     private mutating func addMessage(_ item: ResponsesInputItem) throws(DialectError) {
         let parts = try item.parts(item.content, at: "content")
         switch item.role {
-        case "user": say(.user, parts)
+        case "user":
+            if !parts.isEmpty { spoken.insert(items.count) }
+            say(.user, parts)
         case "assistant": say(.assistant, parts)
         case "system": addInstruction(.system, parts)
         case "developer": addInstruction(.developer, parts)
@@ -264,15 +270,35 @@ struct ResponsesItemReader {
         return EscapedText(bytes)
     }
 
-    /// A summary this gateway has sealed stands for all before it but what the user has said; another's nobody can
-    /// read.
+    /// Another's summary nobody can read.
     private mutating func addCompaction(_ item: ResponsesInputItem) {
-        guard let text = item.encrypted.flatMap(seal.opened)?.text, !text.isEmpty else { return addOpaque(item) }
-        items.removeAll { item in
-            if case .opaque = item { return true }
-            return !item.outlivesSummary || item == summary
-        }
+        guard let (text, kept) = item.encrypted.flatMap(seal.openedSummary) else { return addOpaque(item) }
+        summaries[items.count] = .some(kept)
         say(.user, [Part(.text(text))])
-        summary = items.last
+    }
+
+    /// The last summary stands for all before it but instructions, tools and what the user has said, as far as there was
+    /// room for that.
+    private mutating func endAtSummary() {
+        guard !summaries.isEmpty else { return }
+        var room: Int?
+        var rest: [Item] = []
+        for (place, item) in items.enumerated().reversed() {
+            if let kept = summaries[place] {
+                if room == nil { rest.append(item) }
+                room = min(room ?? .max, kept ?? .max)
+                continue
+            }
+            switch item {
+            case .instruction, .toolChange: rest.append(item)
+            case _ where room == nil: rest.append(item)
+            case .message where spoken.contains(place):
+                if let left = room, left > 0 { rest.append(item) }
+                room = room.map { $0 - 1 }
+            default: continue
+            }
+        }
+        items = rest.reversed()
+        (spoken, summaries) = ([], [:])
     }
 }

@@ -46,10 +46,12 @@ private struct ResponsesItemHead {
     var callID: String?
     /// The id a reference stands for.
     var reference: String?
-    /// Of a summary that was sealed here.
-    var summary: EscapedText?
-    /// What the user says, and what the model is told to be and to have.
-    var isToldToModel = false
+    /// Of a summary that was sealed here, and how many of the user's messages go on beside it; nil for all.
+    var summary: (text: EscapedText, kept: Int?)?
+    /// What the user says.
+    var isSpoken = false
+    /// What the model is told to be and to have.
+    var isFrame = false
     /// It asked for a summary.
     var isTrigger = false
     /// A summary stands for it.
@@ -108,15 +110,14 @@ private struct ResponsesItemHead {
         hasID = itemID != nil
         isIdentified = Self.identified.contains(type)
         isTrigger = type == "compaction_trigger"
-        isToldToModel =
-            type == "additional_tools" || (type ?? "message") == "message" && role != nil && role != "assistant"
+        let isMessage = (type ?? "message") == "message"
+        isSpoken = isMessage && role == "user"
+        isFrame = type == "additional_tools" || isMessage && (role == "system" || role == "developer")
         isOutput = (role == nil || role == "assistant") && type?.hasSuffix("_output") != true
         if let sealed, sealed.starts(with: Reasoning.gatewayMark) {
             isSealedHere = true
             if let blob = OpaqueBlob(marked: sealed), blob.origin == .responses { unsealed = blob.text }
-            if let type, ResponsesCompaction.kinds.contains(type), let text = seal.opened(sealed)?.text, !text.isEmpty {
-                summary = text
-            }
+            if let type, ResponsesCompaction.kinds.contains(type) { summary = seal.openedSummary(sealed) }
         }
         if let id {
             let fitting = Self.rule.fit(id)
@@ -133,7 +134,7 @@ private struct ResponsesItemHead {
 
     /// Nil: it stays as it is.
     func repaired(_ item: ByteBuffer) -> ByteBuffer? {
-        if let summary { return ResponsesSplice.message(summary) }
+        if let summary { return ResponsesSplice.message(summary.text) }
         guard needsRepair, var members = try? RawObject(item) else { return nil }
         if let callID { members.set("call_id", .rawString(callID)) }
         if losesID { members.remove("id") }
@@ -147,10 +148,18 @@ private struct ResponsesItemHead {
 }
 
 extension [ResponsesItemHead] {
-    /// What the last summary stands for.
+    /// What summaries stand for.
     fileprivate mutating func endAtSummary() {
-        guard let last = lastIndex(where: { $0.summary != nil }) else { return }
-        for place in 0..<last { self[place].isSummedUp = !self[place].isToldToModel }
+        var room: Int?
+        for place in indices.reversed() {
+            if let summary = self[place].summary {
+                self[place].isSummedUp = room != nil
+                room = Swift.min(room ?? .max, summary.kept ?? .max)
+            } else if let left = room, !self[place].isFrame {
+                self[place].isSummedUp = !self[place].isSpoken || left <= 0
+                if self[place].isSpoken { room = left - 1 }
+            }
+        }
     }
 
     fileprivate var isRepairNeeded: Bool { indices.contains { self[$0].needsRepair || isDropped($0) } }

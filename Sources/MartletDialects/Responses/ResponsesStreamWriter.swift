@@ -77,9 +77,9 @@ package struct ResponsesStreamWriter: StreamWriter {
             guard isFirst(choice) else { return }
             start(into: &out)
             finish = reason
-            if lacksSummary {
+            if context.compaction != nil, reason == .contentFilter || lacksSummary {
                 places = [:]
-                fault = ResponsesCompaction.noSummary()
+                fault = ResponsesCompaction.noSummary(isRefused: reason == .contentFilter)
                 return
             }
             settle(all: true, into: &out)
@@ -101,7 +101,7 @@ package struct ResponsesStreamWriter: StreamWriter {
         settle(all: true, into: &out)
         hasEnded = true
         // A summary that a limit has cut off is one all the same.
-        var ending = ResponsesObject.Ending(context.compaction == nil || finish == .contentFilter ? finish : .stop)
+        var ending = ResponsesObject.Ending(context.compaction == nil ? finish : .stop)
         ending.completedAt = clock?() ?? object.created
         ending.output = items.compactMap(\.done)
         ending.usage = ResponsesObject.usage(usage, bytes: generatedBytes, context)
@@ -134,7 +134,7 @@ package struct ResponsesStreamWriter: StreamWriter {
     private var generatedBytes: Int { items.reduce(0) { $0 + $1.text.readableBytes } }
 
     private var lacksSummary: Bool {
-        context.compaction != nil && items.first.map { EscapedText($0.text).firstVisible == nil } ?? true
+        items.first.map { EscapedText($0.text).firstVisible == nil } ?? true
     }
 
     private mutating func isFirst(_ choice: Int) -> Bool {
@@ -169,7 +169,9 @@ extension ResponsesStreamWriter {
     /// All text is the summary's; what else the model gives is nobody's.
     private mutating func openSummary(_ block: BlockID, _ kind: BlockKind, into out: inout ByteBuffer) {
         guard kind == .text else { return }
-        guard !items.isEmpty else { return begin(block, .compaction, into: &out) }
+        guard !items.isEmpty else {
+            return begin(block, .compaction(kept: context.compaction?.kept ?? 0), into: &out)
+        }
         places[block] = 0
         items[0].isClosed = false
         items[0].text.writeString("\\n\\n")
@@ -227,7 +229,7 @@ extension ResponsesStreamWriter {
     mutating func writeDelta(_ text: EscapedText, of place: Int, into out: inout ByteBuffer) {
         guard !isWhole, !items[place].isBuiltin else { return }
         if case .compaction = items[place].kind {
-            let at = items[place].place(ResponsesEventNames(.compaction, isOpenResponses: isOpenResponses))
+            let at = items[place].place(ResponsesEventNames(items[place].kind, isOpenResponses: isOpenResponses))
             return writeEvent("compaction.compacting", into: &out) { $0.writeString(at) }
         }
         items[place].frame.write(number, text, into: &out)
@@ -312,7 +314,7 @@ extension ResponsesStreamWriter {
         guard let summary = context.summary, let id = (try? RawObject(summary))?["id"]?.rawString?.unescaped() else {
             return
         }
-        var item = ResponsesItem(block: BlockID(choice: 0, index: -1), kind: .compaction, id: id, index: 0)
+        var item = ResponsesItem(block: BlockID(choice: 0, index: -1), kind: .compaction(kept: 0), id: id, index: 0)
         item.isClosed = true
         item.isComplete = true
         item.done = summary

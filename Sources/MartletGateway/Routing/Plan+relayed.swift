@@ -39,8 +39,9 @@ extension Plan {
     private func relayContext(_ candidate: Candidate) throws(JSONError) -> ReplyContext {
         let flags = candidate.capabilities
         var context = ReplyContext(hidesProgress: try asksForProgress(candidate))
-        guard dialect == .chat, candidate.upstream.mode == .repair else { return context }
-        context.inputEstimate = TokenEstimate.of(bytes: document.bytes.readableBytes)
+        guard candidate.upstream.mode == .repair else { return context }
+        context.relayed = RelayedRequest(dialect: dialect, body: document.bytes)
+        guard dialect == .chat else { return context }
         context.expectReasoning(flags)
         guard flags.textCalls || flags.garblesArguments || flags.misplacesJSON else { return context }
         context.tools = try ChatRequest.offeredTools(document)

@@ -78,13 +78,20 @@ extension ResponseLedger {
             throw GatewayError(
                 code: .invalidRequest, message: "only a response that is made in the background can be cancelled")
         }
-        guard let status = response?["status"]?.string, ["queued", "in_progress"].contains(status) else {
-            return object
-        }
+        try Self.refuse(id, stored, madeElsewhere: "cancel it there")
+        return object
+    }
+
+    /// - Parameter advice: what can be done about it.
+    /// - Throws: `invalidRequest` for a response that is still being made, and not here.
+    static func refuse(
+        _ id: String, _ stored: StoredResponse, madeElsewhere advice: String
+    ) throws(GatewayError) {
+        let status = (try? JSON(parsing: ByteBuffer(bytes: stored.object)))?["status"]?.string
+        guard let status, ["queued", "in_progress"].contains(status) else { return }
         throw GatewayError(
             code: .invalidRequest,
-            message: "the response \(id.prefix(128)) is made by another server that uses the same home; "
-                + "cancel it there",
+            message: "the response \(id.prefix(128)) is made by another server that uses the same home; \(advice)",
             status: 409)
     }
 

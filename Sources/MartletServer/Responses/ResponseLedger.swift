@@ -113,6 +113,8 @@ package actor ResponseLedger: ResponseKeeper {
         if let job = job(id, of: owner) {
             _ = job.cancel()
             jobs[id] = nil
+        } else if let stored = try await get(id, of: owner) {
+            try Self.refuse(id, stored, madeElsewhere: "delete it there")
         }
         do throws(LedgerError) {
             return try await store.delete(id, of: owner)
@@ -158,7 +160,11 @@ package actor ResponseLedger: ResponseKeeper {
 
     /// A response that can be continued from; nil when there is none of this owner's.
     private func settled(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> StoredResponse? {
-        guard let job = job(id, of: owner) else { return try await get(id, of: owner) }
+        guard let job = job(id, of: owner) else {
+            guard let stored = try await get(id, of: owner) else { return nil }
+            try Self.refuse(id, stored, madeElsewhere: "wait for its end")
+            return stored
+        }
         guard let object = job.ending else {
             throw GatewayError(
                 code: .invalidRequest, message: "the response \(id.prefix(128)) is still being made; wait for its end",

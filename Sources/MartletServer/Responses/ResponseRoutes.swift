@@ -50,7 +50,9 @@ struct ResponseRoutes: Sendable {
             reply.following = Following(source: job, place: place)
             return reply
         }
-        let object = try await ByteBuffer(bytes: stored(id, request).object)
+        let stored = try await stored(id, request)
+        try ResponseLedger.refuse(id, stored, madeElsewhere: "read its stream there, or poll it here")
+        let object = ByteBuffer(bytes: stored.object)
         let made = try await ledger?.events(id, of: request.owner)
         var body = ByteBuffer()
         let told = made.map(ResponsesDraft.cut).flatMap { $0.isEmpty ? nil : $0 } ?? ResponsesDraft.events(object)

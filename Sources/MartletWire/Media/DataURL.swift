@@ -49,9 +49,13 @@ package struct DataURL: Sendable, Hashable {
         }
         let payload = bytes.part(comma + 1 - view.startIndex..<bytes.readableBytes)
         guard Self.isBase64(payload) else { return nil }
-        mediaType = String(type)
+        mediaType = Self.registered(String(type))
         self.payload = payload
     }
+
+    /// The name a type is registered by (https://www.iana.org/assignments/media-types): clients write `image/jpg`, too.
+    /// - Parameter type: in lower case.
+    package static func registered(_ type: String) -> String { type == "image/jpg" ? "image/jpeg" : type }
 
     /// `type/subtype`, each of the characters https://www.rfc-editor.org/rfc/rfc6838#section-4.2 allows.
     private static func isMediaType(_ text: Substring) -> Bool {
