@@ -111,6 +111,7 @@ struct CallsRelayTests {
             let last = relayed(stream, context, usage: .asked).text.split(separator: "\n\n").dropLast().last
             let chunk = try JSON(parsing: String((last ?? "").dropFirst(6)))
             #expect(chunk["choices"] == [] && chunk["usage"]?["prompt_tokens"] == 425)
+            #expect(!relayed(stream, context, usage: .hidden).text.contains("prompt_tokens\":425"))
             #expect((chunk["usage"]?["completion_tokens"]?.int ?? 0) > 0)
         }
     }

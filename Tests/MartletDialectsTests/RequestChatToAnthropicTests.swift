@@ -233,6 +233,9 @@ struct RequestChatToAnthropicTests {
             (#""tool_choice":"none""#, #"{"type":"none"}"#), (#""tool_choice":"auto""#, #"{"type":"auto"}"#),
             (#""tool_choice":"required""#, #"{"type":"any"}"#),
             (#""tool_choice":{"type":"function","function":{"name":"f"}}"#, #"{"type":"tool","name":"f"}"#),
+            (#""tool_choice":{"type":"any"}"#, #"{"type":"any"}"#),
+            (#""tool_choice":{"type":"none"}"#, #"{"type":"none"}"#),
+            (#""tool_choice":"f""#, #"{"type":"tool","name":"f"}"#),
             (#""parallel_tool_calls":false"#, #"{"type":"auto","disable_parallel_tool_use":true}"#),
             (
                 #""tool_choice":"required","parallel_tool_calls":false"#,

@@ -96,6 +96,9 @@ struct RequestResponsesStateTests {
         let named = try JSON(
             parsing: ResponsesRequest.identified(ByteBuffer(json: "{'role':'user','content':'x'}"), ids: &ids))
         #expect(named["id"]?.string?.wholeMatch(of: /msg_[0-9a-f]{48}/) != nil && named["type"] == "message")
+        let untyped = try JSON(
+            parsing: ResponsesRequest.identified(ByteBuffer(json: "{'id':'m','role':'user','content':'x'}"), ids: &ids))
+        #expect(untyped["id"] == "m" && untyped["type"] == "message")
         let known = ByteBuffer(json: "{'id':'a','type':'reasoning'}")
         #expect(ResponsesRequest.identified(known, ids: &ids) == known)
     }

@@ -78,8 +78,11 @@ enum ChatTools {
 
     static func choice(_ walk: inout RequestWalk) throws(DialectError) -> Choice? {
         if try walk.kind() == .string {
-            return Choice(choice: ToolChoice(word: try walk.string()))
+            let word = try walk.string()
+            // Some clients say no more than the tool's name.
+            return word.isEmpty ? nil : Choice(choice: ToolChoice(word: word) ?? .tool(name: word))
         }
+        var type: String?
         var name: String?
         var allowed: Choice?
         try walk.object(ChoiceField.self) { (walk, field) throws(DialectError) in
@@ -87,11 +90,13 @@ enum ChatTools {
             case .name: name = try walk.stringIfAny()
             case .function, .custom: name = try Self.name(&walk)
             case .allowed: allowed = try Self.allowed(&walk)
-            case .type, .mode, .tools: _ = try walk.skip()
+            case .type: type = try walk.stringIfAny()
+            case .mode, .tools: _ = try walk.skip()
             }
         }
         if let allowed { return allowed }
-        return name.map { Choice(choice: .tool(name: $0)) }
+        if let name { return Choice(choice: .tool(name: name)) }
+        return type.flatMap(ToolChoice.init(word:)).map { Choice(choice: $0) }
     }
 
     private static func allowed(_ walk: inout RequestWalk) throws(DialectError) -> Choice {

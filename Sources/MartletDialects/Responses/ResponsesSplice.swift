@@ -106,8 +106,10 @@ enum ResponsesSplice {
 
     /// The item with an id of its own, as lists of stored items have them.
     static func identified(_ item: ByteBuffer, _ ids: inout IDSource) -> ByteBuffer {
-        guard let head = head(item), head.id == nil, var object = try? RawObject(item) else { return item }
-        object.set("id", .rawString(ids.mintHex(prefix(ofType: head.type ?? "message"))))
+        guard let head = head(item), head.id == nil || head.type == nil && head.role != nil,
+            var object = try? RawObject(item)
+        else { return item }
+        if head.id == nil { object.set("id", .rawString(ids.mintHex(prefix(ofType: head.type ?? "message")))) }
         if head.type == nil { object.set("type", .rawString("message")) }
         return object.text
     }
