@@ -4,12 +4,14 @@ import MartletDialects
 import MartletGateway
 import MartletLedger
 import MartletServer
+import MartletWire
+import NIOCore
 import Testing
 
 @Suite("Stored responses of several servers on one home")
 struct ResponseLedgerTests {
     @Test(
-        "what another server is making cannot be cancelled here, and its client is told where",
+        "what another server is making is not cancelled, deleted or continued here, and its client is told where",
         arguments: [
             "queued", "in_progress",
         ])
@@ -26,6 +28,13 @@ struct ResponseLedgerTests {
         let error = await #expect(throws: GatewayError.self) { try await here.cancel("resp_1", of: [1]) }
         #expect(error?.status == 409 && error?.message.contains("another server") == true)
         #expect(try await here.cancel("resp_1", of: [2]) == nil, "to others there is none")
+        let deleted = await #expect(throws: GatewayError.self) { try await here.delete("resp_1", of: [1]) }
+        #expect(deleted?.status == 409 && deleted?.message.hasSuffix("delete it there") == true)
+        let next = try JSONDocument(checking: ByteBuffer(string: #"{"previous_response_id":"resp_1","input":"x"}"#))
+        let continued = await #expect(throws: GatewayError.self) {
+            try await here.continued(next, from: "resp_1", of: [1])
+        }
+        #expect(continued?.status == 409 && continued?.message.hasSuffix("wait for its end") == true)
         withExtendedLifetime(claim) {}
     }
 }

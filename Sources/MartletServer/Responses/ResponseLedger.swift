@@ -3,7 +3,7 @@ package import Logging
 package import MartletDialects
 package import MartletGateway
 import MartletLedger
-import MartletWire
+package import MartletWire
 package import NIOCore
 
 #if canImport(Glibc)
@@ -108,7 +108,7 @@ package actor ResponseLedger: ResponseKeeper {
     }
 
     /// One that is being made is ended first.
-    func delete(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> Bool {
+    package func delete(_ id: String, of owner: KeyTable.Digest) async throws(GatewayError) -> Bool {
         let store = try opened()
         if let job = job(id, of: owner) {
             _ = job.cancel()
@@ -126,7 +126,7 @@ package actor ResponseLedger: ResponseKeeper {
     /// A request with the conversation before its own input, and items in place of references to them.
     /// - Parameter id: the response it continues from; nil: none.
     /// - Throws: `previousResponseNotFound`, `storeUnavailable`.
-    func continued(
+    package func continued(
         _ document: JSONDocument, from id: String?, of owner: KeyTable.Digest
     ) async throws(GatewayError) -> (JSONDocument, RecalledItems) {
         var before: [ByteBuffer] = []
