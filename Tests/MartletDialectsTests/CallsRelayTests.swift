@@ -116,6 +116,18 @@ struct CallsRelayTests {
         }
     }
 
+    @Test("every choice that has begun ends, also one the upstream has forgotten")
+    func forgottenChoice() throws {
+        let pipe = Dialects.pipe(from: .completions, to: replyTarget(.chat), context: ReplyContext())
+        let said = run(
+            pipe, reads(json("data: {'choices':[{'index':1,'text':'a','finish_reason':'stop'}]}\n\n") + done, of: 0))
+        let ends = said.text.split(separator: "\n\n").compactMap { line -> Int? in
+            let choice = (try? JSON(parsing: String(line.dropFirst(6))))?["choices"]?[0]
+            return choice?["finish_reason"]?.string == "stop" ? choice?["index"]?.int : nil
+        }
+        #expect(ends.sorted() == [0, 1])
+    }
+
     @Test("a relay's prompt is estimated by what is said in it, not by its bytes")
     func estimatedRelay() throws {
         let picture = String(repeating: "A", count: 400_000)

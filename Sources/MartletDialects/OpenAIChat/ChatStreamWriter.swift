@@ -92,7 +92,9 @@ package struct ChatStreamWriter: StreamWriter {
         for block in blocks.keys.sorted(by: { ($0.choice, $0.index) < ($1.choice, $1.index) }) {
             close(block, into: &out)
         }
-        if finishes.isEmpty { finishes.append((0, .stop)) }
+        for choice in begun.sorted() where !finishes.contains(where: { $0.choice == choice }) {
+            finishes.append((choice, .stop))
+        }
         for (place, finish) in finishes.enumerated() {
             begin(finish.choice, into: &out)
             let reason = ChatFinish.agree(finish.reason, hasCalls: calls[finish.choice] != nil)
