@@ -62,6 +62,15 @@ let package = Package(
             ],
             swiftSettings: rules),
         .target(
+            name: "MartletHub",
+            dependencies: [
+                "MartletWire", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: rules),
+        .target(
             name: "MartletLedger", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], swiftSettings: rules),
         .target(
             name: "MartletServer",
@@ -104,6 +113,14 @@ let package = Package(
         .testTarget(
             name: "MartletEngineTests",
             dependencies: ["MartletTestSupport", "MartletEngine", .product(name: "Logging", package: "swift-log")],
+            swiftSettings: rules),
+        .testTarget(
+            name: "MartletHubTests",
+            dependencies: [
+                "MartletHub", "MartletWire", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: rules),
         .testTarget(
             name: "MartletLedgerTests",
