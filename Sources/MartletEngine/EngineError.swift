@@ -11,6 +11,10 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         /// The named engine is there but does not run.
         package static let launchFailed = Code("engine_launch_failed")
         package static let noSuchModel = Code("engine_no_such_model")
+        /// A model's file is not what it should be, as far as its header tells.
+        package static let unreadableModel = Code("engine_unreadable_model")
+        /// A model's file is cut short, or parts of it are missing: downloading it again helps.
+        package static let incompleteModel = Code("engine_incomplete_model")
         /// The engine ended, or said that it cannot, before the model was ready.
         package static let loadFailed = Code("engine_load_failed")
         package static let loadTimedOut = Code("engine_load_timed_out")

@@ -9,6 +9,7 @@ package enum FuzzTarget: String, Sendable, CaseIterable {
     case wholeReplies, errors
     case answers, patterns, vectors, storedResponses, images
     case framing, addresses, prompts, sockets
+    case gguf
 }
 
 /// How long is fuzzed and from what seed, as the environment says (`Scripts/fuzz` sets it):
