@@ -16,6 +16,8 @@ enum Disk {
     struct Entry: Sendable, Hashable {
         /// Bytes; of a link, those of the file it leads to.
         var bytes: Int64
+        /// Nanoseconds since 1970 of the last change; of a link, that of the file it leads to.
+        var changed: Int64
         var isRegular: Bool
         var isFolder: Bool
         var isLink: Bool
@@ -26,8 +28,14 @@ enum Disk {
         var target = stat()
         var itself = stat()
         guard stat(path, &target) == 0, lstat(path, &itself) == 0 else { return nil }
+        #if canImport(Darwin)
+            let changed = target.st_mtimespec
+        #else
+            let changed = target.st_mtim
+        #endif
         return Entry(
-            bytes: Int64(target.st_size), isRegular: target.st_mode & S_IFMT == S_IFREG,
+            bytes: Int64(target.st_size), changed: Int64(changed.tv_sec) &* 1_000_000_000 &+ Int64(changed.tv_nsec),
+            isRegular: target.st_mode & S_IFMT == S_IFREG,
             isFolder: target.st_mode & S_IFMT == S_IFDIR, isLink: itself.st_mode & S_IFMT == S_IFLNK)
     }
 

@@ -2,18 +2,31 @@
 package struct InstalledModel: Sendable, Hashable {
     /// The name it is asked for by, such as `qwen3-8b` or `qwen3-8b@q4_k_m`.
     package var id: String
-    /// The weights file, or the first of its parts.
+    /// The weights file, or the first of its parts that is here.
     package var path: String
     /// Bytes of all parts.
     package var bytes: Int64
     /// The file's name, without folders.
     package var file: String
+    /// The weights files that are here, in order; one unless the model is in parts.
+    package var parts: [String]
+    /// How many parts there should be, as their names say.
+    package var expectedParts: Int
+    /// What lies beside the weights and lets the model see or hear (`mmproj*.gguf`).
+    package var projector: String?
 
-    package init(id: String, path: String, bytes: Int64, file: String) {
+    /// - Parameter parts: nil when it is in none.
+    package init(
+        id: String, path: String, bytes: Int64, file: String, parts: [String]? = nil, expectedParts: Int = 1,
+        projector: String? = nil
+    ) {
         self.id = id
         self.path = path
         self.bytes = bytes
         self.file = file
+        self.parts = parts ?? [path]
+        self.expectedParts = expectedParts
+        self.projector = projector
     }
 }
 
@@ -22,9 +35,11 @@ package struct InstalledModel: Sendable, Hashable {
 /// Read anew at every call: whatever lies there now is installed. A link in place of a weights file is followed
 /// wherever it leads, because its owner put it there; a link in place of a folder only as long as it stays inside the
 /// root. Names with control characters, hidden ones and files of more than one further level are passed over, as are
-/// projectors (`mmproj*`) and every part but the first of a model in parts.
+/// projectors (`mmproj` in the name) and every part but the first that is here of a model in parts.
 package struct ModelStore: Sendable {
     package var root: String
+    /// Shared by all copies.
+    let cache = FactsCache()
 
     package init(root: String) { self.root = root }
 
@@ -85,17 +100,16 @@ package struct ModelStore: Sendable {
         let names = Disk.names(in: folder).filter { Self.isPlain($0) && $0.lowercased().hasSuffix(".gguf") }
         var variants: Set<String> = []
         var found: [Named] = []
-        for name in names where !name.lowercased().hasPrefix("mmproj") {
+        let projector = Self.projector(
+            names.filter { Self.isProjector($0) && Disk.entry("\(folder)/\($0)")?.isRegular == true })
+        for name in names where !Self.isProjector(name) {
             let stem = String(name.dropLast(".gguf".count))
             let part = Self.part(of: stem)
-            if let part, part.number != 1 { continue }
-            guard let entry = Disk.entry("\(folder)/\(name)"), entry.isRegular else { continue }
-            var bytes = entry.bytes
-            if let part, part.count > 1 {
-                for other in names where other != name && other.hasPrefix(part.stem + "-") {
-                    bytes += Disk.entry("\(folder)/\(other)")?.bytes ?? 0
-                }
+            let parts = (part.map { part in names.filter { Self.isPart($0, of: part) } } ?? [name]).compactMap { name in
+                Disk.entry("\(folder)/\(name)").flatMap { $0.isRegular ? (name: name, bytes: $0.bytes) : nil }
             }
+            // The first part that is here stands for all.
+            guard parts.first?.name == name else { continue }
             let whole = part?.stem ?? stem
             var variant = Self.quantisation(of: whole) ?? whole.lowercased()
             if !variants.insert(variant).inserted {
@@ -107,7 +121,10 @@ package struct ModelStore: Sendable {
             if found.isEmpty { aliases.append(qualified) }
             found.append(
                 Named(
-                    model: InstalledModel(id: id, path: "\(folder)/\(name)", bytes: bytes, file: name),
+                    model: InstalledModel(
+                        id: id, path: "\(folder)/\(name)", bytes: parts.reduce(0) { $0 + $1.bytes }, file: name,
+                        parts: parts.map { "\(folder)/\($0.name)" }, expectedParts: max(1, part?.count ?? 1),
+                        projector: projector.map { "\(folder)/\($0)" }),
                     aliases: aliases))
         }
         return found
@@ -138,6 +155,22 @@ package struct ModelStore: Sendable {
             pieces[pieces.count - 1].count == 5, pieces[pieces.count - 3].count == 5
         else { return nil }
         return (pieces.dropLast(3).joined(separator: "-"), number, count)
+    }
+
+    private static func isPart(_ name: String, of first: (stem: String, number: Int, count: Int)) -> Bool {
+        guard let part = part(of: String(name.dropLast(".gguf".count))) else { return false }
+        return part.stem == first.stem && part.count == first.count && part.number >= 1 && part.number <= part.count
+    }
+
+    private static func isProjector(_ name: String) -> Bool { name.lowercased().contains("mmproj") }
+
+    /// Of several the one in the precision that projectors are made for, else the first by name.
+    private static func projector(_ projectors: [String]) -> String? {
+        let quantised = projectors.map { (name: $0, type: quantisation(of: String($0.dropLast(".gguf".count)))) }
+        for type in ["f16", "bf16", "q8_0", "f32"] {
+            if let found = quantised.first(where: { $0.type == type }) { return found.name }
+        }
+        return projectors.first
     }
 
     /// The quantisation a file's name ends in, lower-case: `Qwen3-8B-Q4_K_M` → `q4_k_m`.
