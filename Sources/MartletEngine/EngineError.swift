@@ -15,6 +15,12 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let unreadableModel = Code("engine_unreadable_model")
         /// A model's file is cut short, or parts of it are missing: downloading it again helps.
         package static let incompleteModel = Code("engine_incomplete_model")
+        /// What shall be removed lies outside the folder of models, or behind a link.
+        package static let outsideModels = Code("engine_outside_models")
+        /// What shall be imported cannot be, or not in that way.
+        package static let notImportable = Code("engine_not_importable")
+        /// Another file has the name that one shall get.
+        package static let nameTaken = Code("engine_name_taken")
         /// The engine ended, or said that it cannot, before the model was ready.
         package static let loadFailed = Code("engine_load_failed")
         package static let loadTimedOut = Code("engine_load_timed_out")

@@ -57,6 +57,11 @@ enum Disk {
         return String(cString: pointer)
     }
 
+    /// The path from the root on; links stay as they are.
+    static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+    }
+
     static func read(_ path: String) -> [UInt8]? {
         FileManager.default.contents(atPath: path).map { [UInt8]($0) }
     }
@@ -96,7 +101,7 @@ enum Disk {
 
     static func removeTree(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 
-    private static func failure(_ verb: String, _ path: String) -> EngineError {
+    static func failure(_ verb: String, _ path: String) -> EngineError {
         let reason = String(cString: strerror(errno))
         let name = path.split(separator: "/").last.map(String.init) ?? path
         return EngineError(.fileSystem, "cannot \(verb) \(name): \(reason)")

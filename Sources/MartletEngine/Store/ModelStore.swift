@@ -28,6 +28,18 @@ package struct InstalledModel: Sendable, Hashable {
         self.expectedParts = expectedParts
         self.projector = projector
     }
+
+    /// Whose folder it is in.
+    package var publisher: String { folder(above: 2) }
+    /// The name of the folder it is in.
+    package var repository: String { folder(above: 1) }
+    /// `<publisher>/<repository>/<file>`.
+    package var place: String { "\(publisher)/\(repository)/\(file)" }
+
+    private func folder(above levels: Int) -> String {
+        let names = path.split(separator: "/")
+        return names.count > levels ? String(names[names.count - 1 - levels]) : ""
+    }
 }
 
 /// The models under a folder laid out as `<publisher>/<repo>/<file>.gguf`.
@@ -74,6 +86,11 @@ package struct ModelStore: Sendable {
         return weights(in: top)
             + folders(in: top, under: top).flatMap { folder in weights(in: "\(top)/\(folder)").map { "\(folder)/\($0)" }
             }
+    }
+
+    /// The weights right in a folder of no particular layout. Their ids are no names to ask for them by.
+    package static func loose(in folder: String) -> [InstalledModel] {
+        ModelStore(root: folder).weights(in: folder, key: "", qualified: "").map(\.model)
     }
 
     private struct Named {
@@ -138,7 +155,7 @@ package struct ModelStore: Sendable {
         }
     }
 
-    private static func isPlain(_ name: String) -> Bool {
+    static func isPlain(_ name: String) -> Bool {
         !name.hasPrefix(".") && !name.unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
     }
 
@@ -148,7 +165,7 @@ package struct ModelStore: Sendable {
     }
 
     /// `name-00001-of-00003` → `name`, 1, 3: how llama.cpp's gguf-split names parts.
-    private static func part(of stem: String) -> (stem: String, number: Int, count: Int)? {
+    static func part(of stem: String) -> (stem: String, number: Int, count: Int)? {
         let pieces = stem.split(separator: "-", omittingEmptySubsequences: false)
         guard pieces.count > 3, pieces[pieces.count - 2] == "of",
             let count = Int(pieces[pieces.count - 1]), let number = Int(pieces[pieces.count - 3]),
@@ -174,7 +191,7 @@ package struct ModelStore: Sendable {
     }
 
     /// The quantisation a file's name ends in, lower-case: `Qwen3-8B-Q4_K_M` → `q4_k_m`.
-    private static func quantisation(of stem: String) -> String? {
+    static func quantisation(of stem: String) -> String? {
         guard let last = stem.lowercased().split(whereSeparator: { $0 == "-" || $0 == "." }).last else { return nil }
         for prefix in ["iq", "tq", "q", "bf", "f", "mxfp", "nvfp"] where last.hasPrefix(prefix) {
             if last.dropFirst(prefix.count).first?.isWholeNumber == true { return String(last) }

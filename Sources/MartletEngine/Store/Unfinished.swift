@@ -1,0 +1,53 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
+/// What an interrupted download left of a file, to be gone on with.
+package struct Unfinished: Sendable, Hashable {
+    /// `<publisher>/<repository>/<file>`, as the file will lie.
+    package let place: String
+    package let path: String
+    package let bytes: Int64
+
+    /// The file that a part is of: `m.gguf` of `m.gguf.0123456789ab.part`; nil for other names.
+    static func file(of name: String) -> String? {
+        let words = name.split(separator: ".", omittingEmptySubsequences: false)
+        guard words.count > 2, words[words.count - 1] == "part", words[words.count - 2].utf8.count == 12,
+            words[words.count - 2].allSatisfy(\.isHexDigit)
+        else { return nil }
+        return words.dropLast(2).joined(separator: ".")
+    }
+}
+
+extension ModelStore {
+    /// What interrupted downloads left, in the order of their paths.
+    package func unfinished() -> [Unfinished] {
+        guard let top = Disk.resolved(root) else { return [] }
+        return Disk.names(in: top).filter(Self.isPlain).flatMap { publisher in
+            Disk.names(in: "\(top)/\(publisher)").filter(Self.isPlain).flatMap { repository in
+                let folder = "\(top)/\(publisher)/\(repository)"
+                return Disk.names(in: folder).compactMap { name -> Unfinished? in
+                    guard Self.isPlain(name), let file = Unfinished.file(of: name),
+                        let entry = Disk.entry("\(folder)/\(name)"), entry.isRegular
+                    else { return nil }
+                    return Unfinished(
+                        place: "\(publisher)/\(repository)/\(file)", path: "\(folder)/\(name)", bytes: entry.bytes)
+                }
+            }
+        }
+    }
+
+    /// Removes it, and the folders that are empty then.
+    /// - Throws: `.fileSystem`.
+    package func remove(_ unfinished: Unfinished) throws(EngineError) {
+        guard unlink(unfinished.path) == 0 || errno == ENOENT else {
+            throw Disk.failure("remove", unfinished.path)
+        }
+        let folder = unfinished.path.split(separator: "/").dropLast()
+        if rmdir("/" + folder.joined(separator: "/")) == 0 { _ = rmdir("/" + folder.dropLast().joined(separator: "/")) }
+    }
+}
