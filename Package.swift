@@ -76,7 +76,7 @@ let package = Package(
             name: "MartletServer",
             dependencies: [
                 "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire", "MartletEngine",
-                "MartletLedger",
+                "MartletHub", "MartletLedger",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -96,8 +96,9 @@ let package = Package(
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
-                "MartletServer", "MartletGateway", "MartletEngine", "MartletWire", "Martlet",
+                "MartletServer", "MartletGateway", "MartletEngine", "MartletHub", "MartletWire", "Martlet",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: rules),
@@ -143,7 +144,8 @@ let package = Package(
         .testTarget(
             name: "MartletServerTests",
             dependencies: [
-                "MartletServer", "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire",
+                "MartletTestSupport", "MartletEngine", "MartletServer", "MartletTransport", "MartletGateway",
+                "MartletDialects", "MartletWire",
                 "MartletLedger",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Logging
 import MartletGateway
+import MartletHub
 import MartletServer
 
 struct Serve: AsyncParsableCommand {
@@ -44,6 +45,7 @@ struct Serve: AsyncParsableCommand {
             for warning in loaded.warnings { Surroundings.complain("martlet: \(warning)") }
             let app = App(
                 configuration: loaded.configuration, home: Surroundings.home, path: Surroundings.path,
+                hub: Result { () throws(HubError) in try HubEndpoint(environment: Surroundings.environment) },
                 logger: Logger(label: "martlet"), say: Surroundings.say)
             try await app.run()
         } catch {

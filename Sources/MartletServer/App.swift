@@ -2,6 +2,7 @@ package import Logging
 import MartletDialects
 import MartletEngine
 import MartletGateway
+package import MartletHub
 import MartletTransport
 import NIOCore
 import NIOPosix
@@ -15,17 +16,20 @@ package struct App: Sendable {
     package var home: String
     /// `PATH`, for the engine's binary.
     package var path: String
+    /// Where models are got from; why not, where the environment says it wrongly.
+    package var hub: Result<HubEndpoint, HubError>
     package var logger: Logger
     /// Writes a line to stdout at once.
     package var say: @Sendable (String) -> Void
 
     package init(
-        configuration: Configuration, home: String, path: String, logger: Logger,
+        configuration: Configuration, home: String, path: String, hub: Result<HubEndpoint, HubError>, logger: Logger,
         say: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.home = home
         self.path = path
+        self.hub = hub
         self.logger = logger
         self.say = say
     }
@@ -48,8 +52,10 @@ package struct App: Sendable {
 
     private func serve(on group: MultiThreadedEventLoopGroup) async throws {
         let store = ModelStore(root: configuration.engine.models ?? home + "/models")
-        // The `inference:` form names the one provider there is.
-        let hasEngine = !configuration.usesInferenceErrors && !store.models().isEmpty
+        // Also where there is no model yet, because one may come while the server runs. The `inference:` form names the
+        // one provider there is.
+        let hasEngine = !configuration.usesInferenceErrors
+        let downloads = Downloads(hub: hub, root: store.root, logger: logger)
         let instance = String(UInt64.random(in: .min ... .max), radix: 36)
         let box = CatalogBox()
         let hosts = HostGuard(
@@ -72,7 +78,10 @@ package struct App: Sendable {
                         }
                         return resident.map { Origin(address: .unix(path: $0.socketPath)) }
                     }, seal: seal), responses: ledger,
-                images: ImageFetch(calls: callBox, rules: configuration.images.rules)),
+                images: ImageFetch(calls: callBox, rules: configuration.images.rules),
+                models: ModelRoutes(
+                    residents: { await supervisor?.residents() ?? [] }, parallel: configuration.engine.parallel),
+                downloads: downloads),
             models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates(),
             responses: ledger ?? NoResponses(), prompts: PrefixReporter(logger: logger))
         let tls = try UpstreamTLS.context(configuration)
@@ -93,8 +102,8 @@ package struct App: Sendable {
             unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, keepsResponses: ledger != nil,
             seal: seal, fetchesImages: configuration.images.fetches, instance: instance)
         let catalog = Catalog(
-            upstreams: upstreams, store: hasEngine ? store : nil, listener: listener, snapshot: snapshot,
-            logger: logger)
+            upstreams: upstreams, store: hasEngine ? store : nil, context: configuration.engine.context,
+            listener: listener, snapshot: snapshot, logger: logger)
         box.fill(catalog)
         listener.use(snapshot)
         await catalog.refresh()
@@ -114,6 +123,7 @@ package struct App: Sendable {
             .init(service: ListenerService(listener: listener, channel: channel, onStart: { say(ready) }))
         ]
         all.append(.init(service: CatalogService(catalog: catalog)))
+        all.append(.init(service: DownloadService(downloads: downloads)))
         if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
             services: all, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
@@ -223,7 +233,8 @@ package struct App: Sendable {
                         + "installed")
             }
             lines.append(
-                "next: start with --upstream URL, or put a .gguf file under models/<publisher>/<name>/ in martlet's home"
+                "next: martlet get OWNER/REPOSITORY brings a model here (martlet search WORDS finds one), or start with "
+                    + "--upstream URL"
             )
         } else if configuration.discovers {
             let key = auth.required == .off || auth.tokens.isEmpty ? "" : "MARTLET_API_KEY=TOKEN "
@@ -263,6 +274,14 @@ private struct CatalogService: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await catalog.keepFresh() }
+    }
+}
+
+private struct DownloadService: Service {
+    let downloads: Downloads
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown { await downloads.run() }
     }
 }
 

@@ -229,10 +229,11 @@ def test_a_later_candidate_with_more_room_is_kept(martlet, upstream):
 
 # The engine itself
 
-def test_the_engine_tells_its_window_once_it_is_loaded(martlet):
+def test_the_window_of_a_model_is_told_before_and_after_it_is_loaded(martlet):
     server = martlet(
         before=engine.give_model, engines=engine.engines(), environment={"MARTLET_ENGINE_CONTEXT": "512"})
-    assert "context_length" not in listed(server, engine.MODEL)
+    before = listed(server, engine.MODEL)
+    assert (before["context_length"], before["max_context_length"]) == (512, 131072), "as it will be loaded"
     assert server.chat(chat.body(model=engine.MODEL, max_tokens=1), timeout=180).status == 200
     entry = listed(server, engine.MODEL)
     assert (entry["context_length"], entry["max_context_length"]) == (512, 131072)

@@ -187,11 +187,13 @@ struct RouteTableTests {
         arguments: [
             ("two@Q4_K_M", ["box/two"]), ("TWO", ["box/two"]), ("box/Two@q4_k_m", ["box/two"]), ("two", ["box/two"]),
             ("one", ["studio/one"]), ("two@q8_0", ["error model_not_found"]),
+            ("gone", ["error model_not_found"]), ("box/gone", ["error model_not_found"]),
         ])
     func spellings(name: String, expected: [String]) {
         let served = [
             "studio": ServedModels(ids: ["one"]),
-            "box": ServedModels(ids: ["two"], spellings: ["two": "two", "two@q4_k_m": "two", "one": "two"]),
+            "box": ServedModels(
+                ids: ["two"], spellings: ["two": "two", "two@q4_k_m": "two", "one": "two", "gone": "gone"]),
         ]
         #expect(Self.table(served: served).outcome(name) == expected)
         if expected == ["box/two"] { #expect(Self.table(served: served, allowed: ["two"]).outcome("Two") == expected) }

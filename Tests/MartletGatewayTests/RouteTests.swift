@@ -52,6 +52,26 @@ struct RouteTests {
     }
 
     @Test(
+        "LM Studio's lists and downloads have its paths",
+        arguments: [
+            ("/api/v1/models", Endpoint.nativeModels, "GET"), ("/api/v0/models", .legacyModels, "GET"),
+            ("/api/v0/models/acme/writer@q4_0", .legacyModel("acme/writer@q4_0"), "GET"),
+            ("/api/v0/models/a%2Fb", .legacyModel("a/b"), "GET"),
+            ("/api/v1/models/download", .downloadModel, "POST"),
+            ("/api/v1/models/download/status", .downloadStatus(nil), "GET"),
+            ("/api/v1/models/download/status/job_1", .downloadStatus("job_1"), "GET"),
+        ])
+    func native(path: String, endpoint: Endpoint, method: String) {
+        let match = Endpoints.match(path[...])
+        #expect(match.endpoint == endpoint && match.methods.first == method)
+    }
+
+    @Test(
+        "Paths beside LM Studio's are none",
+        arguments: ["/api/v1/models/x", "/api/v0/models/", "/api/v1/models/download/x"])
+    func noNative(path: String) { #expect(Endpoints.match(path[...]).endpoint == .unknown) }
+
+    @Test(
         "A prompt goes to the upstream's own route, with nothing but the model replaced", arguments: RelayMode.allCases)
     func relayed(mode: RelayMode) throws {
         let made = try sent("/completions", "{'model':'m','prompt':'a' ,'x':1.0}", .vllm, mode)

@@ -18,6 +18,14 @@ package enum Endpoint: Sendable, Hashable {
     case models
     /// One model; the id is the rest of the path, percent-decoded.
     case model(String)
+    /// LM Studio's lists of the models of this machine: its own API's, and the older one's.
+    case nativeModels, legacyModels
+    /// One entry of the older list; the id is the rest of the path, percent-decoded.
+    case legacyModel(String)
+    /// A model is to be got from the hub.
+    case downloadModel
+    /// How far one download is, or all where none is named; the id is the end of the path, percent-decoded.
+    case downloadStatus(String?)
     case health, live, ready
     /// `/` and `/api/hello`: probes that want a quick 200.
     case hello
@@ -49,6 +57,11 @@ package enum Endpoints {
         case "/v1/responses/compact", "/responses/compact":
             return Match(endpoint: .compactResponse, methods: ["POST"])
         case "/v1/models", "/models", "/anthropic/v1/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
+        case "/api/v1/models": return Match(endpoint: .nativeModels, methods: ["GET", "HEAD"])
+        case "/api/v0/models": return Match(endpoint: .legacyModels, methods: ["GET", "HEAD"])
+        case "/api/v1/models/download": return Match(endpoint: .downloadModel, methods: ["POST"])
+        case "/api/v1/models/download/status":
+            return Match(endpoint: .downloadStatus(nil), methods: ["GET", "HEAD"])
         case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
         case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])
         case "/health/ready": return Match(endpoint: .ready, methods: ["GET", "HEAD"])
@@ -59,8 +72,20 @@ package enum Endpoints {
                     return Match(endpoint: .model(id), methods: ["GET", "HEAD"])
                 }
             }
-            return responses(path) ?? Match(endpoint: .unknown, methods: [])
+            return responses(path) ?? native(path) ?? Match(endpoint: .unknown, methods: [])
         }
+    }
+
+    /// Paths of LM Studio's that end in an id.
+    private static func native(_ path: Substring) -> Match? {
+        let kinds: [(prefix: String, endpoint: (String) -> Endpoint)] = [
+            ("/api/v0/models/", Endpoint.legacyModel), ("/api/v1/models/download/status/", Endpoint.downloadStatus),
+        ]
+        for (prefix, endpoint) in kinds where path.hasPrefix(prefix) {
+            guard let id = percentDecoded(path.dropFirst(prefix.count)), !id.isEmpty else { return nil }
+            return Match(endpoint: endpoint(id), methods: ["GET", "HEAD"])
+        }
+        return nil
     }
 
     /// Paths below `/v1/responses/`.

@@ -160,8 +160,11 @@ package struct RouteTable: Sendable {
         throw error
     }
 
-    /// What is known of the window of whatever answers to a name.
-    package func window(of name: String) -> ContextWindow? { (try? resolve(name))?.first?.window }
+    /// What answers to a name first.
+    package func place(of name: String) -> Candidate? { (try? resolve(name))?.first }
+
+    /// What is known of its window.
+    package func window(of name: String) -> ContextWindow? { place(of: name)?.window }
 
     /// What is known of a candidate's window by now.
     package func window(at candidate: Candidate) -> ContextWindow? {
@@ -174,8 +177,10 @@ package struct RouteTable: Sendable {
             guard let spellings = served[upstream.name]?.spellings, !spellings.isEmpty else { continue }
             if exact[name] != nil || direct(name) != nil { return nil }
             let start = upstream.name + "/"
-            if let id = spellings[name.lowercased()] { return id }
-            if name.hasPrefix(start), let id = spellings[name.dropFirst(start.count).lowercased()] { return start + id }
+            // An id is a spelling of its own, and no other name once it is listed no more.
+            if let id = spellings[name.lowercased()], id != name { return id }
+            let bare = name.dropFirst(start.count)
+            if name.hasPrefix(start), let id = spellings[bare.lowercased()], id != bare { return start + id }
         }
         return nil
     }
@@ -330,7 +335,7 @@ package struct RouteTable: Sendable {
         guard !all.isEmpty else {
             throw GatewayError(
                 code: .modelNotFound,
-                message: "no model is installed or served. Put a .gguf under the models folder, or start with "
+                message: "no model is installed or served. Get one with martlet get OWNER/REPOSITORY, or start with "
                     + "--upstream URL; see: martlet doctor", param: "model")
         }
         let setting = usesInferenceErrors ? "inference.default_model" : "models.default"
@@ -369,8 +374,8 @@ package struct RouteTable: Sendable {
         let closest = ModelName.closest(to: name, namedAmong: listed)
         let remedy =
             listed.isEmpty
-            ? "No model is known: put a .gguf under the models folder, or name an upstream that serves it"
-            : "See what is served with: martlet ls"
+            ? "No model is known: get one with martlet get OWNER/REPOSITORY, or name an upstream that serves it"
+            : "See what is served with: martlet ls --served"
         return GatewayError(
             code: .modelNotFound, message: "model \"\(name)\" is not installed or served\(closest). \(remedy)",
             param: "model")

@@ -5,6 +5,7 @@ package import MartletGateway
 package import MartletTransport
 import MartletWire
 import NIOCore
+import NIOPosix
 
 /// Knows which models are served where, and keeps the snapshot's route table up to date with it.
 package actor Catalog {
@@ -15,15 +16,23 @@ package actor Catalog {
 
     private let upstreams: [Upstream]
     private let store: ModelStore?
+    /// Tokens that models of this machine are loaded with; nil: their engine chooses.
+    private let context: Int?
     private let listener: Listener
     private let logger: Logger
     private var snapshot: Snapshot
     private var health: [String: UpstreamHealth] = [:]
+    /// The models of this machine, as they were when the lists were read last.
+    package private(set) var local: [LocalModel] = []
     private var readAt: ContinuousClock.Instant?
     private var reading: Task<Void, Never>?
     private let clock = ContinuousClock()
 
-    package init(upstreams: [Upstream], store: ModelStore?, listener: Listener, snapshot: Snapshot, logger: Logger) {
+    package init(
+        upstreams: [Upstream], store: ModelStore?, context: Int? = nil, listener: Listener, snapshot: Snapshot,
+        logger: Logger
+    ) {
+        self.context = context
         self.upstreams = upstreams
         self.store = store
         self.listener = listener
@@ -33,15 +42,21 @@ package actor Catalog {
 
     package var routes: RouteTable { snapshot.routes }
 
-    /// What was last seen of each upstream, in configuration order.
+    /// What was last seen of each upstream, in configuration order; of the local engine only when it has a model.
     package func upstreamHealth() -> [(upstream: Upstream, health: UpstreamHealth)] {
-        upstreams.map { ($0, health[$0.name] ?? UpstreamHealth()) }
+        upstreams.filter { $0.location != .hosted || !local.isEmpty }
+            .map { ($0, health[$0.name] ?? UpstreamHealth()) }
     }
 
-    /// Reads all lists anew unless they are fresh. Callers that come together share one reading.
+    /// Reads all lists anew unless they are fresh; those of this machine's folder of models always, because commands
+    /// change it. Callers that come together share one reading.
     package func refresh(ifOlderThan age: Duration = freshness) async {
         if let reading { return await reading.value }
-        if let readAt, clock.now - readAt < age { return }
+        if let readAt, clock.now - readAt < age {
+            await readLocal()
+            keep([:])
+            return
+        }
         // Shared by whoever asks meanwhile; ends within `patience`.
         let task = Task { await self.read() }
         reading = task
@@ -59,10 +74,17 @@ package actor Catalog {
                 let known = before[upstream.name]?.windows ?? [:]
                 group.addTask { (upstream.name, await lists.read(known: known)) }
             }
+            await readLocal()
             for await (name, result) in group { read[name] = result }
         }
         keep(read)
         readAt = clock.now
+    }
+
+    /// On a thread that may block: a header that was not read before takes some milliseconds.
+    private func readLocal() async {
+        guard let store else { return }
+        local = (try? await NIOThreadPool.singleton.runIfActive { LocalModel.all(in: store) }) ?? local
     }
 
     /// What has been read, laid over what is known by now.
@@ -83,9 +105,16 @@ package actor Catalog {
         }
         if let store {
             for upstream in upstreams where upstream.location == .hosted {
-                let ids = store.models().map(\.id)
-                let windows = (served[upstream.name]?.windows ?? [:]).filter { ids.contains($0.key) }
-                served[upstream.name] = ServedModels(ids: ids, windows: windows, spellings: store.spellings())
+                let ids = local.map(\.model.id)
+                var windows = (served[upstream.name]?.windows ?? [:]).filter { ids.contains($0.key) }
+                for model in local {
+                    let told = ContextWindow(loaded: context, maximum: model.usable?.trainedContext)
+                    windows[model.model.id] = windows[model.model.id]?.filled(from: told) ?? told
+                }
+                windows = windows.filter { $0.value.isKnown }
+                // The folder may have changed since `local` was read.
+                let spellings = store.spellings().filter { ids.contains($0.value) }
+                served[upstream.name] = ServedModels(ids: ids, windows: windows, spellings: spellings)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }

@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletEngine
 package import MartletGateway
 import MartletWire
 import NIOCore
@@ -11,6 +12,8 @@ package struct Control: ControlRoutes {
     private let tokens: TokenCount
     private let responses: ResponseRoutes
     private let images: ImageFetch
+    private let models: ModelRoutes
+    private let downloads: Downloads
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
@@ -18,8 +21,10 @@ package struct Control: ControlRoutes {
     ///     does not change from list to list.
     init(
         catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
-        responses: ResponseLedger?, images: ImageFetch
+        responses: ResponseLedger?, images: ImageFetch, models: ModelRoutes, downloads: Downloads
     ) {
+        self.models = models
+        self.downloads = downloads
         self.images = images
         self.tokens = tokens
         self.responses = ResponseRoutes(ledger: responses, tokens: tokens)
@@ -63,6 +68,12 @@ package struct Control: ControlRoutes {
             } catch {
                 return self.error(error, request)
             }
+        case .nativeModels, .legacyModels, .legacyModel, .downloadModel, .downloadStatus:
+            do throws(NativeError) {
+                return try await native(request)
+            } catch {
+                return error.reply
+            }
         case .health: return await health()
         case .live: return ok(["status": "ok"])
         case .ready: return await ready()
@@ -75,19 +86,36 @@ package struct Control: ControlRoutes {
 
     // MARK: Models
 
+    /// What LM Studio's own API has beside completions.
+    private func native(_ request: InboundRequest) async throws(NativeError) -> ControlReply {
+        await catalog.value?.refresh()
+        let catalog = catalog.value
+        switch request.endpoint {
+        case .nativeModels: return await models.native(catalog)
+        case .legacyModel(let id): return try await models.legacy(id, catalog)
+        case .downloadModel:
+            return try await downloads.start(request.body) { await catalog?.refresh() }
+        case .downloadStatus(let id): return try downloads.status(id)
+        default: return await models.legacy(catalog)
+        }
+    }
+
     /// One list that reads as OpenAI's and as Anthropic's (specs 1.6).
     private func list(_ page: ModelPage) async -> JSON {
         let routes = await catalog.value?.routes
         let (ids, hasMore) = page.of(routes?.listed ?? [])
+        let local = await catalog.value?.local ?? []
         return [
-            "object": "list", "data": .array(ids.map { entry($0, routes?.window(of: $0)) }), "models": [],
+            "object": "list", "data": .array(ids.map { entry($0, routes, local) }), "models": [],
             "has_more": .bool(hasMore),
             "first_id": ids.first.map(JSON.string) ?? .null, "last_id": ids.last.map(JSON.string) ?? .null,
         ]
     }
 
     /// The window goes by the names that clients read: LM Studio's and routers', vLLM's, Anthropic's.
-    private func entry(_ id: String, _ window: ContextWindow?) -> JSON {
+    private func entry(_ id: String, _ routes: RouteTable?, _ local: [LocalModel]) -> JSON {
+        let place = routes?.place(of: id)
+        let window = place?.window
         var entry: JSON = [
             "id": .string(id), "object": "model", "type": "model", "created": .int(startedAt),
             "created_at": .string(Timestamp.text(startedAt)), "owned_by": "martlet", "display_name": .string(id),
@@ -96,18 +124,24 @@ package struct Control: ControlRoutes {
             for name in ["context_length", "max_model_len", "max_input_tokens"] { entry[name] = .int(tokens) }
         }
         if let maximum = window?.maximum { entry["max_context_length"] = .int(maximum) }
+        if place?.upstream.location == .hosted, let model = local.first(where: { $0.model.id == place?.model }),
+            model.usable != nil, !model.isEncoder
+        {
+            entry["capabilities"] = .array(model.abilities.map(JSON.string))
+        }
         return entry
     }
 
     private func model(_ id: String, _ request: InboundRequest) async -> ControlReply {
         let routes = await catalog.value?.routes
-        if routes?.listed.contains(id) == true { return ok(entry(id, routes?.window(of: id))) }
+        let local = await catalog.value?.local ?? []
+        if routes?.listed.contains(id) == true { return ok(entry(id, routes, local)) }
         do throws(GatewayError) {
             try routes?.checkListed(id)
         } catch {
             return self.error(error, request)
         }
-        return ok(entry(id, routes?.window(of: id)))
+        return ok(entry(id, routes, local))
     }
 
     // MARK: Health

@@ -130,7 +130,7 @@ extension Doctor {
             return [
                 Finding(
                     "models", .broken, "there is nothing to serve: no upstream and no model on disk",
-                    advice: "Start with --upstream URL, or put a .gguf under \(store.root)/<publisher>/<name>/")
+                    advice: "Start with --upstream URL, or get a model with martlet get OWNER/REPOSITORY")
             ]
         }
         var findings: [Finding] = []

@@ -1,0 +1,148 @@
+import Logging
+import MartletDialects
+import MartletGateway
+import MartletHub
+import MartletWire
+import NIOCore
+
+#if canImport(FoundationEssentials)
+    import FoundationEssentials
+#else
+    import Foundation
+#endif
+
+/// Downloads that clients of the server ask for (docs/LMSTUDIO.md, its own API). The service runs them; its end pauses them.
+struct Downloads: Sendable {
+    let jobs = DownloadJobs()
+    let hub: SharedHub
+    /// The folder of models.
+    let root: String
+    let logger: Logger
+
+    init(hub: Result<HubEndpoint, HubError>, root: String, logger: Logger) {
+        self.hub = SharedHub(hub)
+        self.root = root
+        self.logger = logger
+    }
+
+    /// Until it is cancelled.
+    func run() async {
+        await jobs.run()
+        await hub.shutdown()
+    }
+
+    // MARK: Routes
+
+    /// - Parameter finished: is called when a model has come.
+    func start(
+        _ body: ByteBuffer, finished: @escaping @Sendable () async -> Void
+    ) async throws(NativeError) -> ControlReply {
+        let (reference, wish) = try Self.read(body)
+        do {
+            let client = try await hub.client()
+            guard case .repository(var repository) = try ModelReference(reference, mirror: client.endpoint.host) else {
+                throw NativeError.invalid(
+                    "model must name a repository, as in owner/repository or https://huggingface.co/owner/repository; "
+                        + "look for its name with: martlet search \(reference.prefix(80))", param: "model")
+            }
+            if let wish {
+                guard case .automatic = repository.choice else {
+                    throw NativeError.invalid(
+                        "quantization and model name the file twice: leave one of them out", param: "quantization")
+                }
+                repository = try RepositoryReference(
+                    owner: repository.owner, name: repository.name, revision: repository.revision,
+                    choice: .quantisation(wish))
+            }
+            let plan = try FilePlan(try await client.model(repository), choice: repository.choice)
+            let download = ModelDownload(plan, from: client, to: root, logger: logger)
+            guard !download.isPresent else { return Self.ok(DownloadJob.presentReply) }
+            let logger = self.logger
+            let name = "\(plan.id)@\(plan.quantisation ?? plan.weights[0].name)"
+            let job = try jobs.start(name, total: plan.bytes) { report in
+                logger.info("model download begins", metadata: ["model": "\(name)", "bytes": "\(plan.bytes)"])
+                do {
+                    _ = try await download.run(report: report)
+                } catch let error as HubError {
+                    logger.warning(
+                        "model download failed", metadata: ["model": "\(name)", "error": "\(error.message)"])
+                    throw error
+                }
+                logger.info("model download is done", metadata: ["model": "\(name)"])
+                await finished()
+            }
+            return Self.ok(job.startReply)
+        } catch let error as HubError {
+            throw NativeError(error)
+        } catch let error as NativeError {
+            throw error
+        } catch {
+            throw NativeError(status: 503, type: "internal_error", message: "the server is stopping")
+        }
+    }
+
+    /// - Parameter id: of a job; nil: all, which is ours.
+    func status(_ id: String?) throws(NativeError) -> ControlReply {
+        guard let id else { return Self.ok(["jobs": .array(jobs.all.map { $0.statusReply(at: .now) })]) }
+        guard let job = jobs.job(id) else {
+            throw NativeError(
+                status: 404, type: "job_not_found",
+                message: "there is no download \(id.prefix(64)): see GET /api/v1/models/download/status for all",
+                param: "job_id")
+        }
+        return Self.ok(job.statusReply(at: .now))
+    }
+
+    private static func ok(_ json: JSON) -> ControlReply { ControlReply(status: 200, body: json.buffer) }
+
+    private static func read(_ body: ByteBuffer) throws(NativeError) -> (model: String, quantisation: String?) {
+        do throws(GatewayError) {
+            _ = try Decider.check(body)
+        } catch {
+            throw NativeError.invalid(error.message)
+        }
+        guard let request = try? JSON(parsing: body) else {
+            throw NativeError.invalid("the request body must be a JSON object")
+        }
+        for name in request.object?.keys ?? [] where name != "model" && name != "quantization" {
+            throw NativeError.invalid(
+                "Unrecognized key: \"\(name.prefix(80))\"; there are model and quantization", code: "unrecognized_keys",
+                param: String(name.prefix(80)))
+        }
+        guard let model = request["model"] else {
+            throw NativeError.invalid("\"model\" is required", code: "missing_required_parameter", param: "model")
+        }
+        guard let model = model.string else {
+            throw NativeError.invalid("model must be a string", code: "invalid_type", param: "model")
+        }
+        guard let wish = request["quantization"], wish != .null else { return (model, nil) }
+        guard let wish = wish.string else {
+            throw NativeError.invalid("quantization must be a string", code: "invalid_type", param: "quantization")
+        }
+        return (model, wish)
+    }
+}
+
+/// The one client of the hub that a server has, made when it is first needed.
+actor SharedHub {
+    private let endpoint: Result<HubEndpoint, HubError>
+    private var made: HubClient?
+    private var hasEnded = false
+
+    init(_ endpoint: Result<HubEndpoint, HubError>) { self.endpoint = endpoint }
+
+    /// - Throws: `HubError` (`.invalidSetting`); `CancellationError` once the server stops.
+    func client() throws -> HubClient {
+        guard !hasEnded else { throw CancellationError() }
+        if let made { return made }
+        let client = HubClient(endpoint: try endpoint.get())
+        made = client
+        return client
+    }
+
+    func shutdown() async {
+        hasEnded = true
+        await made?.shutdown()
+        made = nil
+    }
+}
