@@ -1,5 +1,7 @@
 import ArgumentParser
 import Martlet
+import MartletEngine
+import MartletHub
 
 struct Chat: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -44,28 +46,6 @@ struct Chat: AsyncParsableCommand {
     }
 }
 
-struct List: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(commandName: "ls", abstract: "Lists the models a server offers.")
-
-    @OptionGroup var place: Place
-    @Flag(help: "Print JSON.") var json = false
-
-    func run() async throws {
-        let client = place.client
-        let wantsJSON = json
-        try await Failures.reported {
-            let models = try await client.models()
-            if wantsJSON {
-                Surroundings.say(Listing.json(models))
-            } else if models.isEmpty {
-                Surroundings.complain("the server at \(client.base) offers no model; see: martlet doctor")
-            } else {
-                for model in models { Surroundings.say(TerminalText.safe(model)) }
-            }
-        }
-    }
-}
-
 struct Health: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Says whether a server answers, for health checks; ends with 69 when it does not.")
@@ -90,7 +70,8 @@ struct Place: ParsableArguments {
     }
 }
 
-/// Turns errors into a sentence and an exit code: 69 when the server cannot be reached, else 1.
+/// Turns errors into a sentence and an exit code: 69 when the server cannot be reached, 130 when the user interrupted,
+/// else 1.
 enum Failures {
     static func reported(_ work: () async throws -> Void) async throws {
         do {
@@ -100,6 +81,12 @@ enum Failures {
             let hint = wantsKey ? "; put the token into MARTLET_API_KEY" : ""
             Surroundings.complain("martlet: \(TerminalText.safe(error.message))\(hint)")
             throw ExitCode(error.kind == .connection ? ExitCodes.unavailable : 1)
+        } catch let error as HubError {
+            Surroundings.complain("martlet: \(TerminalText.safe(error.message))")
+            throw ExitCode(1)
+        } catch let error as EngineError {
+            Surroundings.complain("martlet: \(TerminalText.safe(error.message))")
+            throw ExitCode(1)
         }
     }
 }

@@ -1,4 +1,5 @@
 import MartletEngine
+import MartletGateway
 import MartletWire
 
 /// Listings as JSON, for scripts.
@@ -11,6 +12,11 @@ enum Listing {
             ]
         }
         return JSON.array(entries).text
+    }
+
+    /// Up to five of the names that are like another.
+    static func closest(to name: String, among names: [String]) -> [String] {
+        ModelName.closest(to: name, among: names)
     }
 
     static func json(_ models: [String]) -> String { JSON.array(models.map { ["id": .string($0)] }).text }

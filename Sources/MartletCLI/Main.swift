@@ -8,7 +8,8 @@ struct MartletCommand: AsyncParsableCommand {
         abstract: "Makes local language models work with every client.",
         version: Martlet.version,
         subcommands: [
-            Serve.self, Chat.self, List.self, Health.self, Engine.self, Config.self, DoctorCommand.self, Version.self,
+            Serve.self, Chat.self, Get.self, Search.self, List.self, Remove.self, Import.self, Health.self, Engine.self,
+            Config.self, DoctorCommand.self, Version.self,
         ])
 
     static func main() async {

@@ -48,6 +48,22 @@ enum Surroundings {
         _ = text.withCString { write(2, $0, strlen($0)) }
     }
 
+    /// Whether a descriptor is a terminal: 0, 1 or 2.
+    static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) != 0 }
+
+    /// Of the terminal that stderr is; 80 where it does not say.
+    static var columns: Int {
+        var size = winsize()
+        guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+        return Int(size.ws_col)
+    }
+
+    /// A line that the user types in answer to a question on stderr; nil at the end of the input.
+    static func answer(to question: String) -> String? {
+        putAside(question)
+        return readLine()
+    }
+
     /// On SIGINT ends the process at once, and with it its connections, which cancels what they ask for; says so first.
     static func sayWhenInterrupted() {
         signal(SIGINT) { _ in

@@ -1,0 +1,184 @@
+import ArgumentParser
+import MartletEngine
+import MartletHub
+import MartletServer
+import MartletWire
+
+struct Get: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Brings a model here from Hugging Face; goes on where it was interrupted.",
+        discussion: """
+            MODEL is owner/repository, with :Q4_K_M or another quantisation behind it if it shall not be the usual one; \
+            a file of a repository; an address of huggingface.co; or words to look for. HF_TOKEN is sent for models \
+            that want one, HF_ENDPOINT names a mirror.
+            """)
+
+    @OptionGroup var place: ModelPlace
+    @Flag(name: .shortAndLong, help: "Ask nothing: of what a search finds, take the first.") var yes = false
+    @Flag(help: "Print JSON.") var json = false
+    @Argument(help: "What to get.") var model: [String]
+
+    func run() async throws {
+        let store = try place.store()
+        try await Failures.reported {
+            try await ModelCommand.withHub { client in
+                let repository = try await repository(client)
+                let plan = try FilePlan(try await client.model(repository), choice: repository.choice)
+                try await bring(plan, client, store)
+            }
+        }
+    }
+
+    private func bring(_ plan: FilePlan, _ client: HubClient, _ store: ModelStore) async throws {
+        let download = ModelDownload(plan, from: client, to: store.root, logger: ModelCommand.quiet)
+        let wasPresent = download.isPresent
+        let what = [plan.quantisation, plan.projector == nil ? nil : "with its projector", ByteCount.shown(plan.bytes)]
+            .compactMap(\.self).joined(separator: ", ")
+        let verb = wasPresent ? "checking" : "getting"
+        Surroundings.complain("\(verb) \(TerminalText.safe("\(plan.id), \(what)"))")
+        let display = ProgressDisplay(plan.weights[0].name)
+        defer { display.close() }
+        let path = try await ModelCommand.untilInterrupted {
+            try await download.run { display.show($0) }
+        }
+        display.close()
+        guard let path else {
+            let got = display.last.map { "\(ByteCount.shown($0.bytes)) of \(ByteCount.shown($0.total))" }
+            Surroundings.complain(
+                TerminalText.safe(
+                    "martlet: interrupted; what has come is kept (\(got ?? "nothing yet")). Go on with: martlet get "
+                        + Self.again(plan)))
+            throw ExitCode(ExitCodes.interrupted)
+        }
+        guard report(plan, path, store, wasPresent: wasPresent) else { throw ExitCode(1) }
+    }
+
+    /// - Returns: whether it can be loaded.
+    private func report(_ plan: FilePlan, _ path: String, _ store: ModelStore, wasPresent: Bool) -> Bool {
+        let place = "\(plan.owner)/\(plan.name)/\(plan.weights[0].name)"
+        let local = store.models().first { $0.place == place }.map { LocalModel($0, in: store) }
+        if json {
+            var reply: JSON = ["status": wasPresent ? "already_downloaded" : "downloaded"]
+            reply["key"] = local.map { .string($0.model.id) } ?? .null
+            reply["repository"] = .string(plan.id)
+            reply["commit"] = .string(plan.commit)
+            reply["quantization"] = plan.quantisation.map(JSON.string) ?? .null
+            reply["size_bytes"] = .int(Int(plan.bytes))
+            reply["path"] = .string(path)
+            reply["files"] = .array(plan.files.map { .string($0.name) })
+            if let problem = local?.problem { reply["problem"] = .string(problem) }
+            Surroundings.say(reply.text)
+            return local?.usable != nil
+        }
+        guard let local else {
+            Surroundings.complain("martlet: \(TerminalText.safe(place)) is here, and no model to be served")
+            return false
+        }
+        let id = TerminalText.safe(local.model.id)
+        Surroundings.say("\(id) is here\(wasPresent ? " already" : ""), and checked")
+        if let problem = local.problem {
+            Surroundings.complain("martlet: \(id) cannot be loaded: \(TerminalText.safe(problem))")
+        } else {
+            Surroundings.say(ModelCommand.next(id, isEncoder: local.isEncoder))
+        }
+        return local.problem == nil
+    }
+
+    /// What to write to get the very files of a plan.
+    private static func again(_ plan: FilePlan) -> String {
+        plan.quantisation.map { "\(plan.id):\($0)" } ?? "\(plan.id)/\(plan.weights[0].path)"
+    }
+
+    // MARK: Search
+
+    /// At most this many are shown to choose from.
+    private static let choices = 10
+
+    private func repository(_ client: HubClient) async throws -> RepositoryReference {
+        switch try ModelReference(model.joined(separator: " "), mirror: client.endpoint.host) {
+        case .repository(let repository): return repository
+        case .keywords(let words, let quantisation): return try await choice(of: words, quantisation, client)
+        }
+    }
+
+    private func choice(
+        of words: String, _ quantisation: String?, _ client: HubClient
+    ) async throws -> RepositoryReference {
+        let found = try await client.search(words, limit: Self.choices)
+        guard let first = found.first else {
+            throw HubError(
+                .notFound, "\(client.endpoint.host) has no GGUF model that fits \"\(words)\": try other words")
+        }
+        let choice = quantisation.map(RepositoryReference.Choice.quantisation) ?? .automatic
+        func named(_ match: HubMatch) throws(HubError) -> RepositoryReference {
+            let names = match.id.split(separator: "/").map(String.init)
+            return try RepositoryReference(owner: names[0], name: names[1], choice: choice)
+        }
+        if yes { return try named(first) }
+        let suffix = quantisation.map { ":\($0)" } ?? ""
+        let asks = Surroundings.isTerminal(0) && Surroundings.isTerminal(2)
+        Surroundings.complain("found for \"\(TerminalText.safe(words))\":")
+        for (number, line) in Search.table(found).enumerated() {
+            let mark = number == 0 ? "    " : number < 10 ? " \(number)  " : "\(number)  "
+            Surroundings.complain(TerminalText.safe(mark + line))
+        }
+        guard asks else {
+            Surroundings.complain(
+                TerminalText.safe(
+                    "martlet: name one, as in: martlet get \(first.id)\(suffix), or take the first by --yes"))
+            throw ExitCode(1)
+        }
+        guard let answer = Surroundings.answer(to: "which one? [1-\(found.count), nothing for none] "),
+            let number = Int(answer), found.indices.contains(number - 1)
+        else {
+            Surroundings.complain("martlet: nothing was got")
+            throw ExitCode(1)
+        }
+        return try named(found[number - 1])
+    }
+}
+
+struct Search: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Looks for models at Hugging Face that can run here (GGUF), the most downloaded first.")
+
+    @Option(help: "At most this many, 1 to 100.") var limit = 20
+    @Flag(help: "Print JSON.") var json = false
+    @Argument(help: "Words to look for.") var words: [String]
+
+    func validate() throws {
+        guard (1...100).contains(limit) else { throw ValidationError("--limit takes 1 to 100") }
+    }
+
+    func run() async throws {
+        let words = words.joined(separator: " ")
+        try await Failures.reported {
+            let found = try await ModelCommand.withHub { try await $0.search(words, limit: limit) }
+            if json {
+                Surroundings.say(
+                    JSON.array(
+                        found.map {
+                            [
+                                "id": .string($0.id), "downloads": .int($0.downloads), "likes": .int($0.likes),
+                                "gated": .bool($0.isGated),
+                            ]
+                        }
+                    ).text)
+            } else if let first = found.first {
+                for line in Self.table(found) { Surroundings.say(TerminalText.safe(line)) }
+                Surroundings.complain(TerminalText.safe("next: martlet get \(first.id)"))
+            } else {
+                Surroundings.complain("martlet: nothing fits \"\(TerminalText.safe(words))\": try other words")
+                throw ExitCode(1)
+            }
+        }
+    }
+
+    /// The lines of a table; the first is its head.
+    static func table(_ found: [HubMatch]) -> [String] {
+        TextTable(
+            ["MODEL", "DOWNLOADS", "LIKES", ""], rightAligned: [1, 2],
+            found.map { [$0.id, "\($0.downloads)", "\($0.likes)", $0.isGated ? "gated" : ""] }
+        ).lines
+    }
+}

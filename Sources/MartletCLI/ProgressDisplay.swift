@@ -1,0 +1,74 @@
+import MartletHub
+import Synchronization
+
+/// How far something is, on stderr: a bar that moves on a terminal, else a line at every tenth.
+final class ProgressDisplay: Sendable {
+    private struct State: Sendable {
+        var tenths: Int64 = -1
+        var last: DownloadProgress?
+        var isOpen = false
+    }
+
+    private let name: String
+    private let isBar: Bool
+    private let state = Mutex(State())
+
+    init(_ name: String, isBar: Bool = Surroundings.isTerminal(2)) {
+        self.name = TerminalText.safe(name)
+        self.isBar = isBar
+    }
+
+    /// What was told last.
+    var last: DownloadProgress? { state.withLock(\.last) }
+
+    func show(_ progress: DownloadProgress) {
+        state.withLock { state in
+            state.last = progress
+            if isBar {
+                state.isOpen = true
+                Surroundings.putAside("\r" + Self.bar(name, progress, columns: Surroundings.columns) + "\u{1B}[K")
+                return
+            }
+            let tenths = progress.total > 0 ? progress.bytes * 10 / progress.total : 10
+            guard tenths > state.tenths else { return }
+            state.tenths = tenths
+            Surroundings.complain("\(name): \(Self.numbers(progress))")
+        }
+    }
+
+    /// Ends the bar's line.
+    func close() {
+        state.withLock { state in
+            guard state.isOpen else { return }
+            state.isOpen = false
+            Surroundings.putAside("\n")
+        }
+    }
+
+    /// `name  [#####     ]  50%  2.3 of 4.7 GB  35.2 MB/s  1:07 left`, as much of it as fits.
+    static func bar(_ name: String, _ progress: DownloadProgress, columns: Int) -> String {
+        let end = numbers(progress)
+        let room = columns - 1
+        let width = min(30, room - end.count - name.count - 6)
+        guard width >= 8 else {
+            return String((end.count + name.count + 2 <= room ? "\(name)  \(end)" : end).prefix(room))
+        }
+        let share = progress.total > 0 ? Double(progress.bytes) / Double(progress.total) : 1
+        let full = min(max(Int(share * Double(width)), 0), width)
+        return "\(name)  [\(String(repeating: "#", count: full))\(String(repeating: " ", count: width - full))]  \(end)"
+    }
+
+    static func numbers(_ progress: DownloadProgress) -> String {
+        let percent = progress.total > 0 ? progress.bytes * 100 / progress.total : 100
+        var text = "\(percent)%  \(ByteCount.shown(progress.bytes)) of \(ByteCount.shown(progress.total))"
+        guard progress.bytes < progress.total, let rate = progress.bytesPerSecond else { return text }
+        text += "  \(ByteCount.shown(rate))/s"
+        if let left = progress.remaining?.components.seconds, left > 0 {
+            let minutes = left / 60
+            func two(_ number: Int64) -> String { number < 10 ? "0\(number)" : "\(number)" }
+            let whole = minutes < 60 ? "\(minutes)" : "\(minutes / 60):\(two(minutes % 60))"
+            text += "  \(whole):\(two(left % 60)) left"
+        }
+        return text
+    }
+}
