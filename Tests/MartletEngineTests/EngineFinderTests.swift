@@ -90,19 +90,22 @@ struct EngineFinderTests {
     }
 
     @Test(
-        "The backend is the first device that is not the CPU",
+        "The backend is the first device that is not the CPU, its memory what it says",
         arguments: [
-            ("  CUDA0: NVIDIA GeForce RTX 4090 (24217 MiB, 23000 MiB free)\n", "CUDA"),
-            ("  Vulkan0: AMD Radeon (8192 MiB, 8000 MiB free)\n", "Vulkan"),
-            ("  ROCm1: AMD Instinct (65536 MiB, 65000 MiB free)\n", "ROCm"),
-            ("  MTL0: Apple M3 (49152 MiB, 49151 MiB free)\n", "Metal"),
-            ("  BLAS: OpenBLAS (0 MiB, 0 MiB free)\n", "CPU"),
-            ("  (none)\n", "CPU"),
-            ("", "CPU"),
-        ])
-    func backend(device: String, expected: String) async throws {
+            ("  CUDA0: NVIDIA GeForce RTX 4090 (24217 MiB, 23000 MiB free)\n", "CUDA", 24_217),
+            ("  Vulkan0: AMD Radeon (8192 MiB, 8000 MiB free)\n", "Vulkan", 8192),
+            ("  ROCm1: AMD Instinct (65536 MiB, 65000 MiB free)\n", "ROCm", 65_536),
+            ("  MTL0: Apple M3 (49152 MiB, 49151 MiB free)\n", "Metal", 49_152),
+            ("  CUDA0: A (Laptop) (100 MiB, 1 MiB free)\n  CUDA1: B (200 MiB, 1 MiB free)\n", "CUDA", 300),
+            ("  BLAS: OpenBLAS (0 MiB, 0 MiB free)\n", "CPU", nil),
+            ("  (none)\n", "CPU", nil),
+            ("", "CPU", nil),
+        ] as [(String, String, Int64?)])
+    func backend(device: String, expected: String, mebibytes: Int64?) async throws {
         _ = try server("bin/llama-server", device: device)
-        #expect(try await find(path: "\(scratch.path)/bin").get().backend == expected)
+        let engine = try await find(path: "\(scratch.path)/bin").get()
+        #expect(engine.backend == expected)
+        #expect(engine.deviceMemory == mebibytes.map { $0 << 20 })
     }
 
     @Test(

@@ -72,6 +72,18 @@ struct EngineInstallerTests {
         #expect(log.value.last?.contains("installed already") == true)
     }
 
+    @Test("A launcher that an older version wrote is replaced by the next install, the wheel is not")
+    func oldLauncher() async throws {
+        try python(pip: "mkdir -p \"$target/xllamacpp\"")
+        _ = try await install(.wheel).get()
+        let launcher = "\(home)/engines/xllamacpp-2026.10.11549/llama_server.py"
+        try Data("old".utf8).write(to: URL(filePath: launcher))
+        try FileManager.default.removeItem(atPath: "\(scratch.path)/pip-calls")
+        _ = try await install(.wheel).get()
+        #expect(try String(contentsOfFile: launcher, encoding: .utf8).contains("--flash-attn"))
+        #expect(!FileManager.default.fileExists(atPath: "\(scratch.path)/pip-calls"))
+    }
+
     @Test("What a run that was broken off left behind is removed by the next")
     func resumes() async throws {
         try scratch.file("home/engines/xllamacpp-2026.10.11549.part/half", "half")

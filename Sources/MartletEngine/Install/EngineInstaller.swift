@@ -62,6 +62,7 @@ package struct EngineInstaller: Sendable {
         let engines = Manifest.enginesFolder(home: home)
         let folder = "\(engines)/\(name)"
         if let installed = Manifest.engine(in: folder)?.binary {
+            if case .wheel = method { try refreshLauncher(in: folder) }
             log("\(name) is installed already")
             return installed
         }
@@ -99,6 +100,7 @@ package struct EngineInstaller: Sendable {
             executable, leading: leading, origin: origin, within: Self.firstAnswerLimit)
         return Manifest(
             origin: origin, version: engine.version, backend: engine.backend, unifiedCache: engine.unifiedCache,
+            deviceMemory: engine.deviceMemory,
             program: program, script: script, installed: Int64(Date().timeIntervalSince1970))
     }
 }

@@ -10,6 +10,8 @@ struct Manifest: Codable, Sendable, Hashable {
     var version: String
     var backend: String
     var unifiedCache: Bool
+    /// Missing in manifests of older versions.
+    var deviceMemory: Int64?
     /// The program to start; relative to the folder unless absolute.
     var program: String
     /// The Python script to hand it, relative to the folder.
@@ -33,7 +35,7 @@ struct Manifest: Codable, Sendable, Hashable {
             EngineBinary(
                 executable: program, leading: manifest.script.map { leading("\(folder)/\($0)") } ?? [],
                 version: manifest.version, backend: manifest.backend, origin: manifest.origin,
-                unifiedCache: manifest.unifiedCache),
+                unifiedCache: manifest.unifiedCache, deviceMemory: manifest.deviceMemory),
             manifest.installed
         )
     }

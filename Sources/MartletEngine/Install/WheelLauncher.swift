@@ -18,6 +18,8 @@ enum WheelLauncher {
 
         sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        FLASH = {"on": "ENABLED", "off": "DISABLED", "auto": "AUTO"}
+        CACHE_TYPES = ["f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1"]
 
 
         def arguments():
@@ -39,6 +41,10 @@ enum WheelLauncher {
             add("-tb", "--threads-batch", type=int)
             add("--poll", type=int)
             add("-ngl", "--gpu-layers", "--n-gpu-layers")
+            add("-fa", "--flash-attn", choices=list(FLASH))
+            add("-ctk", "--cache-type-k", choices=CACHE_TYPES)
+            add("-ctv", "--cache-type-v", choices=CACHE_TYPES)
+            add("-md", "--model-draft")
             add("--embeddings", "--embedding", action="store_true")
             add("--rerank", "--reranking", action="store_true")
             add("--pooling", choices=["none", "mean", "cls", "last", "rank"])
@@ -91,6 +97,15 @@ enum WheelLauncher {
                 p.cpuparams_batch.poll = given.poll
             if given.gpu_layers and given.gpu_layers.isdigit():
                 p.n_gpu_layers = int(given.gpu_layers)
+            if given.flash_attn:
+                p.flash_attn_type = getattr(
+                    engine.llama_flash_attn_type, "LLAMA_FLASH_ATTN_TYPE_" + FLASH[given.flash_attn])
+            for name in ("cache_type_k", "cache_type_v"):
+                if getattr(given, name):
+                    setattr(p, name, getattr(engine.ggml_type, "GGML_TYPE_" + getattr(given, name).upper()))
+            if given.model_draft:
+                p.speculative.draft.mparams.path = given.model_draft
+                p.speculative.types = [engine.common_speculative_type.COMMON_SPECULATIVE_TYPE_DRAFT_SIMPLE]
             if given.embeddings or given.rerank:
                 p.embedding = True
                 p.n_batch = p.n_ubatch

@@ -27,10 +27,13 @@ package struct EngineBinary: Sendable, Hashable {
     package var origin: Origin
     /// Whether it takes `--kv-unified`, so that every slot may use the whole context window.
     package var unifiedCache: Bool
+    /// Bytes of memory of the devices it computes on; nil where it computes in RAM, or does not say.
+    package var deviceMemory: Int64?
 
     package init(
         executable: String, leading: [String] = [], environment: [String: String] = [:], version: String,
-        backend: String, origin: Origin, unifiedCache: Bool
+        backend: String, origin: Origin, unifiedCache: Bool,
+        deviceMemory: Int64? = nil
     ) {
         self.executable = executable
         self.leading = leading
@@ -39,5 +42,6 @@ package struct EngineBinary: Sendable, Hashable {
         self.backend = backend
         self.origin = origin
         self.unifiedCache = unifiedCache
+        self.deviceMemory = deviceMemory
     }
 }

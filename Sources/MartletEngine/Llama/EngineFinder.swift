@@ -90,7 +90,7 @@ package enum EngineFinder {
         return EngineBinary(
             executable: executable, leading: leading, environment: [:], version: words,
             backend: backend(devices: devices.lines, version: version.lines), origin: origin,
-            unifiedCache: help.says("--kv-unified"))
+            unifiedCache: help.says("--kv-unified"), deviceMemory: deviceMemory(devices.lines))
     }
 
     /// `version: 8123 (0c1e57098)` → `8123 (0c1e57098)`.
@@ -123,6 +123,20 @@ package enum EngineFinder {
             return name
         }
         return "CPU"
+    }
+
+    /// The sum of what the list says of its devices: `  CUDA0: NVIDIA … (24217 MiB, 23000 MiB free)` → 24217 MiB.
+    static func deviceMemory(_ devices: [String]) -> Int64? {
+        var sum: Int64 = 0
+        for line in devices.drop(while: { !$0.hasPrefix("Available devices") }).dropFirst() where line.hasPrefix(" ") {
+            let name = line.split(separator: ":").first?.split(separator: " ").last ?? ""
+            guard !["CPU", "BLAS"].contains(where: { name.uppercased().hasPrefix($0) }),
+                let words = line.split(separator: "(").last?.split(separator: " "), words.count == 5,
+                words[1] == "MiB,", let mebibytes = Int64(words[0]), (0...1 << 24).contains(mebibytes)
+            else { continue }
+            sum += mebibytes << 20
+        }
+        return sum > 0 ? sum : nil
     }
 
     private static func missing(_ configured: String) -> EngineError {
