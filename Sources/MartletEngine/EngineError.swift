@@ -30,6 +30,12 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let backingOff = Code("engine_backing_off")
         /// A bound is reached: resident models, or requests waiting for one.
         package static let atCapacity = Code("engine_at_capacity")
+        /// More memory than there can be for it; the message has the numbers and what to change.
+        package static let doesNotFit = Code("engine_does_not_fit")
+        /// An instance of that identifier is loaded.
+        package static let nameTaken = Code("engine_name_taken")
+        /// A load setting cannot be what it was set to; the message says what it may be.
+        package static let badSetting = Code("engine_bad_setting")
         package static let cancelled = Code("engine_cancelled")
         package static let noPython = Code("engine_no_python")
         package static let noPip = Code("engine_no_pip")

@@ -8,7 +8,8 @@ package protocol ModelHost: Sendable {
     /// Waits until the model's engine listens, and counts one user of it until `release`. A caller that is cancelled is
     /// no longer waited for; a load that nobody waits for is stopped.
     func acquire(_ model: String) async throws(GatewayError) -> Origin
-    func release(_ model: String)
+    /// Ends the use of the engine that `acquire` gave.
+    func release(_ model: String, at origin: Origin)
     /// Why the model's engine has ended, for an exchange whose connection to it broke just now. Waits a moment until
     /// that is known; nil when the engine did not end.
     func lastWords(of model: String) async -> GatewayError?

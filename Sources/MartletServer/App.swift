@@ -158,10 +158,10 @@ package struct App: Sendable {
 
     private func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
         var settings = EngineSettings()
-        settings.parallel = configuration.engine.parallel
-        settings.contextTokens = configuration.engine.context
-        settings.threads = configuration.engine.threads
-        settings.batch = configuration.engine.batch
+        settings.load.parallel = configuration.engine.parallel
+        settings.load.context = configuration.engine.context.map { .tokens($0) }
+        settings.load.threads = configuration.engine.threads
+        settings.load.batch = configuration.engine.batch
         // Waiting threads sleep: engines share the machine with the gateway and with each other.
         settings.extra = ["--poll", "0"]
         let binary = configuration.engine.binary

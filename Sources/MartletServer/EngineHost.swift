@@ -14,13 +14,17 @@ package struct EngineHost: ModelHost {
             throw GatewayError(code: .internalError, message: "this server runs no engine")
         }
         do throws(EngineError) {
-            return Origin(address: .unix(path: try await supervisor.ready(model, onProgress: { _ in })))
+            return Origin(address: .unix(path: try await supervisor.acquire(model).socketPath))
         } catch {
             throw EngineHost.gatewayError(error)
         }
     }
 
-    package func release(_ model: String) {}
+    package func release(_ model: String, at origin: Origin) {
+        guard let supervisor, case .unix(let path) = origin.address else { return }
+        // Called on a loop, which cannot wait; nobody waits for the end of a use.
+        Task { await supervisor.release(socketPath: path) }
+    }
 
     package func lastWords(of model: String) async -> GatewayError? {
         await supervisor?.lastWords(of: model).map(EngineHost.gatewayError)
@@ -36,7 +40,9 @@ package struct EngineHost: ModelHost {
         let code: ErrorCode =
             switch error.code {
             case .noSuchModel: .modelNotFound
-            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled: .modelLoadFailed
+            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel,
+                .doesNotFit, .badSetting:
+                .modelLoadFailed
             case .atCapacity: .queueFull
             default: .engineFailed
             }

@@ -155,6 +155,27 @@ struct LlamaServerTests {
         plan.contextTokens = nil
         plan.binary.unifiedCache = false
         #expect(plan.arguments == head + tail)
+        plan.sharedTokens = 8192
+        #expect(plan.arguments == head + ["--ctx-size", "8192"] + tail)
+    }
+
+    @Test("Every load setting reaches the engine, and a model what its kind needs")
+    func settings() {
+        var plan = Fixture.plan(scratch)
+        plan.name = "tiny:2"
+        (plan.gpuLayers, plan.flashAttention, plan.keyCache, plan.valueCache) = (12, .on, .q8_0, .bf16)
+        plan.model.projector = "/models/mmproj.gguf"
+        plan.draft = InstalledModel(id: "small", path: "/models/small.gguf", bytes: 1, file: "small.gguf")
+        #expect(plan.arguments.contains("tiny:2") && !plan.arguments.contains("tiny"))
+        let flags = [
+            "--n-gpu-layers", "12", "--flash-attn", "on", "--cache-type-k", "q8_0", "--cache-type-v", "bf16",
+            "--model-draft", "/models/small.gguf", "--mmproj", "/models/mmproj.gguf",
+        ]
+        #expect(plan.arguments.suffix(flags.count) == flags[...])
+        plan.kind = .embedding
+        #expect(plan.arguments.last == "--embeddings")
+        plan.kind = .reranker
+        #expect(plan.arguments.last == "--rerank")
     }
 
     @Test(

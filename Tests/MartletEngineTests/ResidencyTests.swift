@@ -1,201 +1,355 @@
 import MartletEngine
-import MartletTestSupport
 import Testing
+
+/// A residency with a clock that stands still unless it is told to go on.
+private struct Line {
+    var residency: Residency
+    var now = ContinuousClock.now
+
+    init(budget: Int64 = 100, change: (inout Residency.Limits) -> Void = { _ in }) {
+        var limits = Residency.Limits()
+        limits.budget = budget
+        change(&limits)
+        residency = Residency(limits: limits)
+    }
+
+    /// What an event leads to, in words; times to wake up at left out.
+    mutating func callAsFunction(_ event: Residency.Event) -> [String] {
+        residency.take(event, now: now).compactMap { action in
+            switch action {
+            case .launch(let launch): "launch \(launch.instance)"
+            case .stop(let id): "stop \(id)"
+            case .grant(let ticket, let id): "\(ticket.number) gets \(id)"
+            case .refuse(let ticket, let error): "\(ticket.number) refused: \(error.code)"
+            case .wake: nil
+            }
+        }
+    }
+
+    mutating func refusal(_ event: Residency.Event) -> EngineError? {
+        for case .refuse(_, let error) in residency.take(event, now: now) { return error }
+        return nil
+    }
+
+    /// Loads a model for one request, which stays.
+    mutating func use(_ model: String, _ bytes: Int64, _ ticket: UInt64, ttl: Duration? = nil) {
+        _ = self(ask(model, bytes, ticket, ttl: ttl))
+        _ = self(.ready(model, bytes: nil))
+    }
+
+    /// Loads a model nobody uses.
+    mutating func keep(_ model: String, _ bytes: Int64, _ ticket: UInt64 = 99, ttl: Duration? = nil) {
+        use(model, bytes, ticket, ttl: ttl)
+        _ = self(.released(model))
+    }
+}
+
+private func ask(_ model: String, _ bytes: Int64, _ ticket: UInt64, ttl: Duration? = nil) -> Residency.Event {
+    .requested(.init(model, size: LoadSize(bytes: bytes), ttl: ttl), .init(ticket))
+}
+
+private func load(_ model: String, _ bytes: Int64, _ ticket: UInt64, as name: String? = nil) -> Residency.Event {
+    .load(.init(model, size: LoadSize(bytes: bytes)), .init(ticket), as: name)
+}
+
+private let failed = EngineError(.loadFailed, "broken")
 
 @Suite("Residency decides event by event")
 struct ResidencyTests {
-    private typealias Ticket = Residency.Ticket
-    private let now = ContinuousClock.now
-    private let broken = EngineError(.loadFailed, "broken")
-
     @Test("The first request launches, the second joins, both are granted when the engine is ready")
     func joins() {
-        var residency = Residency()
-        #expect(residency.take(.requested("a", Ticket(1)), now: now) == [.launch("a")])
-        #expect(residency.take(.requested("a", Ticket(2)), now: now) == [])
-        #expect(residency.take(.ready("a"), now: now) == [.grant(Ticket(1), "a"), .grant(Ticket(2), "a")])
-        #expect(residency.take(.requested("a", Ticket(3)), now: now) == [.grant(Ticket(3), "a")])
+        var line = Line()
+        #expect(line(ask("a", 60, 1)) == ["launch a"])
+        #expect(line(ask("a", 60, 2)) == [])
+        #expect(line(.ready("a", bytes: nil)) == ["1 gets a", "2 gets a"])
+        #expect(line(ask("a", 60, 3)) == ["3 gets a"])
+        #expect(line.residency.instances.map(\.users) == [3])
     }
 
-    @Test("A failed load refuses everyone who waited, and the next request tries again at once")
-    func failedLoad() {
-        var residency = Residency()
-        _ = residency.take(.requested("a", Ticket(1)), now: now)
-        _ = residency.take(.requested("a", Ticket(2)), now: now)
+    @Test("Of several instances the one with the fewest users is given; a name gets that instance only")
+    func fewestUsers() {
+        var line = Line()
+        line.use("a", 10, 1)
+        #expect(line(load("a", 10, 2)) == ["launch a:2"])
+        #expect(line(load("a", 10, 3, as: "mine")) == ["launch mine"])
+        #expect(line(.ready("a:2", bytes: nil)) == ["2 gets a:2"])
+        #expect(line(.ready("mine", bytes: nil)) == ["3 gets mine"])
+        #expect(line(ask("a", 10, 4)) == ["4 gets a:2"])
+        #expect(line(ask("a", 10, 5)) == ["5 gets mine"])
+        #expect(line(.released("a")) == [])
+        #expect(line(ask("a", 10, 6)) == ["6 gets a"])
+        #expect(line(.requestedInstance("mine", .init(7))) == ["7 gets mine"])
+        #expect(line(.requestedInstance("a:3", .init(8))) == ["8 refused: engine_no_such_model"])
+        #expect(line(load("b", 10, 9, as: "mine")) == ["9 refused: engine_name_taken"])
+        #expect(line(load("a", 10, 10)) == ["launch a:3"])
+    }
+
+    @Test("What does not fit unloads what is idle, the least recently used first, and only as much as it needs")
+    func evictsIdle() {
+        var line = Line()
+        for (index, model) in ["a", "b", "c"].enumerated() {
+            line.now += .seconds(1)
+            line.keep(model, 30, UInt64(index))
+        }
+        line.now += .seconds(1)
+        _ = line(ask("a", 30, 4))
+        _ = line(.released("a"))
+        #expect(line(ask("d", 60, 5)) == ["stop b", "stop c"])
+        #expect(line(.exited("b", nil)) == [], "the memory of c is not free before c is gone")
+        #expect(line(.exited("c", nil)) == ["launch d"])
+    }
+
+    @Test("A model in use is never stopped for another: it gets no new requests, and goes with its last one")
+    func drains() {
+        var line = Line()
+        line.use("a", 60, 1)
+        _ = line(ask("a", 60, 2))
+        line.now += .seconds(20)
+        #expect(line(ask("b", 60, 3)) == [])
+        #expect(line.residency.instances[0].phase == .draining(evicted: true))
+        #expect(line(ask("a", 60, 4)) == [], "it waits behind b")
+        #expect(line(.released("a")) == [])
+        #expect(line(.released("a")) == ["stop a"])
+        #expect(line(.exited("a", nil)) == ["launch b"])
+        #expect(line(.ready("b", bytes: nil)) == ["3 gets b"])
+        line.now += .seconds(9)
+        #expect(line(.tick) == [])
+        #expect(line(ask("b", 60, 5)) == ["5 gets b"], "whoever has just been loaded works for a while")
+        line.now += .seconds(1)
+        #expect(line(.tick) == [])
+        #expect(line(ask("b", 60, 6)) == [])
+        #expect(line(.released("b")) == [])
+        #expect(line(.released("b")) == ["stop b"])
+        #expect(line(.exited("b", nil)) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) == ["4 gets a"])
+    }
+
+    @Test("When nobody waits for its memory any more a drained model goes on")
+    func drainedForNobody() {
+        var line = Line()
+        line.use("a", 60, 1)
+        line.now += .seconds(20)
+        _ = line(ask("b", 60, 2))
+        _ = line(ask("a", 60, 3))
+        #expect(line(.cancelled(.init(2))) == ["3 gets a"])
+        #expect(line(ask("a", 60, 4)) == ["4 gets a"])
+    }
+
+    @Test("First come, first served: a small load does not overtake a large one that waits")
+    func fair() {
+        var line = Line()
+        line.use("a", 60, 1)
+        #expect(line(ask("large", 90, 2)) == [])
+        #expect(line(ask("small", 5, 3)) == [])
+        line.now += .seconds(20)
+        _ = line(.tick)
+        #expect(line(.released("a")) == ["stop a"])
+        #expect(line(.exited("a", nil)) == ["launch large", "launch small"])
+    }
+
+    @Test("What can never fit is refused at once, with the numbers and what to change")
+    func neverFits() throws {
+        var line = Line(budget: 12_000_000_000)
+        _ = line(load("kept", 5_000_000_000, 1))
+        _ = line(.ready("kept", bytes: nil))
+        line.use("pinned", 3_000_000_000, 2)
+        _ = line(.pin("pinned", true))
+        let refusal = line.refusal(ask("a", 4_100_000_000, 3))
+        let error = try #require(refusal)
+        #expect(error.code == .doesNotFit)
         #expect(
-            residency.take(.exited("a", broken), now: now)
-                == [.refuse(Ticket(1), broken), .refuse(Ticket(2), broken)])
-        #expect(residency.lastFailure(of: "a") == broken)
-        #expect(residency.take(.requested("a", Ticket(3)), now: now) == [.launch("a")])
+            error.message == """
+                a does not fit: it needs 4.1 GB, and 4.0 GB of the 12.0 GB that engines may take (engine.memory) can be \
+                free. The rest is held by kept (5.0 GB, loaded explicitly), pinned (3.0 GB, pinned, 1 request). Unload \
+                kept, or raise engine.memory.
+                """)
+        #expect(line(ask("a", 4_000_000_000, 4)) == ["launch a"])
+        #expect(
+            line.refusal(ask("huge", 12_100_000_000, 5))?.message
+                == "huge does not fit: it needs 12.1 GB, and engines may take 12.0 GB in all (engine.memory). Raise "
+                + "engine.memory.")
+        _ = line(.pin("pinned", false))
+        #expect(line(ask("b", 7_000_000_000, 6)) == [], "what is not pinned any more can go")
+    }
+
+    @Test("A load nobody waits for any more is stopped; one in line is never launched")
+    func cancels() {
+        var line = Line()
+        _ = line(ask("a", 60, 1))
+        _ = line(ask("a", 60, 2))
+        _ = line(ask("b", 60, 3))
+        #expect(line(.cancelled(.init(1))) == [])
+        #expect(line(.cancelled(.init(3))) == [])
+        #expect(line(.cancelled(.init(2))) == ["stop a"])
+        #expect(line(.ready("a", bytes: nil)) == [])
+        #expect(line(ask("a", 60, 4)) == [], "the old one has to be gone first")
+        #expect(line(.exited("a", nil)) == ["launch a"])
+        #expect(line(.cancelled(.init(77))) == [])
+    }
+
+    @Test("An idle model goes when its TTL is over, counted from its last request; a busy, pinned or kept one stays")
+    func ttl() {
+        var line = Line()
+        line.keep("a", 10, ttl: .seconds(60))
+        line.use("busy", 10, 1, ttl: .seconds(60))
+        line.keep("pinned", 10, ttl: .seconds(60))
+        _ = line(.pin("pinned", true))
+        line.keep("kept", 10)
+        line.now += .seconds(50)
+        #expect(line(ask("a", 10, 2, ttl: .seconds(5))) == ["2 gets a"])
+        #expect(line(.released("a")) == [])
+        line.now += .seconds(59)
+        #expect(line(.tick) == [], "the TTL of a request counts only if it loads")
+        line.now += .seconds(1)
+        #expect(line(.tick) == ["stop a"])
+        #expect(line(.released("busy")) == [])
+        line.now += .seconds(60)
+        #expect(line(.tick) == ["stop busy"])
+        #expect(line.residency.instances.filter { $0.phase == .ready }.map(\.id) == ["pinned", "kept"])
+    }
+
+    @Test("It says when to wake it, and does not repeat itself")
+    func wakes() {
+        var line = Line()
+        line.use("a", 10, 1, ttl: .seconds(60))
+        let first = line.residency.take(.released("a"), now: line.now)
+        #expect(first == [.wake(at: line.now + .seconds(60))])
+        line.now += .seconds(1)
+        #expect(line(ask("a", 10, 2)) == ["2 gets a"])
+        #expect(line.residency.take(.released("a"), now: line.now) == [], "a timer that fires early starts again")
+        line.now += .seconds(59)
+        #expect(line.residency.take(.tick, now: line.now) == [.wake(at: line.now + .seconds(1))])
+    }
+
+    @Test("Memory that an engine takes beyond its estimate is counted, less than that is not")
+    func measured() {
+        var line = Line()
+        _ = line(ask("a", 50, 1))
+        _ = line(.ready("a", bytes: 20))
+        #expect(line.residency.instances.first?.bytes == 50)
+        #expect(line(ask("b", 40, 2)) == ["launch b"])
+        _ = line(.ready("b", bytes: 60))
+        #expect(line.residency.instances.last?.bytes == 60)
+        #expect(line(ask("c", 1, 3)) == [])
+        line.now += .seconds(20)
+        #expect(line(.released("a")) == ["stop a"])
+    }
+
+    @Test("A client that works in steps keeps its model between them, for as long as a model may stay")
+    func steps() {
+        var line = Line()
+        line.use("a", 60, 1)
+        #expect(line(ask("b", 60, 2)) == [])
+        for step in 1...9 {
+            #expect(line(.released("a")) == [])
+            line.now += .milliseconds(900)
+            #expect(line(.tick) == [])
+            #expect(line(ask("a", 60, UInt64(10 + step))) == ["\(10 + step) gets a"])
+        }
+        line.now += .seconds(2)
+        #expect(line(.released("a")) == ["stop a"])
+        #expect(line(.exited("a", nil)) == ["launch b"])
+        _ = line(.ready("b", bytes: nil))
+        _ = line(ask("c", 60, 30))
+        #expect(line(.released("b")) == [])
+        line.now += .seconds(1)
+        #expect(line(.tick) == ["stop b"], "it has paused for too long")
+    }
+
+    @Test("Nobody who is busy is drained where a short wait for an idle one is enough")
+    func idleFirst() {
+        var line = Line()
+        line.use("busy", 50, 1)
+        line.now += .seconds(20)
+        line.keep("idle", 50)
+        #expect(line(ask("c", 50, 2)) == [])
+        #expect(line.residency.instances.map(\.phase) == [.ready, .ready])
+        line.now += .seconds(1)
+        #expect(line(.tick) == ["stop idle"])
+    }
+
+    @Test("Unloading when idle waits for what runs, unloading now does not; both tell who waits for the load")
+    func unloads() {
+        var line = Line()
+        line.use("a", 10, 1)
+        #expect(line(.unload("a", .whenIdle)) == [])
+        #expect(line(ask("a", 10, 2)) == ["launch a:2"])
+        #expect(line(.unload("a:2", .now)) == ["2 refused: engine_cancelled", "stop a:2"])
+        #expect(line(.released("a")) == ["stop a"])
+        #expect(line(ask("a", 10, 5)) == [], "its name is free in a moment")
+        #expect(line(.exited("a", nil)) == ["launch a"])
+        #expect(line(.cancelled(.init(5))) == ["stop a"])
+        #expect(line(.exited("a", nil)) == [])
+        line.use("a", 10, 3)
+        #expect(line(.unload("a", .now)) == ["stop a"])
+        _ = line(ask("b", 10, 4))
+        #expect(line(.unload("b", .whenIdle)) == [])
+        #expect(line(.ready("b", bytes: nil)) == ["4 gets b"])
+        #expect(line(.released("b")) == ["stop b"])
+    }
+
+    @Test("A crash touches nothing else; whoever waited for its memory gets it")
+    func crash() {
+        var line = Line()
+        line.use("a", 60, 1)
+        line.use("b", 30, 2)
+        _ = line(ask("c", 60, 3))
+        #expect(line(.exited("a", failed)) == ["launch c"])
+        #expect(line.residency.lastFailure(of: "a") == failed)
+        #expect(line(.released("a")) == [])
+        #expect(line.residency.instances.map(\.users) == [1, 0])
     }
 
     @Test("After the second failed load in a row nothing is tried for a while, ever longer up to the bound")
     func backsOff() throws {
-        var limits = Residency.Limits()
-        limits.firstBackOff = .seconds(1)
-        limits.longestBackOff = .seconds(4)
-        var residency = Residency(limits: limits)
-        var clock = now
-        var ticket: UInt64 = 0
-        for expected in [0, 1, 2, 4, 4, 4] {
-            ticket += 1
-            #expect(residency.take(.requested("a", Ticket(ticket)), now: clock) == [.launch("a")])
-            _ = residency.take(.exited("a", broken), now: clock)
+        var line = Line { $0.longestBackOff = .seconds(4) }
+        for (ticket, expected) in [0, 1, 2, 4, 4, 4].enumerated() {
+            let ticket = UInt64(ticket)
+            #expect(line(ask("a", 60, ticket)) == ["launch a"])
+            #expect(line(.exited("a", failed)) == ["\(ticket) refused: engine_load_failed"])
             guard expected > 0 else { continue }
-            let early = residency.take(.requested("a", Ticket(99)), now: clock)
-            guard case .refuse(Ticket(99), let error)? = early.first else {
-                Issue.record("not refused: \(early)")
-                return
-            }
-            #expect(error.code == .backingOff)
-            #expect(error.retryAfter == .seconds(expected))
-            #expect(error.message.contains("\(ticket) times in a row"))
+            let refusal = line.refusal(ask("a", 60, 99))
+            let error = try #require(refusal)
+            #expect(error.code == .backingOff && error.retryAfter == .seconds(expected))
+            #expect(error.message.contains("\(ticket + 1) times in a row"))
             #expect(error.message.contains("in \(expected) s"))
-            clock += .seconds(expected)
+            line.now += .seconds(expected)
         }
-        #expect(residency.take(.requested("b", Ticket(100)), now: clock) == [.launch("b")])
+        #expect(line(ask("a", 60, 100)) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) == ["100 gets a"])
+        #expect(line.residency.lastFailure(of: "a") == nil)
     }
 
-    @Test("A load that succeeds makes earlier failures good")
-    func forgives() {
-        var residency = Residency()
-        for ticket in 1...2 {
-            _ = residency.take(.requested("a", Ticket(UInt64(ticket))), now: now)
-            _ = residency.take(.exited("a", broken), now: now)
+    @Test("Every line has an end: requests for one load, loads that wait, engines that live, and patience")
+    func bounds() throws {
+        var line = Line { limits in
+            (limits.waiting, limits.line, limits.residents, limits.wait) = (2, 1, 2, .seconds(30))
         }
-        let later = now + .seconds(1)
-        #expect(residency.take(.requested("a", Ticket(3)), now: later) == [.launch("a")])
-        _ = residency.take(.ready("a"), now: later)
-        #expect(residency.lastFailure(of: "a") == nil)
-        let crash = EngineError(.exited, "crashed")
-        #expect(residency.take(.exited("a", crash), now: later) == [])
-        #expect(residency.lastFailure(of: "a") == crash)
-        #expect(residency.take(.requested("a", Ticket(4)), now: later) == [.launch("a")])
-    }
-
-    @Test("A load is stopped when the last request waiting for it is cancelled, not before")
-    func cancels() {
-        var residency = Residency()
-        _ = residency.take(.requested("a", Ticket(1)), now: now)
-        _ = residency.take(.requested("a", Ticket(2)), now: now)
-        #expect(residency.take(.cancelled(Ticket(1)), now: now) == [])
-        #expect(residency.take(.cancelled(Ticket(2)), now: now) == [.stop("a")])
-        #expect(residency.take(.ready("a"), now: now) == [])
-        #expect(residency.take(.exited("a", nil), now: now) == [])
-        #expect(residency.take(.requested("a", Ticket(3)), now: now) == [.launch("a")])
-    }
-
-    @Test("A request that comes while an engine stops gets a new one once the old one is gone")
-    func waitsForTheOld() {
-        var residency = Residency()
-        _ = residency.take(.requested("a", Ticket(1)), now: now)
-        _ = residency.take(.ready("a"), now: now)
-        #expect(residency.take(.unloadRequested("a"), now: now) == [.stop("a")])
-        #expect(residency.take(.unloadRequested("a"), now: now) == [])
-        #expect(residency.take(.requested("a", Ticket(2)), now: now) == [])
-        #expect(residency.take(.requested("a", Ticket(3)), now: now) == [])
-        #expect(residency.take(.cancelled(Ticket(3)), now: now) == [])
-        #expect(residency.take(.exited("a", nil), now: now) == [.launch("a")])
-        #expect(residency.take(.ready("a"), now: now) == [.grant(Ticket(2), "a")])
-    }
-
-    @Test("Cancelling a request that was granted or never known changes nothing")
-    func lateCancel() {
-        var residency = Residency()
-        _ = residency.take(.requested("a", Ticket(1)), now: now)
-        _ = residency.take(.ready("a"), now: now)
-        #expect(residency.take(.cancelled(Ticket(1)), now: now) == [])
-        #expect(residency.take(.cancelled(Ticket(77)), now: now) == [])
-        #expect(residency.take(.exited("unknown", nil), now: now) == [])
-    }
-
-    @Test("Unloading during a load stops it and says so to those who waited")
-    func unloadsWhileLoading() {
-        var residency = Residency()
-        _ = residency.take(.requested("a", Ticket(1)), now: now)
-        let actions = residency.take(.unloadRequested("a"), now: now)
-        #expect(actions.first == .stop("a"))
-        guard actions.count == 2, case .refuse(Ticket(1), let error) = actions[1] else {
-            Issue.record("not refused: \(actions)")
-            return
-        }
-        #expect(error.code == .cancelled)
-    }
-
-    @Test("Models beyond the bound are refused with the names of those that are loaded")
-    func bounded() {
-        var limits = Residency.Limits()
-        limits.residents = 2
-        limits.waiting = 1
-        var residency = Residency(limits: limits)
-        _ = residency.take(.requested("a", Ticket(1)), now: now)
-        _ = residency.take(.requested("b", Ticket(2)), now: now)
-        for (request, words) in [("c", "a, b"), ("a", "1 requests already wait for a")] {
-            let actions = residency.take(.requested(request, Ticket(3)), now: now)
-            guard case .refuse(Ticket(3), let error)? = actions.first else {
-                Issue.record("not refused: \(actions)")
-                continue
-            }
-            #expect(error.code == .atCapacity)
-            #expect(error.message.contains(words))
-        }
-        _ = residency.take(.exited("b", broken), now: now)
-        #expect(residency.take(.requested("c", Ticket(4)), now: now) == [.launch("c")])
+        _ = line(ask("a", 10, 1))
+        _ = line(ask("a", 10, 2))
+        #expect(line(ask("a", 10, 3)) == ["3 refused: engine_at_capacity"])
+        _ = line(load("b", 10, 4))
+        #expect(line(ask("c", 10, 5)) == [], "two engines live, of which a may be unloaded")
+        #expect(line(ask("d", 10, 6)) == ["6 refused: engine_at_capacity"])
+        line.now += .seconds(30)
+        let refusal = line.refusal(.tick)
+        let late = try #require(refusal)
+        #expect(late.message.contains("c was not loaded within 30 s") && late.message.contains("a (10 bytes)"))
+        _ = line(.ready("a", bytes: nil))
+        _ = line(.pin("a", true))
+        #expect(line.refusal(ask("c", 10, 7))?.message.contains("2 models are, which is the limit") == true)
     }
 
     @Test("Shutdown stops everything, refuses everyone and launches nothing any more")
     func shutsDown() {
-        var residency = Residency()
-        _ = residency.take(.requested("loading", Ticket(1)), now: now)
-        _ = residency.take(.requested("ready", Ticket(2)), now: now)
-        _ = residency.take(.ready("ready"), now: now)
-        let actions = residency.take(.shutdown, now: now)
-        #expect(actions.contains(.stop("loading")))
-        #expect(actions.contains(.stop("ready")))
-        #expect(actions.count == 3)
-        #expect(residency.take(.exited("loading", nil), now: now) == [])
-        guard case .refuse(Ticket(3), let error)? = residency.take(.requested("x", Ticket(3)), now: now).first else {
-            Issue.record("a request after shutdown was not refused")
-            return
-        }
-        #expect(error.code == .cancelled)
-    }
-
-    @Test("Whatever the order of events, each request is answered at most once and engines never overlap")
-    func properties() {
-        let seed = UInt64.random(in: 0 ... .max)
-        print("residency seed \(seed)")
-        var random = Seeded(seed)
-        for _ in 0..<200 {
-            var residency = Residency()
-            var running: Set<String> = []
-            var answered: Set<Ticket> = []
-            var clock = now
-            for number in 0..<120 {
-                let model = ["a", "b", "c"][Int(random.next() % 3)]
-                let event: Residency.Event =
-                    switch random.next() % 8 {
-                    case 0...3: .requested(model, Ticket(UInt64(number)))
-                    case 4: .cancelled(Ticket(random.next() % UInt64(number + 1)))
-                    case 5: running.contains(model) ? .ready(model) : .unloadRequested(model)
-                    case 6: .exited(model, random.next() % 2 == 0 ? broken : nil)
-                    default: .unloadRequested(model)
-                    }
-                if case .exited(let model, _) = event, running.remove(model) == nil { continue }
-                if case .cancelled(let ticket) = event { answered.insert(ticket) }
-                clock += .milliseconds(random.next() % 900)
-                for action in residency.take(event, now: clock) {
-                    switch action {
-                    case .launch(let model): #expect(running.insert(model).inserted, "two engines, seed \(seed)")
-                    case .stop(let model): #expect(running.contains(model), "nothing to stop, seed \(seed)")
-                    case .grant(let ticket, let model):
-                        #expect(running.contains(model), "granted without an engine, seed \(seed)")
-                        #expect(answered.insert(ticket).inserted, "answered twice, seed \(seed)")
-                    case .refuse(let ticket, _):
-                        #expect(answered.insert(ticket).inserted, "answered twice, seed \(seed)")
-                    }
-                }
-            }
-        }
+        var line = Line()
+        line.use("a", 60, 1)
+        _ = line(ask("b", 30, 2))
+        _ = line(ask("c", 90, 3))
+        #expect(
+            line(.shutdown) == ["3 refused: engine_cancelled", "stop a", "2 refused: engine_cancelled", "stop b"])
+        #expect(line(.exited("a", nil)) == [])
+        #expect(line(ask("x", 1, 4)) == ["4 refused: engine_cancelled"])
+        #expect(line(load("x", 1, 5)) == ["5 refused: engine_cancelled"])
     }
 }

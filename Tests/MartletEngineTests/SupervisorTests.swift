@@ -12,6 +12,7 @@
 #endif
 import Logging
 import MartletEngine
+import MartletTestSupport
 import Testing
 
 /// A supervisor over fake engines, with models of its own, run in a task.
@@ -24,12 +25,16 @@ final class Supervised: Sendable {
     init(
         fake behaviour: String = "", models: [String] = ["alpha", "beta"],
         probe: @escaping LlamaServer.Prober = SocketClient.probe,
+        measure: @escaping Supervisor.Measure = { _ in nil },
         change: (inout EngineSettings) -> Void = { _ in },
         binary: Supervisor.BinarySource? = nil
     ) throws {
-        for model in models { try scratch.file("models/pub/\(model)-GGUF/\(model)-Q4_0.gguf", "weights") }
+        for model in models {
+            let path = try scratch.file("models/pub/\(model)-GGUF/\(model)-Q4_0.gguf")
+            try GGUFWriter.model("llama").write(to: path)
+        }
         var settings = EngineSettings()
-        settings.parallel = 2
+        settings.load.parallel = 2
         settings.grace = .milliseconds(500)
         settings.loadTimeout = .seconds(120)
         settings.extra = behaviour.isEmpty ? [] : ["--fake", behaviour]
@@ -42,7 +47,7 @@ final class Supervised: Sendable {
         }
         let supervisor = Supervisor(
             store: ModelStore(root: "\(scratch.path)/models"), binary: counting, home: scratch.path, settings: settings,
-            probe: probe, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            probe: probe, measure: measure, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         self.supervisor = supervisor
         task = Task { await supervisor.run() }
     }
@@ -57,7 +62,15 @@ final class Supervised: Sendable {
     }
 
     func ready(_ model: String) async -> Result<String, EngineError> {
-        do throws(EngineError) { return .success(try await supervisor.ready(model)) } catch { return .failure(error) }
+        await acquire(model).map(\.socketPath)
+    }
+
+    func acquire(_ model: String, _ settings: LoadSettings = LoadSettings()) async -> Result<Lease, EngineError> {
+        do throws(EngineError) {
+            return .success(try await supervisor.acquire(model, settings: settings))
+        } catch {
+            return .failure(error)
+        }
     }
 
     var process: Int32? { get async { await supervisor.residents().first?.process } }
@@ -118,8 +131,8 @@ struct SupervisorTests {
     func progress() async throws {
         let supervised = try Supervised()
         let said = Box<[String]>([])
-        _ = try await supervised.supervisor.ready("alpha") { line in said.change { $0.append(line) } }
-        #expect(said.value.first == "loading alpha (7 bytes) on CPU")
+        _ = try await supervised.supervisor.acquire("alpha") { line in said.change { $0.append(line) } }
+        #expect(said.value.first == "loading alpha (590.1 kB) on CPU")
         await supervised.stop()
     }
 
@@ -171,7 +184,7 @@ struct SupervisorTests {
         #expect(await supervised.supervisor.lastWords(of: "alpha")?.code == .exited)
         #expect(await supervised.supervisor.lastWords(of: "alpha")?.message.contains("signal 9") == true)
         _ = try await supervised.ready("alpha").get()
-        await supervised.supervisor.unload("alpha")
+        await supervised.supervisor.unload("alpha", .now)
         #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it was told to stop")
         await supervised.stop()
     }
@@ -222,7 +235,7 @@ struct SupervisorTests {
         let supervised = try Supervised(fake: "ignore-term")
         let path = try await supervised.ready("alpha").get()
         let process = try #require(await supervised.process)
-        await supervised.supervisor.unload("alpha")
+        await supervised.supervisor.unload("alpha", .now)
         #expect(await supervised.supervisor.residents().first?.state == .stopping)
         let again = try await supervised.ready("alpha").get()
         #expect(again != path)

@@ -177,7 +177,7 @@ final class FakeModels: ModelHost {
         return Origin(address: .unix(path: socket))
     }
 
-    func release(_ model: String) { users.withLock { $0 -= 1 } }
+    func release(_ model: String, at origin: Origin) { users.withLock { $0 -= 1 } }
 
     /// From now on the engine has died with these words.
     func die(_ error: GatewayError) { words.withLock { $0 = error } }

@@ -2,16 +2,28 @@
 package struct LaunchPlan: Sendable, Hashable {
     package var binary: EngineBinary
     package var model: InstalledModel
+    /// What the engine calls itself; nil: as the model.
+    package var name: String?
+    package var kind = ModelFacts.Kind.llm
     /// Where the engine listens; ends in `.sock`, at most ``SocketFolder/pathLimit`` bytes.
     package var socketPath: String
     /// The window of each slot, in tokens; nil leaves it to the model and the memory there is.
     package var contextTokens: Int?
+    /// One window for all slots, in tokens, where none is promised to each.
+    package var sharedTokens: Int?
     /// Slots: requests the engine works on at once. At least 1.
     package var parallel: Int
     /// Threads that compute; nil leaves it to the engine.
     package var threads: Int?
-    /// Tokens of a prompt that the engine works on in one go; nil is ``defaultBatch``.
+    /// Tokens of a prompt that the engine works on in one go; nil is ``defaultBatch(on:)``.
     package var batch: Int?
+    /// Nil leaves each of these to the engine.
+    package var gpuLayers: Int?
+    package var flashAttention: LoadSettings.FlashAttention?
+    package var keyCache: TensorType?
+    package var valueCache: TensorType?
+    /// The model that writes drafts.
+    package var draft: InstalledModel?
     /// Further flags, passed as they are, after ours.
     package var extra: [String]
     /// From start to ready.
@@ -36,12 +48,32 @@ package struct LaunchPlan: Sendable, Hashable {
         self.grace = grace
     }
 
+    /// An instance as it was admitted.
+    init(
+        _ launch: Residency.Launch, of model: InstalledModel, _ kind: ModelFacts.Kind, draft: InstalledModel?,
+        on binary: EngineBinary, socketPath: String, _ settings: EngineSettings
+    ) {
+        let load = launch.demand.settings
+        self.init(
+            binary: binary, model: model, socketPath: socketPath, contextTokens: load.contextTokens,
+            parallel: load.parallel.value, threads: load.threads?.value, batch: load.batch?.value,
+            extra: settings.extra, loadTimeout: settings.loadTimeout, grace: settings.grace)
+        name = launch.instance
+        self.kind = kind
+        if contextTokens == nil { sharedTokens = launch.context }
+        gpuLayers = load.gpuLayers?.value
+        flashAttention = load.flashAttention?.value
+        keyCache = load.keyCache?.value
+        valueCache = load.valueCache?.value
+        self.draft = draft
+    }
+
     /// Between two batches, and only there, the engine notices that a client has left and lets other slots go on: a
     /// batch is how long a killed client keeps its slot. llama-server's own 2048 take seconds on a CPU. There
     /// nothing is gained above 256 tokens, where the arithmetic fills the cores already (measured: prompts of
     /// 13,000 tokens are read as fast by 256 as by 2048). On a GPU 512 are what llama-server computes at once
     /// anyway, and a fraction of a second.
-    package var defaultBatch: Int { binary.backend == "CPU" ? 256 : 512 }
+    package static func defaultBatch(on binary: EngineBinary) -> Int { binary.backend == "CPU" ? 256 : 512 }
 
     /// The arguments of the process.
     ///
@@ -50,15 +82,28 @@ package struct LaunchPlan: Sendable, Hashable {
     package var arguments: [String] {
         let slots = max(1, parallel)
         var arguments = binary.leading
-        arguments += ["--model", model.path, "--alias", model.id, "--host", socketPath, "--parallel", String(slots)]
+        arguments += ["--model", model.path, "--alias", name ?? model.id]
+        arguments += ["--host", socketPath, "--parallel", String(slots)]
         if let contextTokens {
             arguments += ["--ctx-size", String(contextTokens * slots)]
-        } else if binary.unifiedCache {
-            arguments.append("--kv-unified")
+        } else {
+            if let sharedTokens { arguments += ["--ctx-size", String(sharedTokens)] }
+            if binary.unifiedCache { arguments.append("--kv-unified") }
         }
         if let threads { arguments += ["--threads", String(threads)] }
-        let batch = String(batch ?? defaultBatch)
+        let batch = String(batch ?? Self.defaultBatch(on: binary))
         arguments += ["--batch-size", batch, "--ubatch-size", batch]
+        if let gpuLayers { arguments += ["--n-gpu-layers", String(gpuLayers)] }
+        if let flashAttention { arguments += ["--flash-attn", flashAttention.rawValue] }
+        if let keyCache { arguments += ["--cache-type-k", keyCache.name.lowercased()] }
+        if let valueCache { arguments += ["--cache-type-v", valueCache.name.lowercased()] }
+        if let draft { arguments += ["--model-draft", draft.path] }
+        if let projector = model.projector { arguments += ["--mmproj", projector] }
+        switch kind {
+        case .embedding: arguments.append("--embeddings")
+        case .reranker: arguments.append("--rerank")
+        case .llm, .projector, .other: break
+        }
         return arguments + extra
     }
 }

@@ -18,7 +18,7 @@ package enum ProcessGroup {
     package static func isAlive(_ group: Int32) -> Bool {
         guard kill(-group, 0) == 0 else { return false }
         #if os(Linux)
-            return members(of: group).contains { $0 != "Z" && $0 != "X" }
+            return !members(of: group).isEmpty
         #else
             return true
         #endif
@@ -38,15 +38,15 @@ package enum ProcessGroup {
     }
 
     #if os(Linux)
-        /// The state letters of the group's processes, from `/proc/<pid>/stat` (proc_pid_stat(5), fields 3 and 5).
-        private static func members(of group: Int32) -> [Character] {
+        /// The group's processes that live, as `/proc/<pid>/stat` has them (proc_pid_stat(5), fields 3 and 5).
+        static func members(of group: Int32) -> [Int32] {
             Disk.names(in: "/proc").compactMap { name in
-                guard Int32(name) != nil, let stat = firstBytes(of: "/proc/\(name)/stat"),
+                guard let process = Int32(name), let stat = firstBytes(of: "/proc/\(name)/stat"),
                     let end = stat.lastIndex(of: ")")
                 else { return nil }
                 let fields = stat[end...].split(separator: " ").dropFirst()
                 guard fields.count > 2, fields[fields.startIndex + 2] == String(group) else { return nil }
-                return fields.first?.first
+                return ["Z", "X"].contains(fields[fields.startIndex]) ? nil : process
             }
         }
 

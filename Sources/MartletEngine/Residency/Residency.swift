@@ -1,41 +1,105 @@
-/// Decides which models are loaded and who waits for them; performs nothing.
+/// Decides which models are loaded, into how much memory, and who waits for them; performs nothing.
 ///
-/// Events are facts, actions are orders to the ``Supervisor``. Per model there is at most one engine: one that stops
-/// has to be gone before the next is launched.
+/// Events are facts, actions are orders to the ``Supervisor``. An *instance* is a model loaded once: its id is the
+/// model's, `model:2`, `model:3`, or what its owner called it.
+///
+/// - A load is admitted when its bytes fit beside those of every engine that lives, also of those that are stopping.
+/// - Loads that do not fit wait in one line, first come first served. For the first of them idle instances that were
+///   loaded on demand are stopped, the least recently used first. Where that is not enough, busy ones are drained: they
+///   get no further requests, and are stopped when the last one has left. Nothing that runs is cut off.
+/// - Whoever wants a model that is drained goes to the end of the line; and what has been loaded works for
+///   ``Limits/stay``, or until it has been idle for ``Limits/lull``, before it has to go. So two models that are both
+///   wanted take turns, each serving all who came meanwhile, instead of unloading each other at each request.
+/// - Pinned instances and those that were loaded explicitly stay. What cannot fit beside them is refused at once.
 package struct Residency: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
-    /// Names one request while it waits.
+    /// Names one request, or one order to load, until it is answered.
     package struct Ticket: Sendable, Hashable {
         package var number: UInt64
         package init(_ number: UInt64) { self.number = number }
     }
 
+    /// A model, and how it is to be loaded should it come to that.
+    package struct Demand: Sendable, Hashable {
+        package var model: String
+        package var size: LoadSize
+        /// Idle time after which it is unloaded; nil: never.
+        package var ttl: Duration?
+        /// Handed on to whoever launches.
+        package var settings: EffectiveLoad
+
+        package init(_ model: String, size: LoadSize, ttl: Duration? = nil, settings: EffectiveLoad = EffectiveLoad()) {
+            self.model = model
+            self.size = size
+            self.ttl = ttl
+            self.settings = settings
+        }
+    }
+
+    package enum Unloading: Sendable, Hashable {
+        /// No further requests; gone when those under way have ended.
+        case whenIdle
+        case now
+    }
+
     package enum Event: Sendable, Hashable {
-        /// A request wants the model; answered by `grant` or `refuse`, at once or later.
-        case requested(String, Ticket)
-        /// A request no longer wants it.
+        /// A request wants the model; answered by `grant` or `refuse`, at once or later. A `grant` counts a user.
+        case requested(Demand, Ticket)
+        /// A request wants that instance and no other; nothing is loaded for it.
+        case requestedInstance(String, Ticket)
+        /// A request that was granted the instance has ended.
+        case released(String)
+        /// Whoever has the ticket no longer waits.
         case cancelled(Ticket)
-        case ready(String)
+        /// One more instance, which stays until it is unloaded or its TTL is over. A `grant` says that it is ready, and
+        /// counts no user. Nil: named after the model.
+        case load(Demand, Ticket, as: String?)
+        /// The engine answers; the bytes it was seen to take, if that is known.
+        case ready(String, bytes: Int64?)
         /// Every process of the engine is gone; nil when it was told to stop.
         case exited(String, EngineError?)
-        case unloadRequested(String)
+        case unload(String, Unloading)
+        case pin(String, Bool)
+        /// It is later.
+        case tick
         /// Nothing is launched any more and everything stops.
         case shutdown
     }
 
     package enum Action: Sendable, Hashable {
-        case launch(String)
+        case launch(Launch)
         case stop(String)
         case grant(Ticket, String)
         case refuse(Ticket, EngineError)
+        /// Replaces the time said before.
+        case wake(at: Instant)
+    }
+
+    package struct Launch: Sendable, Hashable {
+        package var instance: String
+        package var demand: Demand
+        /// Tokens; nil leaves it to the engine.
+        package var context: Int?
+        /// As estimated.
+        package var bytes: Int64
     }
 
     package struct Limits: Sendable, Hashable {
-        /// Models loaded or loading at once. Default 8.
-        package var residents = 8
-        /// Requests waiting for one model. Default 1024.
+        /// Bytes of all engines together. Default: no bound.
+        package var budget = Int64.max
+        /// Engines that live at once. Default 32.
+        package var residents = 32
+        /// Requests waiting for one load. Default 1024.
         package var waiting = 1024
+        /// Loads waiting for room. Default 16.
+        package var line = 16
+        /// A request waits this long for room. Default 10 minutes.
+        package var wait: Duration = .seconds(600)
+        /// How long an instance that was loaded takes requests before it is stopped or drained for others… Default 10 s.
+        package var stay: Duration = .seconds(10)
+        /// …unless it has been idle for so long. Default 1 s: a client that works in steps keeps its model between them.
+        package var lull: Duration = .seconds(1)
         /// After the second failed load in a row nothing is tried for this long, doubled by each further one…
         package var firstBackOff: Duration = .seconds(1)
         /// …up to this.
@@ -44,178 +108,164 @@ package struct Residency: Sendable {
         package init() {}
     }
 
-    private enum State {
-        case loading([Ticket])
-        case ready
-        /// Told to stop; these requests came since and want it anew.
-        case stopping([Ticket])
+    package struct Waiter: Sendable, Hashable {
+        package var ticket: Ticket
+        /// A request uses what it is granted; an order to load does not.
+        package var uses: Bool
+        package var until: Instant
     }
 
-    private struct Failures {
+    package struct Instance: Sendable {
+        package enum Phase: Sendable, Hashable {
+            case loading([Waiter])
+            case ready
+            /// Gets no further requests; evicted to make room, or as its owner asked.
+            case draining(evicted: Bool)
+            /// Told to stop; its memory is still taken.
+            case stopping
+        }
+
+        package let id: String
+        package let demand: Demand
+        /// Loaded because somebody said so, not because a request came.
+        package let isExplicit: Bool
+        package let context: Int?
+        /// As estimated or, if that is more, as measured: an engine grows into its estimate with its work.
+        package var bytes: Int64
+        package var phase: Phase
+        package var isPinned = false
+        package var users = 0
+        /// The last grant or release.
+        package var lastUsed: Instant
+        /// To be unloaded when those who wait for it have been served.
+        var leaves = false
+        var readySince: Instant
+
+        var isLoading: Bool { if case .loading = phase { true } else { false } }
+
+        /// Whether nothing but its owner ends it.
+        var stays: Bool {
+            guard isExplicit || isPinned, !leaves else { return false }
+            return switch phase {
+            case .loading, .ready: true
+            case .draining, .stopping: false
+            }
+        }
+
+        /// Whether it may be stopped, or drained, for another.
+        var isEvictable: Bool { phase == .ready && !isExplicit && !isPinned }
+
+        var isLeaving: Bool {
+            switch phase {
+            case .draining, .stopping: true
+            case .loading, .ready: false
+            }
+        }
+
+        /// When it has been idle for as long as it may; nil: not now.
+        var expires: Instant? {
+            guard phase == .ready, users == 0, !isPinned, let ttl = demand.ttl else { return nil }
+            return lastUsed + ttl
+        }
+    }
+
+    /// A load that waits for room.
+    struct Waiting: Sendable {
+        var demand: Demand
+        var isExplicit: Bool
+        var name: String?
+        var waiters: [Waiter]
+    }
+
+    struct Failures: Sendable {
         var count = 0
         var until: Instant?
         var last: EngineError
     }
 
-    private let limits: Limits
-    private var states: [String: State] = [:]
-    private var failures: [String: Failures] = [:]
-    private var closed = false
+    package internal(set) var limits: Limits
+    /// All whose engine may live, in the order they were launched.
+    package internal(set) var instances: [Instance] = []
+    /// In the order they came.
+    var line: [Waiting] = []
+    var failures: [String: Failures] = [:]
+    var closed = false
+    private var announced: Instant?
 
     package init(limits: Limits = Limits()) { self.limits = limits }
 
     /// Takes one event and says what to do about it, in order.
     package mutating func take(_ event: Event, now: Instant) -> [Action] {
+        var actions: [Action] = []
         switch event {
-        case .requested(let model, let ticket): request(model, ticket, now: now)
-        case .cancelled(let ticket): cancel(ticket)
-        case .ready(let model): becomeReady(model)
-        case .exited(let model, let error): exit(model, error, now: now)
-        case .unloadRequested(let model): unload(model)
-        case .shutdown: shutdown()
+        case .requested(let demand, let ticket): request(demand, ticket, now, &actions)
+        case .requestedInstance(let id, let ticket): request(instance: id, ticket, now, &actions)
+        case .released(let id): release(id, now)
+        case .cancelled(let ticket): cancel(ticket, &actions)
+        case .load(let demand, let ticket, let name): load(demand, ticket, name, now, &actions)
+        case .ready(let id, let bytes): becomeReady(id, bytes, now, &actions)
+        case .exited(let id, let error): exit(id, error, now, &actions)
+        case .unload(let id, let how): unload(id, how, &actions)
+        case .pin(let id, let isPinned): pin(id, isPinned)
+        case .tick: tick(now, &actions)
+        case .shutdown: shutdown(&actions)
         }
+        settle(now, &actions)
+        if event == .tick { announced = nil }
+        if let next = nextChange(after: now), announced.map({ next < $0 }) ?? true {
+            announced = next
+            actions.append(.wake(at: next))
+        }
+        return actions
     }
 
     /// Why the model's engine ended last, while that is not made good by a load that succeeded.
     package func lastFailure(of model: String) -> EngineError? { failures[model]?.last }
 
-    /// 1. closing → refuse. 2. ready → grant. 3. loading → wait. 4. stopping → wait for the next one.
-    /// 5. failed repeatedly a moment ago → refuse. 6. too many models → refuse. 7. else launch and wait.
-    private mutating func request(_ model: String, _ ticket: Ticket, now: Instant) -> [Action] {
-        if closed { return [.refuse(ticket, Self.closing)] }
-        switch states[model] {
-        case .ready:
-            return [.grant(ticket, model)]
-        case .loading(let waiting):
-            guard waiting.count < limits.waiting else { return [.refuse(ticket, tooMany(waitingFor: model))] }
-            states[model] = .loading(waiting + [ticket])
-            return []
-        case .stopping(let waiting):
-            guard waiting.count < limits.waiting else { return [.refuse(ticket, tooMany(waitingFor: model))] }
-            states[model] = .stopping(waiting + [ticket])
-            return []
-        case nil:
-            if let refusal = backOff(model, now: now) { return [.refuse(ticket, refusal)] }
-            guard states.count < limits.residents else { return [.refuse(ticket, full(for: model))] }
-            states[model] = .loading([ticket])
-            return [.launch(model)]
+    /// Requests and orders that wait for room.
+    package var waitingForRoom: Int { line.reduce(0) { $0 + $1.waiters.count } }
+
+    /// When something happens by itself next.
+    private func nextChange(after now: Instant) -> Instant? {
+        var next: Instant?
+        func note(_ instant: Instant) { next = next.map { min($0, instant) } ?? instant }
+        for instance in instances {
+            if let expires = instance.expires { note(expires) }
+            if !line.isEmpty, instance.isEvictable, mayLeave(instance) > now { note(mayLeave(instance)) }
         }
+        for waiting in line { waiting.waiters.forEach { note($0.until) } }
+        return next
     }
 
-    /// A load that nobody waits for any more is stopped.
-    private mutating func cancel(_ ticket: Ticket) -> [Action] {
-        for (model, state) in states {
-            switch state {
-            case .loading(var waiting) where waiting.contains(ticket):
-                waiting.removeAll { $0 == ticket }
-                states[model] = waiting.isEmpty ? .stopping([]) : .loading(waiting)
-                return waiting.isEmpty ? [.stop(model)] : []
-            case .stopping(let waiting) where waiting.contains(ticket):
-                states[model] = .stopping(waiting.filter { $0 != ticket })
-                return []
-            default: continue
-            }
+    private mutating func tick(_ now: Instant, _ actions: inout [Action]) {
+        for index in instances.indices where instances[index].expires.map({ $0 <= now }) ?? false {
+            stop(index, &actions)
         }
-        return []
-    }
-
-    private mutating func becomeReady(_ model: String) -> [Action] {
-        guard case .loading(let waiting) = states[model] else { return [] }
-        states[model] = .ready
-        failures[model] = nil
-        return waiting.map { .grant($0, model) }
-    }
-
-    private mutating func exit(_ model: String, _ error: EngineError?, now: Instant) -> [Action] {
-        guard let state = states.removeValue(forKey: model) else { return [] }
-        switch state {
-        case .loading(let waiting):
-            let error = error ?? Self.stopped(model)
-            note(error, of: model, counts: Self.costly.contains(error.code), now: now)
-            return waiting.map { .refuse($0, error) }
-        case .ready:
-            if let error { note(error, of: model, counts: false, now: now) }
-            return []
-        case .stopping(let waiting):
-            if closed { return waiting.map { .refuse($0, Self.closing) } }
-            guard !waiting.isEmpty else { return [] }
-            states[model] = .loading(waiting)
-            return [.launch(model)]
+        for index in line.indices {
+            let late = line[index].waiters.filter { $0.until <= now }
+            guard !late.isEmpty else { continue }
+            let error = waitedTooLong(for: line[index].demand.model)
+            actions += late.map { .refuse($0.ticket, error) }
+            line[index].waiters.removeAll { $0.until <= now }
         }
+        line.removeAll { $0.waiters.isEmpty }
     }
 
-    private mutating func unload(_ model: String) -> [Action] {
-        switch states[model] {
-        case .loading(let waiting):
-            states[model] = .stopping([])
-            let error = EngineError(.cancelled, "\(model) was unloaded while it was loading.")
-            return [.stop(model)] + waiting.map { .refuse($0, error) }
-        case .ready:
-            states[model] = .stopping([])
-            return [.stop(model)]
-        case .stopping, nil: return []
-        }
-    }
-
-    private mutating func shutdown() -> [Action] {
+    private mutating func shutdown(_ actions: inout [Action]) {
         closed = true
-        var actions: [Action] = []
-        for (model, state) in states.sorted(by: { $0.key < $1.key }) {
-            switch state {
-            case .loading(let waiting):
-                actions += waiting.map { .refuse($0, Self.closing) }
-                actions.append(.stop(model))
-            case .ready: actions.append(.stop(model))
-            case .stopping(let waiting): actions += waiting.map { .refuse($0, Self.closing) }
+        for waiting in line { actions += waiting.waiters.map { .refuse($0.ticket, Self.closing) } }
+        line = []
+        for index in instances.indices {
+            if case .loading(let waiters) = instances[index].phase {
+                actions += waiters.map { .refuse($0.ticket, Self.closing) }
             }
-            states[model] = .stopping([])
+            stop(index, &actions)
         }
-        return actions
     }
 
-    private mutating func note(_ error: EngineError, of model: String, counts: Bool, now: Instant) {
-        var record = failures[model] ?? Failures(last: error)
-        record.last = error
-        if counts {
-            record.count += 1
-            if record.count > 1 {
-                // Doubling stops long before the shift could overflow.
-                let doubled = limits.firstBackOff * (1 << min(record.count - 2, 20))
-                record.until = now + min(doubled, limits.longestBackOff)
-            }
-        }
-        failures[model] = record
-    }
-
-    private func backOff(_ model: String, now: Instant) -> EngineError? {
-        guard let record = failures[model], let until = record.until, until > now else { return nil }
-        let left = until - now
-        let seconds = max(1, Int64((left / Duration.seconds(1)).rounded(.up)))
-        return EngineError(
-            .backingOff,
-            "\(model) failed to load \(record.count) times in a row and is tried again in \(seconds) s. "
-                + "The last time: \(record.last.message)",
-            logTail: record.last.logTail, retryAfter: left)
-    }
-
-    private func full(for model: String) -> EngineError {
-        let loaded = states.keys.sorted().joined(separator: ", ")
-        return EngineError(
-            .atCapacity,
-            "\(model) cannot be loaded: \(states.count) models are already, which is the limit (\(loaded)). "
-                + "Unload one first.")
-    }
-
-    private func tooMany(waitingFor model: String) -> EngineError {
-        EngineError(.atCapacity, "\(limits.waiting) requests already wait for \(model) to load, which is the limit.")
-    }
-
-    /// Failures that cost a load each time they are tried again.
-    private static let costly: Set<EngineError.Code> = [.loadFailed, .loadTimedOut, .launchFailed]
-
-    private static let closing = EngineError(.cancelled, "the server is stopping, so no model is loaded any more.")
-
-    private static func stopped(_ model: String) -> EngineError {
-        EngineError(.cancelled, "the engine for \(model) was stopped before it was ready.")
+    mutating func stop(_ index: Int, _ actions: inout [Action]) {
+        guard instances[index].phase != .stopping else { return }
+        instances[index].phase = .stopping
+        actions.append(.stop(instances[index].id))
     }
 }

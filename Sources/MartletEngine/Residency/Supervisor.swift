@@ -2,57 +2,68 @@ package import Logging
 
 /// Runs the engines: performs what ``Residency`` decides, each engine in a child task of ``run()``.
 package actor Supervisor {
-    /// Finds the engine to use; asked at the first load and again after a failed launch.
+    /// Finds the engine to use; asked before the first load and again after a failed launch.
     package typealias BinarySource = @Sendable () async throws(EngineError) -> EngineBinary
+    /// Bytes that an engine takes, by its process; nil: that cannot be said.
+    package typealias Measure = @Sendable (_ process: Int32) -> Int64?
 
-    private struct Launch: Sendable {
+    struct Launch: Sendable {
+        var plan: Residency.Launch
         var model: InstalledModel
+        var kind: ModelFacts.Kind
+        var draft: InstalledModel?
         var socketPath: String
         var stop: StopSignal
     }
 
-    private struct Waiter {
-        var model: String
-        var continuation: CheckedContinuation<Result<String, EngineError>, Never>
+    struct Waiter {
+        /// A model's id, or an instance's.
+        var name: String
+        var continuation: CheckedContinuation<Result<Lease, EngineError>, Never>
         var onProgress: @Sendable (String) -> Void
     }
 
-    private struct Resident {
-        var model: InstalledModel
-        var socketPath: String
-        var stop: StopSignal
-        var state = ResidentModel.State.loading
+    struct Resident {
+        var launch: Launch
         var process: Int32?
+        var measured: Int64?
         var since = ContinuousClock.now
     }
 
-    private let store: ModelStore
+    let store: ModelStore
     private let binary: BinarySource
     private let home: String
-    private let settings: EngineSettings
-    private let probe: LlamaServer.Prober
-    private let logger: Logger
+    let settings: EngineSettings
+    let probe: LlamaServer.Prober
+    private let measure: Measure
+    let logger: Logger
     private let launches: AsyncStream<Launch>
     private let launcher: AsyncStream<Launch>.Continuation
 
-    private var residency: Residency
-    private var residentModels: [String: Resident] = [:]
-    private var waiters: [Residency.Ticket: Waiter] = [:]
-    private var known: [String: InstalledModel] = [:]
+    var residency: Residency
+    var engines: [String: Resident] = [:]
+    var waiters: [Residency.Ticket: Waiter] = [:]
+    /// What was asked for, by the model's id; as many as are installed.
+    private var known: [String: LoadRequest] = [:]
     private var folder: SocketFolder?
     private var found: EngineBinary?
+    var hasBudget = false
     private var lastTicket: UInt64 = 0
     private var lastSocket: UInt64 = 0
+    private var wakeAt: ContinuousClock.Instant?
+    private var timerStart = StopSignal()
 
+    /// - Parameter measure: asked when an engine is ready.
     package init(
         store: ModelStore, binary: @escaping BinarySource, home: String, settings: EngineSettings = EngineSettings(),
-        probe: @escaping LlamaServer.Prober, logger: Logger
+        probe: @escaping LlamaServer.Prober, measure: @escaping Measure = EngineMemory.resident(group:), logger: Logger
     ) {
         self.store = store
         self.binary = binary
         self.home = home
         self.settings = settings
         self.probe = probe
+        self.measure = measure
         self.logger = logger
         residency = Residency(limits: settings.limits)
         // Every launch not yet taken is a resident, so the bound is never met.
@@ -64,6 +75,7 @@ package actor Supervisor {
     /// Requests made before it runs wait for it.
     package func run() async {
         await withDiscardingTaskGroup { group in
+            group.addTask { await self.keepTime() }
             for await launch in launches {
                 group.addTask { await self.perform(launch) }
             }
@@ -73,23 +85,96 @@ package actor Supervisor {
         folder = nil
     }
 
-    /// Makes the model ready and returns the path of its engine's socket; joins a load under way.
+    // MARK: - Using
+
+    /// Waits until an instance of the model is ready, and counts one user of it until ``release(socketPath:)``; joins a load
+    /// under way, or loads. The name of an instance gets that instance, which is not loaded for it.
     ///
     /// Cancelling the last request that waits for a load stops that load.
-    /// - Parameter onProgress: sentences for whoever waits, about one a second while the model loads.
-    /// - Throws: `noSuchModel`, `notInstalled`, `loadFailed`, `loadTimedOut`,
-    ///   `backingOff`, `atCapacity`, `cancelled`, …
-    package func ready(
-        _ model: String, onProgress: @escaping @Sendable (String) -> Void = { _ in }
+    /// - Parameters:
+    ///   - settings: of this request. They hold if it is the one that has to load.
+    ///   - onProgress: sentences for whoever waits, about one a second while the model loads.
+    /// - Throws: `noSuchModel`, `notInstalled`, `unreadableModel`, `badSetting`, `doesNotFit`, `loadFailed`,
+    ///   `loadTimedOut`, `backingOff`, `atCapacity`, `cancelled`, …
+    package func acquire(
+        _ name: String, settings: LoadSettings = LoadSettings(),
+        onProgress: @escaping @Sendable (String) -> Void = { _ in }
+    ) async throws(EngineError) -> Lease {
+        if let named = residency.instances.first(where: { $0.id == name }), named.demand.model != name {
+            return try await wait(for: name, onProgress) { .requestedInstance(name, $0) }
+        }
+        // Who is served at once needs nothing from the disk.
+        if let ready = residency.instances.first(where: { $0.demand.model == name && $0.phase == .ready }) {
+            return try await wait(for: name, onProgress) { .requested(ready.demand, $0) }
+        }
+        let request = try await request(for: name, settings, .request, isExplicit: false)
+        return try await wait(for: request.model.id, onProgress) { .requested(request.demand, $0) }
+    }
+
+    /// Ends a use, which a lease's socket names. The end of an engine has ended all of its uses: then nothing happens.
+    package func release(socketPath: String) {
+        guard let id = engines.first(where: { $0.value.launch.socketPath == socketPath })?.key else { return }
+        apply(.released(id))
+    }
+
+    /// Loads one more instance, which stays, and returns its name when it is ready.
+    ///
+    /// - Parameters:
+    ///   - identifier: its name; nil: the model's id, or `id:2`, …
+    ///   - origin: who says so.
+    /// - Throws: as ``acquire(_:settings:onProgress:)``, and `nameTaken`.
+    package func load(
+        _ model: String, settings: LoadSettings = LoadSettings(), from origin: SettingOrigin = .command,
+        as identifier: String? = nil, onProgress: @escaping @Sendable (String) -> Void = { _ in }
     ) async throws(EngineError) -> String {
-        guard let installed = store.find(model) else { throw noSuchModel(model) }
-        known[installed.id] = installed
+        let request = try await request(for: model, settings, origin, isExplicit: true)
+        if let identifier, let other = store.find(identifier), other.id != request.model.id {
+            throw EngineError(.nameTaken, "\(identifier) is the name of another model. Choose another identifier.")
+        }
+        return try await wait(for: request.model.id, onProgress) { .load(request.demand, $0, as: identifier) }.instance
+    }
+
+    /// Unloads the instance of that name, else all of the model; returns their names, none if nothing was loaded.
+    @discardableResult
+    package func unload(_ name: String, _ how: Residency.Unloading) -> [String] {
+        let model = store.find(name)?.id ?? name
+        let named = residency.instances.filter { $0.id == name }
+        let ids = (named.isEmpty ? residency.instances.filter { $0.demand.model == model } : named).map(\.id)
+        for id in ids { apply(.unload(id, how)) }
+        return ids
+    }
+
+    /// A pinned instance is neither evicted nor does its TTL end it; whether there is one of that name.
+    package func pin(_ instance: String, _ isPinned: Bool = true) -> Bool {
+        apply(.pin(instance, isPinned))
+        return residency.instances.contains { $0.id == instance }
+    }
+
+    private func request(
+        for name: String, _ settings: LoadSettings, _ origin: SettingOrigin, isExplicit: Bool
+    ) async throws(EngineError) -> LoadRequest {
+        let installed = try await LoadRequest.find(name, in: store)
+        let binary = try await currentBinary()
+        let request = try await LoadRequest.make(
+            installed, settings, origin, isExplicit: isExplicit, in: store, self.settings, for: binary
+        ).get()
+        known[request.model.id] = request
+        if let draft = request.draft, known[draft.id] == nil {
+            known[draft.id] = LoadRequest(model: draft, kind: .llm, demand: request.demand)
+        }
+        return request
+    }
+
+    private func wait(
+        for name: String, _ onProgress: @escaping @Sendable (String) -> Void,
+        _ event: (Residency.Ticket) -> Residency.Event
+    ) async throws(EngineError) -> Lease {
         lastTicket += 1
         let ticket = Residency.Ticket(lastTicket)
         return try await withTaskCancellationHandler {
             await withCheckedContinuation { continuation in
-                waiters[ticket] = Waiter(model: installed.id, continuation: continuation, onProgress: onProgress)
-                apply(.requested(installed.id, ticket))
+                waiters[ticket] = Waiter(name: name, continuation: continuation, onProgress: onProgress)
+                apply(event(ticket))
             }
         } onCancel: {
             // The handler may not wait; this runs once the actor is free, so after the ticket is known.
@@ -97,82 +182,69 @@ package actor Supervisor {
         }.get()
     }
 
-    /// Stops the model's engine, if there is one. Requests under way in it are cut off.
-    package func unload(_ model: String) {
-        apply(.unloadRequested(store.find(model)?.id ?? model))
-    }
-
-    /// What is loaded, loading or stopping, by model id.
-    package func residents() -> [ResidentModel] {
-        let now = ContinuousClock.now
-        return residentModels.values.sorted { $0.model.id < $1.model.id }.map {
-            ResidentModel(
-                model: $0.model, state: $0.state, process: $0.process, since: now - $0.since,
-                socketPath: $0.socketPath)
-        }
-    }
-
-    /// Why the model's engine ended last, for whoever lost a connection to it; nil once it is loaded again.
-    package func lastFailure(of model: String) -> EngineError? {
-        residency.lastFailure(of: store.find(model)?.id ?? model)
-    }
-
-    /// Why the model's engine ended, asked right after a connection to it broke. Waits until the end is known, two
-    /// seconds at most; nil when the engine answers, or was told to stop.
-    package func lastWords(of model: String) async -> EngineError? {
-        let id = store.find(model)?.id ?? model
-        let start = ContinuousClock.now
-        repeat {
-            if let failure = residency.lastFailure(of: id) { return failure }
-            guard let resident = residentModels[id], resident.state == .ready else { return nil }
-            if await probe(resident.socketPath) == .ready { return nil }
-            try? await Task.sleep(for: Self.lookInterval)
-        } while ContinuousClock.now - start < Self.endIsKnownWithin && !Task.isCancelled
-        return nil
-    }
-
-    /// A dead engine has been collected by then, unless the machine stands still.
-    private static let endIsKnownWithin: Duration = .seconds(2)
-    private static let lookInterval: Duration = .milliseconds(20)
-
-    // MARK: - Performing
-
-    private func apply(_ event: Residency.Event) {
-        for action in residency.take(event, now: .now) {
-            switch action {
-            case .launch(let model): launch(model)
-            case .stop(let model):
-                residentModels[model]?.state = .stopping
-                residentModels[model]?.since = .now
-                residentModels[model]?.stop.fire()
-            case .grant(let ticket, let model):
-                let path = residentModels[model]?.socketPath ?? ""
-                waiters.removeValue(forKey: ticket)?.continuation.resume(returning: .success(path))
-            case .refuse(let ticket, let error):
-                waiters.removeValue(forKey: ticket)?.continuation.resume(returning: .failure(error))
-            }
-        }
-    }
-
     private func cancel(_ ticket: Residency.Ticket) {
         guard let waiter = waiters.removeValue(forKey: ticket) else { return }
-        let error = EngineError(.cancelled, "the request for \(waiter.model) was cancelled while it was loading.")
+        let error = EngineError(.cancelled, "the request for \(waiter.name) was cancelled while it was loading.")
         waiter.continuation.resume(returning: .failure(error))
         apply(.cancelled(ticket))
     }
 
-    private func launch(_ id: String) {
+    // MARK: - Performing
+
+    func apply(_ event: Residency.Event) {
+        for action in residency.take(event, now: .now) {
+            switch action {
+            case .launch(let launch): self.launch(launch)
+            case .stop(let id):
+                engines[id]?.since = .now
+                engines[id]?.launch.stop.fire()
+            case .grant(let ticket, let id):
+                let lease = Lease(instance: id, socketPath: engines[id]?.launch.socketPath ?? "")
+                waiters.removeValue(forKey: ticket)?.continuation.resume(returning: .success(lease))
+            case .refuse(let ticket, let error):
+                waiters.removeValue(forKey: ticket)?.continuation.resume(returning: .failure(error))
+            case .wake(let instant):
+                wakeAt = instant
+                timerStart.fire()
+            }
+        }
+    }
+
+    /// The only timer: sleeps until the time that was said last.
+    private func keepTime() async {
+        while !Task.isCancelled {
+            let start = StopSignal()
+            timerStart = start
+            let wakeAt = self.wakeAt
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await start.wait() }
+                if let wakeAt { group.addTask { try? await Task.sleep(until: wakeAt, clock: .continuous) } }
+                await group.next()
+                group.cancelAll()
+            }
+            guard let due = self.wakeAt, due <= .now, !Task.isCancelled else { continue }
+            self.wakeAt = nil
+            apply(.tick)
+        }
+    }
+
+    private func launch(_ launch: Residency.Launch) {
         let folder: SocketFolder
         do throws(EngineError) {
             folder = try socketFolder()
         } catch {
-            return apply(.exited(id, error))
+            return apply(.exited(launch.instance, error))
         }
-        guard let model = known[id] else { return apply(.exited(id, noSuchModel(id))) }
+        guard let request = known[launch.demand.model] else {
+            return apply(.exited(launch.instance, EngineError(.noSuchModel, "\(launch.demand.model) is gone.")))
+        }
         lastSocket += 1
-        let launch = Launch(model: model, socketPath: folder.socketPath(lastSocket), stop: StopSignal())
-        residentModels[id] = Resident(model: model, socketPath: launch.socketPath, stop: launch.stop)
-        launcher.yield(launch)
+        let draft = launch.demand.settings.draftModel.flatMap { known[$0.value]?.model }
+        let started = Launch(
+            plan: launch, model: request.model, kind: request.kind, draft: draft,
+            socketPath: folder.socketPath(lastSocket), stop: StopSignal())
+        engines[launch.instance] = Resident(launch: started)
+        launcher.yield(started)
     }
 
     private func socketFolder() throws(EngineError) -> SocketFolder {
@@ -184,16 +256,15 @@ package actor Supervisor {
 
     /// One engine from start to end.
     private func perform(_ launch: Launch) async {
-        let model = launch.model
+        let id = launch.plan.instance
         var failure: EngineError?
         do throws(EngineError) {
             let binary = try await currentBinary()
             let plan = LaunchPlan(
-                binary: binary, model: model, socketPath: launch.socketPath, contextTokens: settings.contextTokens,
-                parallel: settings.parallel, threads: settings.threads, batch: settings.batch,
-                extra: settings.extra, loadTimeout: settings.loadTimeout, grace: settings.grace)
-            tell(model.id, "loading \(model.id) (\(Self.size(model.bytes))) on \(binary.backend)")
-            try await run(plan, until: launch.stop)
+                launch.plan, of: launch.model, launch.kind, draft: launch.draft, on: binary,
+                socketPath: launch.socketPath, settings)
+            tell(id, "loading \(id) (\(ByteCount.text(launch.model.bytes))) on \(binary.backend)")
+            try await run(plan, as: id, until: launch.stop)
         } catch {
             failure = error
         }
@@ -202,22 +273,22 @@ package actor Supervisor {
             logger.warning(
                 "engine failed",
                 metadata: [
-                    "model": "\(model.id)", "code": "\(failure.code)", "reason": "\(failure.message)",
+                    "model": "\(id)", "code": "\(failure.code)", "reason": "\(failure.message)",
                     "tail": .array(failure.logTail.suffix(5).map { "\($0)" }),
                 ])
         } else {
-            logger.debug("engine stopped", metadata: ["model": "\(model.id)"])
+            logger.debug("engine stopped", metadata: ["model": "\(id)"])
         }
-        residentModels[model.id] = nil
-        apply(.exited(model.id, failure))
+        engines[id] = nil
+        apply(.exited(id, failure))
     }
 
-    private func run(_ plan: LaunchPlan, until stop: StopSignal) async throws(EngineError) {
+    private func run(_ plan: LaunchPlan, as id: String, until stop: StopSignal) async throws(EngineError) {
         let probe = self.probe
         let result = await withTaskGroup(of: Result<Void, EngineError>.self) { group in
             group.addTask {
                 do throws(EngineError) {
-                    try await LlamaServer.run(plan, probe: probe) { await self.note($0, of: plan.model.id) }
+                    try await LlamaServer.run(plan, probe: probe) { await self.note($0, of: id, on: plan.binary) }
                     return .success(())
                 } catch {
                     return .failure(error)
@@ -237,49 +308,45 @@ package actor Supervisor {
         try result.get()
     }
 
-    private func note(_ event: LlamaServer.Event, of model: String) {
+    private func note(_ event: LlamaServer.Event, of id: String, on binary: EngineBinary) {
         switch event {
         case .started(let process):
-            residentModels[model]?.process = process
-            logger.debug("engine started", metadata: ["model": "\(model)", "process": "\(process)"])
+            engines[id]?.process = process
+            logger.debug("engine started", metadata: ["model": "\(id)", "process": "\(process)"])
         case .loading(let elapsed):
-            tell(model, "loading \(model): \(elapsed.components.seconds) s so far")
+            tell(id, "loading \(id): \(elapsed.components.seconds) s so far")
         case .ready(let elapsed):
-            guard residentModels[model]?.state == .loading else { return }
-            residentModels[model]?.state = .ready
-            residentModels[model]?.since = .now
+            guard let resident = engines[id] else { return }
+            // What lies in the memory of a device is not resident.
+            let measured = binary.deviceMemory == nil ? resident.process.flatMap(measure) : nil
+            engines[id]?.measured = measured
+            engines[id]?.since = .now
             let milliseconds = elapsed / Duration.milliseconds(1)
-            logger.debug("engine ready", metadata: ["model": "\(model)", "ms": "\(Int64(milliseconds))"])
-            apply(.ready(model))
+            logger.debug(
+                "engine ready",
+                metadata: [
+                    "model": "\(id)", "ms": "\(Int64(milliseconds))", "estimated": "\(resident.launch.plan.bytes)",
+                    "measured": "\(measured.map { "\($0)" } ?? "unknown")",
+                ])
+            apply(.ready(id, bytes: measured))
         }
     }
 
+    /// The engine to use; with the first one the budget is known.
     private func currentBinary() async throws(EngineError) -> EngineBinary {
         if let found { return found }
         let binary = try await self.binary()
         found = binary
+        if !hasBudget {
+            hasBudget = true
+            residency.limits.budget = settings.memory.budget(of: binary.deviceMemory ?? EngineMemory.total())
+        }
         return binary
     }
 
-    private func tell(_ model: String, _ sentence: String) {
-        for waiter in waiters.values where waiter.model == model { waiter.onProgress(sentence) }
-    }
-
-    private func noSuchModel(_ id: String) -> EngineError {
-        let ids = store.models().map(\.id)
-        let there = ids.isEmpty ? "none is" : "installed: \(ids.prefix(5).joined(separator: ", "))"
-        return EngineError(.noSuchModel, "model \"\(id)\" is not installed; \(there).")
-    }
-
-    private static func size(_ bytes: Int64) -> String {
-        let units = ["bytes", "kB", "MB", "GB", "TB"]
-        var value = Double(bytes)
-        var unit = 0
-        while value >= 1000, unit < units.count - 1 {
-            value /= 1000
-            unit += 1
-        }
-        let tenths = Int64((value * 10).rounded())
-        return unit == 0 ? "\(bytes) bytes" : "\(tenths / 10).\(tenths % 10) \(units[unit])"
+    /// To whoever waits for the instance.
+    private func tell(_ id: String, _ sentence: String) {
+        let model = engines[id]?.launch.plan.demand.model
+        for waiter in waiters.values where waiter.name == id || waiter.name == model { waiter.onProgress(sentence) }
     }
 }

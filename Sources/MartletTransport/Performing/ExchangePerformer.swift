@@ -252,7 +252,8 @@ final class ExchangePerformer {
     private func acquireHosted(_ candidate: Candidate) {
         let models = context.services.models
         waitForSlot { () async throws(GatewayError) in
-            (try await models.acquire(candidate.model), .model(candidate.model, models))
+            let origin = try await models.acquire(candidate.model)
+            return (origin, .model(candidate.model, origin, models))
         }
     }
 

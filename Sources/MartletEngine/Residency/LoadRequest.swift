@@ -1,0 +1,98 @@
+/// What is asked of the ``Supervisor``, made into what ``Residency`` decides on. Reads files.
+struct LoadRequest: Sendable {
+    var model: InstalledModel
+    var kind: ModelFacts.Kind
+    var demand: Residency.Demand
+    var draft: InstalledModel?
+
+    /// Who makes vectors looks at a whole input at once, so its batch is as long as its window; this is the most of both
+    /// that is chosen for it.
+    private static let encoderWindow = 2048
+
+    /// - Parameters:
+    ///   - settings: of the request or command, and which of them it is.
+    ///   - binary: the engine that will load it.
+    @concurrent static func make(
+        _ model: InstalledModel, _ settings: LoadSettings, _ origin: SettingOrigin, isExplicit: Bool,
+        in store: ModelStore, _ engine: EngineSettings, for binary: EngineBinary
+    ) async -> Result<LoadRequest, EngineError> {
+        do throws(EngineError) {
+            try settings.check()
+            let facts = try store.facts(of: model)
+            var load = EffectiveLoad(isExplicit: isExplicit)
+            var common = engine.load
+            // A TTL for all models is about those that come by themselves.
+            if isExplicit { common.keepAlive = nil }
+            load.apply(common, from: .configuration)
+            if let own = engine.ofModel(model.id) { load.apply(own, from: .modelFile) }
+            load.apply(settings, from: origin)
+            try Self.check(facts.kind, model.id)
+            try load.fit(facts, of: model.id)
+            Self.fitEncoder(&load, facts)
+            var draft: InstalledModel?
+            var beside: Int64 = 0
+            if let name = load.draftModel?.value {
+                let found = try installed(name, in: store)
+                draft = found
+                load.draftModel?.value = found.id
+                beside = try bytes(of: store.facts(of: found), load, binary)
+            }
+            let size = LoadSize(facts, estimate(load, binary), context: load.contextTokens, beside: beside)
+            return .success(
+                LoadRequest(
+                    model: model, kind: facts.kind,
+                    demand: Residency.Demand(model.id, size: size, ttl: load.ttl, settings: load), draft: draft))
+        } catch {
+            return .failure(error)
+        }
+    }
+
+    @concurrent static func find(_ name: String, in store: ModelStore) async throws(EngineError) -> InstalledModel {
+        try installed(name, in: store)
+    }
+
+    private static func installed(_ name: String, in store: ModelStore) throws(EngineError) -> InstalledModel {
+        if let model = store.find(name) { return model }
+        let ids = store.models().map(\.id)
+        let there = ids.isEmpty ? "none is" : "installed: \(ids.prefix(5).joined(separator: ", "))"
+        throw EngineError(.noSuchModel, "model \"\(Shown.text(name))\" is not installed; \(there).")
+    }
+
+    private static func check(_ kind: ModelFacts.Kind, _ model: String) throws(EngineError) {
+        switch kind {
+        case .llm, .embedding, .reranker: break
+        case .projector:
+            throw EngineError(
+                .unreadableModel, "\(model) cannot be loaded by itself: it is the eyes or ears of another model.")
+        case .other(let reason): throw EngineError(.unreadableModel, "\(model) cannot be loaded: \(reason)")
+        }
+    }
+
+    private static func fitEncoder(_ load: inout EffectiveLoad, _ facts: ModelFacts) {
+        guard facts.kind != .llm else { return }
+        if load.contextTokens == nil {
+            load.context = Chosen(.tokens(min(facts.trainedContext ?? encoderWindow, encoderWindow)), .model)
+        }
+        if load.batch.map({ $0.origin == .configuration }) ?? true, let window = load.contextTokens {
+            load.batch = Chosen(max(32, window), .model)
+        }
+    }
+
+    private static func estimate(_ load: EffectiveLoad, _ binary: EngineBinary) -> MemoryEstimate.Load {
+        var estimate = MemoryEstimate.Load(context: LoadSize.comfortableContext)
+        estimate.slots = load.parallel.value
+        // A window that was asked for is promised to each slot, a fitted one is shared (``LaunchPlan/arguments``).
+        estimate.shared = load.contextTokens == nil
+        estimate.keys = load.keyCache?.value ?? .f16
+        estimate.values = load.valueCache?.value ?? .f16
+        estimate.batch = load.batch?.value ?? LaunchPlan.defaultBatch(on: binary)
+        return estimate
+    }
+
+    /// Of a model that writes drafts: its cache is as long as the model's own, as far as that is known by now.
+    private static func bytes(of draft: ModelFacts, _ load: EffectiveLoad, _ binary: EngineBinary) -> Int64 {
+        var estimate = estimate(load, binary)
+        estimate.context = load.contextTokens ?? LoadSize.comfortableContext
+        return MemoryEstimate(draft, estimate).total - MemoryEstimate.overhead
+    }
+}

@@ -1,0 +1,129 @@
+extension Residency {
+    /// Brings about what has become possible: who is drained stops, who can be served leaves the line, and the first in
+    /// line is launched or gets room made.
+    mutating func settle(_ now: Instant, _ actions: inout [Action]) {
+        stopDrained(&actions)
+        var index = 0
+        while index < line.count {
+            let waiting = line[index]
+            if !waiting.isExplicit, serve(waiting.waiters, of: waiting.demand.model, now, &actions) {
+                line.remove(at: index)
+            } else if let refusal = refusal(of: waiting) {
+                actions += waiting.waiters.map { .refuse($0.ticket, refusal) }
+                line.remove(at: index)
+            } else {
+                index += 1
+            }
+        }
+        while let first = line.first {
+            if !first.isExplicit {
+                // All who were before it have left: its instance need not be drained for them any more.
+                takeBack { $0.demand.model == first.demand.model }
+                if serve(first.waiters, of: first.demand.model, now, &actions) {
+                    line.removeFirst()
+                    continue
+                }
+            }
+            if let refusal = refusal(of: first) {
+                actions += first.waiters.map { .refuse($0.ticket, refusal) }
+                line.removeFirst()
+                continue
+            }
+            guard let need = need(of: first), let name = newName(for: first) else { break }
+            guard free >= need, instances.count < limits.residents else {
+                makeRoom(need, now, &actions)
+                break
+            }
+            line.removeFirst()
+            launch(first, name, now, &actions)
+        }
+        if line.isEmpty { takeBack { _ in true } }
+    }
+
+    private mutating func stopDrained(_ actions: inout [Action]) {
+        for index in instances.indices where instances[index].users == 0 {
+            if case .draining = instances[index].phase { stop(index, &actions) }
+        }
+    }
+
+    /// Makes instances that were being evicted ready again.
+    private mutating func takeBack(_ isWanted: (Instance) -> Bool) {
+        for index in instances.indices where instances[index].phase == .draining(evicted: true) {
+            if isWanted(instances[index]) { instances[index].phase = .ready }
+        }
+    }
+
+    private mutating func launch(_ waiting: Waiting, _ name: String, _ now: Instant, _ actions: inout [Action]) {
+        let (context, bytes) = waiting.demand.size.fitted(to: free)
+        instances.append(
+            Instance(
+                id: name, demand: waiting.demand, isExplicit: waiting.isExplicit, context: context, bytes: bytes,
+                phase: .loading(waiting.waiters), lastUsed: now, readySince: now))
+        actions.append(.launch(Launch(instance: name, demand: waiting.demand, context: context, bytes: bytes)))
+    }
+
+    /// Stops who is idle, then drains who is busy, the least recently used first, until enough is or will be free. Nobody
+    /// is drained where it is enough to wait for those who are idle.
+    private mutating func makeRoom(_ need: Int64, _ now: Instant, _ actions: inout [Action]) {
+        let leaving = instances.filter(\.isLeaving)
+        var coming = Self.sum(leaving.map(\.bytes) + [free])
+        var places = limits.residents - instances.count + leaving.count
+        let candidates = instances.indices.filter { instances[$0].isEvictable }
+            .sorted { instances[$0].lastUsed < instances[$1].lastUsed }
+        let idle = candidates.filter { instances[$0].users == 0 }
+        let isIdleEnough =
+            Self.sum(idle.map { instances[$0].bytes } + [coming]) >= need && places + idle.count >= 1
+        let busy = isIdleEnough ? [] : candidates.filter { instances[$0].users > 0 }
+        let mayLeave = (idle + busy).filter { self.mayLeave(instances[$0]) <= now }
+        for index in mayLeave where coming < need || places < 1 {
+            coming = Self.sum([coming, instances[index].bytes])
+            places += 1
+            if instances[index].users == 0 {
+                stop(index, &actions)
+            } else {
+                instances[index].phase = .draining(evicted: true)
+            }
+        }
+    }
+
+    /// When an instance may be stopped, or drained, for another. One that has just been loaded works for a while; if its
+    /// clients pause, as long as they seem to come back.
+    func mayLeave(_ instance: Instance) -> Instant {
+        let stayed = instance.readySince + limits.stay
+        return instance.users > 0 ? stayed : min(stayed, instance.lastUsed + limits.lull)
+    }
+
+    /// Bytes that are free now; below zero where an engine takes more than it was thought to.
+    var free: Int64 { limits.budget - Self.sum(instances.map(\.bytes)) }
+
+    /// Bytes that can become free without the owner of an instance.
+    var room: Int64 { limits.budget - Self.sum(instances.filter(\.stays).map(\.bytes)) }
+
+    private func need(of waiting: Waiting) -> Int64? { waiting.demand.size.needed(in: room) }
+
+    /// The id of its instance; nil: what has that of the model is stopping, so it is soon free.
+    private func newName(for waiting: Waiting) -> String? {
+        if let name = waiting.name { return name }
+        let model = waiting.demand.model
+        guard let index = place(model) else { return model }
+        if !waiting.isExplicit, instances[index].phase == .stopping { return nil }
+        // Fewer are taken than there are instances and names in line.
+        return (2...instances.count + line.count + 2).lazy.map { "\(model):\($0)" }.first { name in
+            place(name) == nil && !line.contains { $0.name == name }
+        }
+    }
+
+    /// Why it can never be loaded as things are; nil: it can.
+    private func refusal(of waiting: Waiting) -> EngineError? {
+        if let name = waiting.name, place(name) != nil { return taken(name) }
+        if need(of: waiting) == nil { return doesNotFit(waiting.demand) }
+        return instances.count(where: \.stays) < limits.residents ? nil : full(for: waiting.demand.model)
+    }
+
+    private static func sum(_ bytes: [Int64]) -> Int64 {
+        bytes.reduce(0) { sum, more in
+            let (value, overflow) = sum.addingReportingOverflow(more)
+            return overflow ? .max : value
+        }
+    }
+}

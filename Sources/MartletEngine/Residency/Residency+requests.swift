@@ -1,0 +1,152 @@
+extension Residency {
+    /// 1. closing → refuse. 2. an instance is ready → grant the one with the fewest users. 3. one is loading → wait for
+    /// it. 4. its load waits for room → wait with it. 5. failed repeatedly a moment ago → refuse. 6. else it gets into
+    /// line, from which ``settle(_:_:)`` launches, or refuses what can never fit.
+    mutating func request(_ demand: Demand, _ ticket: Ticket, _ now: Instant, _ actions: inout [Action]) {
+        if closed { return actions.append(.refuse(ticket, Self.closing)) }
+        let waiter = Waiter(ticket: ticket, uses: true, until: now + limits.wait)
+        if serve([waiter], of: demand.model, now, &actions) { return }
+        if let index = line.firstIndex(where: { !$0.isExplicit && $0.demand.model == demand.model }) {
+            guard line[index].waiters.count < limits.waiting else {
+                return actions.append(.refuse(ticket, tooMany(waitingFor: demand.model)))
+            }
+            return line[index].waiters.append(waiter)
+        }
+        lineUp(Waiting(demand: demand, isExplicit: false, waiters: [waiter]), now, &actions)
+    }
+
+    mutating func request(instance id: String, _ ticket: Ticket, _ now: Instant, _ actions: inout [Action]) {
+        if closed { return actions.append(.refuse(ticket, Self.closing)) }
+        guard let index = place(id), !instances[index].isLeaving else {
+            return actions.append(.refuse(ticket, notLoaded(id)))
+        }
+        join(index, [Waiter(ticket: ticket, uses: true, until: now + limits.wait)], now, &actions)
+    }
+
+    mutating func load(
+        _ demand: Demand, _ ticket: Ticket, _ name: String?, _ now: Instant, _ actions: inout [Action]
+    ) {
+        if closed { return actions.append(.refuse(ticket, Self.closing)) }
+        if let name, place(name) != nil || line.contains(where: { $0.name == name }) {
+            return actions.append(.refuse(ticket, taken(name)))
+        }
+        let waiter = Waiter(ticket: ticket, uses: false, until: now + limits.wait)
+        lineUp(Waiting(demand: demand, isExplicit: true, name: name, waiters: [waiter]), now, &actions)
+    }
+
+    private mutating func lineUp(_ waiting: Waiting, _ now: Instant, _ actions: inout [Action]) {
+        let model = waiting.demand.model
+        guard let refusal = backOff(model, now) ?? (line.count < limits.line ? nil : lineIsFull(for: model)) else {
+            return line.append(waiting)
+        }
+        actions += waiting.waiters.map { .refuse($0.ticket, refusal) }
+    }
+
+    /// Whether an instance of the model takes them, now or when it is loaded.
+    mutating func serve(_ waiters: [Waiter], of model: String, _ now: Instant, _ actions: inout [Action]) -> Bool {
+        let own = instances.indices.filter { instances[$0].demand.model == model && !instances[$0].isLeaving }
+        let ready = own.filter { instances[$0].phase == .ready }
+        guard let index = ready.min(by: { instances[$0].users < instances[$1].users }) ?? own.first else {
+            return false
+        }
+        join(index, waiters, now, &actions)
+        return true
+    }
+
+    private mutating func join(_ index: Int, _ waiters: [Waiter], _ now: Instant, _ actions: inout [Action]) {
+        guard case .loading(let others) = instances[index].phase else {
+            return waiters.forEach { grant($0, index, now, &actions) }
+        }
+        let room = max(0, limits.waiting - others.count)
+        instances[index].phase = .loading(others + waiters.prefix(room))
+        let refusal = tooMany(waitingFor: instances[index].demand.model)
+        actions += waiters.dropFirst(room).map { .refuse($0.ticket, refusal) }
+    }
+
+    private mutating func grant(_ waiter: Waiter, _ index: Int, _ now: Instant, _ actions: inout [Action]) {
+        if waiter.uses { instances[index].users += 1 }
+        instances[index].lastUsed = now
+        actions.append(.grant(waiter.ticket, instances[index].id))
+    }
+
+    mutating func release(_ id: String, _ now: Instant) {
+        guard let index = place(id), instances[index].users > 0 else { return }
+        instances[index].users -= 1
+        instances[index].lastUsed = now
+    }
+
+    /// A load that nobody waits for any more is stopped, or leaves the line.
+    mutating func cancel(_ ticket: Ticket, _ actions: inout [Action]) {
+        for index in line.indices { line[index].waiters.removeAll { $0.ticket == ticket } }
+        line.removeAll { $0.waiters.isEmpty }
+        for index in instances.indices {
+            guard case .loading(let waiters) = instances[index].phase, waiters.contains(where: { $0.ticket == ticket })
+            else { continue }
+            let others = waiters.filter { $0.ticket != ticket }
+            if others.isEmpty { stop(index, &actions) } else { instances[index].phase = .loading(others) }
+        }
+    }
+
+    mutating func becomeReady(_ id: String, _ bytes: Int64?, _ now: Instant, _ actions: inout [Action]) {
+        guard let index = place(id), case .loading(let waiters) = instances[index].phase else { return }
+        instances[index].phase = .ready
+        instances[index].bytes = max(instances[index].bytes, bytes ?? 0)
+        instances[index].readySince = now
+        failures[instances[index].demand.model] = nil
+        for waiter in waiters { grant(waiter, index, now, &actions) }
+        if instances[index].leaves { instances[index].phase = .draining(evicted: false) }
+    }
+
+    mutating func exit(_ id: String, _ error: EngineError?, _ now: Instant, _ actions: inout [Action]) {
+        guard let index = place(id) else { return }
+        let instance = instances.remove(at: index)
+        switch instance.phase {
+        case .loading(let waiters):
+            let error = error ?? Self.stopped(id)
+            note(error, of: instance.demand.model, counts: Self.costly.contains(error.code), now)
+            actions += waiters.map { .refuse($0.ticket, error) }
+        case .ready, .draining:
+            if let error { note(error, of: instance.demand.model, counts: false, now) }
+        case .stopping: break
+        }
+    }
+
+    mutating func unload(_ id: String, _ how: Unloading, _ actions: inout [Action]) {
+        guard let index = place(id) else { return }
+        switch (instances[index].phase, how) {
+        case (.stopping, _): break
+        case (.loading, .whenIdle): instances[index].leaves = true
+        case (_, .whenIdle): instances[index].phase = .draining(evicted: false)
+        case (.loading(let waiters), .now):
+            let error = EngineError(.cancelled, "\(id) was unloaded while it was loading.")
+            actions += waiters.map { .refuse($0.ticket, error) }
+            stop(index, &actions)
+        case (_, .now): stop(index, &actions)
+        }
+    }
+
+    mutating func pin(_ id: String, _ isPinned: Bool) {
+        guard let index = place(id) else { return }
+        instances[index].isPinned = isPinned
+        if isPinned, instances[index].phase == .draining(evicted: true) { instances[index].phase = .ready }
+    }
+
+    func place(_ id: String) -> Int? { instances.firstIndex { $0.id == id } }
+
+    private mutating func note(_ error: EngineError, of model: String, counts: Bool, _ now: Instant) {
+        var record = failures[model] ?? Failures(last: error)
+        record.last = error
+        if counts {
+            record.count += 1
+            if record.count > 1 {
+                // Doubling stops long before the shift could overflow.
+                let doubled = limits.firstBackOff * (1 << min(record.count - 2, 20))
+                record.until = now + min(doubled, limits.longestBackOff)
+            }
+        }
+        failures[model] = record
+    }
+
+    /// Failures that cost a load each time they are tried again.
+    private static let costly: Set<EngineError.Code> = [.loadFailed, .loadTimedOut, .launchFailed]
+}

@@ -1,0 +1,172 @@
+import MartletEngine
+import MartletTestSupport
+import Testing
+
+@Suite("How a model is loaded, and who says so")
+struct LoadSettingsTests {
+    private let scratch = Scratch()
+
+    private func facts(trained: UInt32 = 32_768) throws -> ModelFacts {
+        try scratch.facts(.model("llama", [("ARCH.context_length", .uint32(trained))]))
+    }
+
+    private func settings(_ change: (inout LoadSettings) -> Void) -> LoadSettings {
+        var settings = LoadSettings()
+        change(&settings)
+        return settings
+    }
+
+    @Test("Each value comes from the last who said something, and keeps its origin")
+    func merges() {
+        var load = EffectiveLoad()
+        load.apply(settings { ($0.parallel, $0.context, $0.threads) = (2, .tokens(1000), 3) }, from: .configuration)
+        load.apply(settings { ($0.context, $0.keyCache, $0.draftModel) = (.auto, .q8_0, "small") }, from: .modelFile)
+        load.apply(settings { ($0.parallel, $0.keepAlive) = (8, .always) }, from: .request)
+        #expect(load.parallel == Chosen(8, .request))
+        #expect(load.context == Chosen(.auto, .modelFile))
+        #expect(load.threads == Chosen(3, .configuration))
+        #expect(load.keyCache == Chosen(.q8_0, .modelFile))
+        #expect(load.draftModel == Chosen("small", .modelFile))
+        #expect(load.keepAlive == Chosen(.always, .request) && load.ttl == nil)
+        #expect(load.batch == nil && load.gpuLayers == nil && load.flashAttention == nil && load.valueCache == nil)
+    }
+
+    @Test("Without a word of anybody what is loaded on demand goes after an idle hour, what is loaded explicitly stays")
+    func keepAlive() {
+        #expect(EffectiveLoad().ttl == .seconds(3600))
+        #expect(EffectiveLoad(isExplicit: true).ttl == nil)
+    }
+
+    @Test("A context for all models is cut to what one was trained for; one set for it is used or refused")
+    func context() throws {
+        let facts = try facts(trained: 4096)
+        var load = EffectiveLoad()
+        load.apply(settings { $0.context = .tokens(8192) }, from: .configuration)
+        try load.fit(facts, of: "a")
+        #expect(load.context == Chosen(.tokens(4096), .model))
+        for origin in [SettingOrigin.modelFile, .request, .command] {
+            var load = EffectiveLoad()
+            load.apply(settings { $0.context = .tokens(8192) }, from: origin)
+            let error = fault { () throws(EngineError) in try load.fit(facts, of: "a") }
+            #expect(error?.message == "a context of 8192 tokens is more than a was trained for: ask for 4096 at most.")
+            load.apply(settings { $0.context = .tokens(4096) }, from: origin)
+            try load.fit(facts, of: "a")
+            #expect(load.context == Chosen(.tokens(4096), origin))
+        }
+    }
+
+    @Test("Values that cannot be are refused with what they may be")
+    func ranges() {
+        let cases: [(settings: LoadSettings, words: String)] = [
+            (settings { $0.parallel = 0 }, "parallel is 0: it has to be from 1 to 1024."),
+            (settings { $0.context = .tokens(0) }, "context_length is 0"),
+            (settings { $0.gpuLayers = -1 }, "gpu_layers is -1"), (settings { $0.batch = 16 }, "batch is 16"),
+            (settings { $0.threads = 5000 }, "threads is 5000"),
+            (settings { $0.valueCache = .q6_k }, "cache_type_v cannot be q6_k: choose one of f32, f16, bf16"),
+            (settings { $0.keepAlive = .idle(.seconds(-1)) }, "ttl is -1 s: it cannot be below zero."),
+        ]
+        for (settings, words) in cases {
+            let error = fault(settings.check)
+            #expect(error?.code == .badSetting)
+            #expect(error?.message.hasPrefix(words) == true, "\(error?.message ?? "accepted")")
+        }
+        #expect(fault(LoadSettings().check) == nil)
+    }
+
+    @Test("A quantised cache of values needs flash attention")
+    func flash() throws {
+        let facts = try facts()
+        var load = EffectiveLoad()
+        load.apply(settings { ($0.flashAttention, $0.valueCache) = (.off, .q8_0) }, from: .request)
+        #expect(fault { () throws(EngineError) in try load.fit(facts, of: "a") }?.code == .badSetting)
+        load.apply(settings { $0.valueCache = .f16 }, from: .request)
+        try load.fit(facts, of: "a")
+    }
+}
+
+@Suite("The memory a load needs and gets")
+struct LoadSizeTests {
+    private let scratch = Scratch()
+    private let load = MemoryEstimate.Load(context: 0)
+
+    private func facts() throws -> ModelFacts {
+        try scratch.facts(.model("llama", layers: 8, [("ARCH.context_length", .uint32(131_072))]))
+    }
+
+    private func bytes(_ facts: ModelFacts, _ context: Int) -> Int64 {
+        var load = load
+        load.context = context
+        return MemoryEstimate(facts, load).total
+    }
+
+    /// The context with which it is launched in a machine of so many bytes, beside what stays; nil: it is refused.
+    private func launched(_ size: LoadSize, budget: Int64, beside: Int64 = 0) -> Residency.Launch? {
+        var limits = Residency.Limits()
+        limits.budget = budget
+        var residency = Residency(limits: limits)
+        if beside > 0 {
+            _ = residency.take(.load(.init("kept", size: LoadSize(bytes: beside)), .init(1), as: nil), now: .now)
+        }
+        for case .launch(let launch) in residency.take(.requested(.init("a", size: size), .init(2)), now: .now) {
+            return launch
+        }
+        return nil
+    }
+
+    @Test("An automatic context takes half of what is free beyond the comfortable one, the trained one at most")
+    func fitted() throws {
+        let facts = try facts()
+        let size = LoadSize(facts, load, context: nil)
+        let comfortable = bytes(facts, 8192)
+        #expect(launched(size, budget: .max)?.context == 131_072)
+        #expect(launched(size, budget: comfortable)?.context == 8192)
+        let budget = comfortable + 2 * (bytes(facts, 20_480) - comfortable)
+        let launch = try #require(launched(size, budget: budget))
+        #expect(launch.context == 20_480)
+        #expect(launch.bytes == bytes(facts, 20_480))
+        #expect(launched(size, budget: budget + 1000, beside: 1000)?.context == 20_480)
+    }
+
+    @Test("Where not even that much can be free it is what fits, down to the least; below that it is refused")
+    func tight() throws {
+        let facts = try facts()
+        let size = LoadSize(facts, load, context: nil)
+        #expect(size.least == bytes(facts, 2048))
+        #expect(launched(size, budget: bytes(facts, 5120) + 1)?.context == 5120)
+        #expect(launched(size, budget: bytes(facts, 2048))?.context == 2048)
+        #expect(launched(size, budget: bytes(facts, 2048) - 1) == nil)
+    }
+
+    @Test("A context that was asked for is given or refused, never less; the refusal says which would fit")
+    func asked() throws {
+        let facts = try facts()
+        let size = LoadSize(facts, load, context: 16_384)
+        #expect(launched(size, budget: bytes(facts, 16_384))?.context == 16_384)
+        var limits = Residency.Limits()
+        limits.budget = bytes(facts, 16_384) - 1
+        var residency = Residency(limits: limits)
+        let actions = residency.take(.requested(.init("a", size: size), .init(1)), now: .now)
+        guard case .refuse(_, let error)? = actions.first else {
+            Issue.record("not refused: \(actions)")
+            return
+        }
+        #expect(error.message.contains("Ask for a context of at most 16128 tokens, or raise engine.memory."))
+    }
+
+    @Test("Idle models are unloaded for a comfortable context, not for a longer one")
+    func evictsForComfort() throws {
+        let facts = try facts()
+        let size = LoadSize(facts, load, context: nil)
+        for (free, isEvicted) in [(bytes(facts, 8192), false), (bytes(facts, 8192) - 1, true)] {
+            var limits = Residency.Limits()
+            limits.budget = free + 1000
+            limits.stay = .zero
+            var residency = Residency(limits: limits)
+            _ = residency.take(.requested(.init("idle", size: LoadSize(bytes: 1000)), .init(1)), now: .now)
+            _ = residency.take(.ready("idle", bytes: nil), now: .now)
+            _ = residency.take(.released("idle"), now: .now)
+            let actions = residency.take(.requested(.init("a", size: size), .init(2)), now: .now)
+            #expect(actions.contains(.stop("idle")) == isEvicted)
+        }
+    }
+}

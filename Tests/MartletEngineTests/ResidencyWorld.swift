@@ -1,0 +1,283 @@
+import MartletEngine
+import MartletTestSupport
+
+/// A rule of ``Residency`` was broken.
+struct Broken: Error, CustomStringConvertible {
+    var description: String
+}
+
+/// A world of engines and requests around a ``Residency``: makes random events, performs the actions, and keeps books of
+/// its own, against which every action is held.
+struct ResidencyWorld {
+    typealias Ticket = Residency.Ticket
+
+    struct Engine {
+        var model: String
+        var bytes: Int64
+        var ttl: Duration?
+        var isExplicit: Bool
+        var isReady = false
+        var isStopping = false
+        /// Its owner asked for it to be unloaded.
+        var isUnwanted = false
+        var isPinned = false
+        var users: [Ticket] = []
+        var lastUsed: Residency.Instant
+    }
+
+    enum Wish: Equatable {
+        case model(String), instance(String), load(String)
+    }
+
+    private static let models: [(name: String, bytes: Int64)] = [
+        ("a", 30), ("b", 50), ("c", 70), ("d", 99), ("e", 101),
+    ]
+    private static let crash = EngineError(.exited, "crashed")
+    private static let failure = EngineError(.loadFailed, "broken")
+
+    private var random: Seeded
+    private var residency: Residency
+    private let limits: Residency.Limits
+    private var now = ContinuousClock.now
+    private var engines: [String: Engine] = [:]
+    private var open: [Ticket: Wish] = [:]
+    private var granted: [Ticket: String] = [:]
+    private var lastTicket: UInt64 = 0
+    private var hasGrown = false
+    private var isClosed = false
+    private var wake: Residency.Instant?
+    /// What has happened, to be read when it should not have.
+    private var story: [(event: Residency.Event, actions: [Residency.Action])] = []
+
+    init(seed: UInt64) {
+        random = Seeded(seed)
+        var limits = Residency.Limits()
+        limits.budget = 100
+        limits.residents = 4
+        limits.waiting = 3
+        limits.line = 3
+        limits.wait = .seconds(600)
+        limits.stay = .seconds(10)
+        self.limits = limits
+        residency = Residency(limits: limits)
+    }
+
+    /// A random sequence of events; then everything comes to rest, and everything ends.
+    mutating func run() throws(Broken) {
+        for _ in 0..<8 + random.below(40) { try happen(event()) }
+        try rest()
+        if random.below(2) == 0 { try happen(event()) }
+        try happen(.shutdown)
+        try end()
+    }
+
+    // MARK: Events
+
+    private mutating func event() -> Residency.Event {
+        let ids = engines.keys.sorted()
+        switch random.below(24) {
+        case 0...6: return .requested(demand(), ticket { .model($0) })
+        case 7 where !ids.isEmpty:
+            let id = random.pick(ids)
+            return .requestedInstance(id, newTicket(.instance(id)))
+        case 8:
+            let name = random.below(3) == 0 ? random.pick(["mine", "a", "b:2"]) : nil
+            return .load(demand(), ticket { .load($0) }, as: name)
+        case 9...12:
+            if let ticket = granted.keys.sorted(by: { $0.number < $1.number }).randomElement(using: &random) {
+                return release(ticket)
+            }
+        case 13...15:
+            if let id = ids.filter({ engines[$0]?.isReady == false && engines[$0]?.isStopping == false })
+                .randomElement(using: &random)
+            {
+                return .ready(id, bytes: random.below(8) == 0 ? (engines[id]?.bytes ?? 0) + 5 : nil)
+            }
+        case 16, 17:
+            if let id = ids.filter({ engines[$0]?.isStopping == true }).randomElement(using: &random) {
+                return .exited(id, nil)
+            }
+        case 18:
+            if let id = ids.randomElement(using: &random), random.below(2) == 0 {
+                return .exited(id, engines[id]?.isReady == true ? Self.crash : Self.failure)
+            }
+        case 19: return .unload(ids.randomElement(using: &random) ?? "a", random.below(2) == 0 ? .now : .whenIdle)
+        case 20: return .pin(ids.randomElement(using: &random) ?? "a", random.below(3) > 0)
+        case 21:
+            if let ticket = open.keys.sorted(by: { $0.number < $1.number }).randomElement(using: &random) {
+                return .cancelled(ticket)
+            }
+        default: break
+        }
+        now += .milliseconds(random.below(8000))
+        return .tick
+    }
+
+    private var chosen = ""
+
+    private mutating func demand() -> Residency.Demand {
+        let model = random.pick(Self.models)
+        chosen = model.name
+        let ttl: Duration? = random.below(2) == 0 ? .seconds(random.below(30)) : nil
+        return Residency.Demand(model.name, size: LoadSize(bytes: model.bytes), ttl: ttl)
+    }
+
+    private mutating func ticket(_ wish: (String) -> Wish) -> Ticket { newTicket(wish(chosen)) }
+
+    private mutating func newTicket(_ wish: Wish) -> Ticket {
+        lastTicket += 1
+        open[Ticket(lastTicket)] = wish
+        return Ticket(lastTicket)
+    }
+
+    private mutating func release(_ ticket: Ticket) -> Residency.Event {
+        let id = granted.removeValue(forKey: ticket) ?? ""
+        engines[id]?.users.removeAll { $0 == ticket }
+        return .released(id)
+    }
+
+    private mutating func happen(_ event: Residency.Event) throws(Broken) {
+        if random.below(2) == 0 { now += .milliseconds(random.below(500)) }
+        prepare(event)
+        let actions = residency.take(event, now: now)
+        story.append((event, actions))
+        for action in actions { try perform(action, of: event) }
+        try check(after: event)
+    }
+
+    private static func words(_ event: Residency.Event) -> String {
+        switch event {
+        case .requested(let demand, let ticket): "\(ticket.number) wants \(demand.model)"
+        case .load(let demand, let ticket, let name): "\(ticket.number) loads \(demand.model) as \(name ?? "itself")"
+        default: "\(event)"
+        }
+    }
+
+    private static func words(_ action: Residency.Action) -> String {
+        switch action {
+        case .launch(let launch): "launch \(launch.instance)"
+        case .refuse(let ticket, let error): "refuse \(ticket.number): \(error.message)"
+        default: "\(action)"
+        }
+    }
+
+    private mutating func prepare(_ event: Residency.Event) {
+        switch event {
+        case .cancelled(let ticket): open[ticket] = nil
+        case .released(let id): engines[id]?.lastUsed = now
+        case .ready(let id, let bytes):
+            engines[id]?.isReady = true
+            engines[id]?.lastUsed = now
+            if let bytes {
+                engines[id]?.bytes = bytes
+                hasGrown = true
+            }
+        case .exited(let id, _):
+            for ticket in engines[id]?.users ?? [] { granted[ticket] = nil }
+            engines[id] = nil
+        case .unload(let id, _): engines[id]?.isUnwanted = true
+        case .pin(let id, let isPinned): engines[id]?.isPinned = isPinned
+        case .shutdown: isClosed = true
+        case .tick: wake = nil
+        default: break
+        }
+    }
+
+    // MARK: Actions
+
+    private mutating func perform(_ action: Residency.Action, of event: Residency.Event) throws(Broken) {
+        switch action {
+        case .launch(let launch):
+            try expect(!isClosed, "launched after the shutdown")
+            try expect(engines[launch.instance] == nil, "launched beside one of the same name")
+            try expect(bytes + launch.bytes <= limits.budget, "launched into \(bytes) bytes that are taken")
+            try expect(engines.count < limits.residents, "launched too many")
+            let model = launch.demand.model
+            let wanted = open.values.contains { $0 == .model(model) || $0 == .load(model) }
+            try expect(wanted, "launched for nobody")
+            engines[launch.instance] = Engine(
+                model: model, bytes: launch.bytes, ttl: launch.demand.ttl,
+                isExplicit: residency.instances.first { $0.id == launch.instance }?.isExplicit == true, lastUsed: now)
+        case .stop(let id):
+            guard let engine = engines[id], !engine.isStopping else { throw broken("stopped what does not run") }
+            if !engine.users.isEmpty {
+                try expect(event == .unload(id, .now) || event == .shutdown, "stopped \(id) while it was busy")
+            }
+            if engine.isReady, engine.isExplicit || engine.isPinned, !engine.isUnwanted, event != .shutdown {
+                let expired = !engine.isPinned && engine.ttl.map { engine.lastUsed + $0 <= now } ?? false
+                try expect(event == .tick && expired, "evicted \(id), which stays")
+            }
+            engines[id]?.isStopping = true
+        case .grant(let ticket, let id):
+            guard let engine = engines[id], engine.isReady, !engine.isStopping else {
+                throw broken("granted \(id), which is not ready")
+            }
+            if case .ready = event {} else { try expect(!engine.isUnwanted, "granted \(id), which is being unloaded") }
+            guard let wish = open.removeValue(forKey: ticket) else { throw broken("answered \(ticket) twice") }
+            switch wish {
+            case .model(let model), .load(let model): try expect(model == engine.model, "granted another model")
+            case .instance(let name): try expect(name == id, "granted another instance")
+            }
+            engines[id]?.lastUsed = now
+            if case .load = wish { break }
+            engines[id]?.users.append(ticket)
+            granted[ticket] = id
+        case .refuse(let ticket, _):
+            try expect(open.removeValue(forKey: ticket) != nil, "answered \(ticket) twice")
+        case .wake(let instant): wake = instant
+        }
+    }
+
+    private var bytes: Int64 { engines.values.reduce(0) { $0 + $1.bytes } }
+
+    // MARK: Rules
+
+    private func check(after event: Residency.Event) throws(Broken) {
+        try expect(hasGrown || bytes <= limits.budget, "\(bytes) bytes are taken")
+        try expect(residency.instances.count == engines.count, "an engine is forgotten")
+        for instance in residency.instances {
+            try expect(instance.users == engines[instance.id]?.users.count, "users of \(instance.id) are miscounted")
+            try expect(instance.bytes == engines[instance.id]?.bytes, "bytes of \(instance.id) are miscounted")
+        }
+        for (id, engine) in engines where engine.isReady && !engine.isStopping && engine.users.isEmpty {
+            guard !engine.isPinned, let ttl = engine.ttl else { continue }
+            try expect(event != .tick || engine.lastUsed + ttl > now, "\(id) outlived its TTL")
+            try expect(wake.map { $0 <= engine.lastUsed + ttl } ?? false, "nobody wakes up for the TTL of \(id)")
+        }
+    }
+
+    /// All loads succeed, all requests end, all that stops is gone: whoever still waits would wait forever.
+    private mutating func rest() throws(Broken) {
+        for _ in 0..<60 where !open.isEmpty || !granted.isEmpty {
+            for id in engines.keys.sorted() where engines[id]?.isReady == false && engines[id]?.isStopping == false {
+                try happen(.ready(id, bytes: nil))
+            }
+            for ticket in granted.keys.sorted(by: { $0.number < $1.number }) { try happen(release(ticket)) }
+            for id in engines.keys.sorted() where engines[id]?.isStopping == true { try happen(.exited(id, nil)) }
+            // Once around is enough to stay, and far from the end of anybody's patience.
+            now += .milliseconds(500)
+            try happen(.tick)
+        }
+        try expect(open.isEmpty, "these wait forever: \(open)")
+        try expect(residency.waitingForRoom == 0, "somebody is left in line")
+    }
+
+    private mutating func end() throws(Broken) {
+        try expect(open.isEmpty, "not answered at the shutdown: \(open)")
+        for (id, engine) in engines { try expect(engine.isStopping, "\(id) is not stopped at the shutdown") }
+        let late = newTicket(.model("a"))
+        try happen(.requested(Residency.Demand("a", size: LoadSize(bytes: 1)), late))
+        try expect(open.isEmpty, "a request after the shutdown is not answered")
+        for id in engines.keys.sorted() { try happen(.exited(id, nil)) }
+        try expect(residency.instances.isEmpty, "something is left after the shutdown")
+    }
+
+    private func expect(_ isTrue: Bool, _ otherwise: @autoclosure () -> String) throws(Broken) {
+        if !isTrue { throw broken(otherwise()) }
+    }
+
+    private func broken(_ what: String) -> Broken {
+        let lines = story.flatMap { [Self.words($0.event)] + $0.actions.map { "    → \(Self.words($0))" } }
+        return Broken(description: ([what] + lines).joined(separator: "\n"))
+    }
+}

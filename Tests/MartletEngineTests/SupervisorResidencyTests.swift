@@ -1,0 +1,153 @@
+import MartletEngine
+import MartletTestSupport
+import Testing
+
+@Suite("The supervisor shares memory out, counts users and lets idle models go")
+struct SupervisorResidencyTests {
+    /// What one of the models takes with this context.
+    private static func size() throws -> Int64 {
+        var load = MemoryEstimate.Load(context: 4096)
+        (load.slots, load.batch) = (2, 256)
+        return MemoryEstimate(try Scratch().facts(.model("llama")), load).total
+    }
+
+    private func supervised(
+        fake: String = "", models: Double = 1.5, measure: @escaping Supervisor.Measure = { _ in nil },
+        change: (inout EngineSettings) -> Void = { _ in }
+    ) throws -> Supervised {
+        let budget = Int64(Double(try Self.size()) * models)
+        return try Supervised(fake: fake, measure: measure) {
+            $0.memory = .bytes(budget)
+            $0.load.context = .tokens(4096)
+            $0.limits.stay = .zero
+            change(&$0)
+        }
+    }
+
+    @Test("Where there is room for one, the second model gets in when the first is idle, and not before")
+    func evicts() async throws {
+        let supervised = try supervised()
+        let alpha = try await supervised.acquire("alpha").get()
+        #expect(SocketClient.request(alpha.socketPath, "/x")?.status == 200)
+        let waiting = Task { await supervised.acquire("beta") }
+        try await eventually("alpha is drained") {
+            await supervised.supervisor.residents().first?.state == .draining
+        }
+        #expect(SocketClient.request(alpha.socketPath, "/x")?.status == 200, "what runs is not cut off")
+        await supervised.supervisor.release(socketPath: alpha.socketPath)
+        let beta = try await waiting.value.get()
+        #expect(SocketClient.request(beta.socketPath, "/x")?.status == 200)
+        #expect(SocketClient.request(alpha.socketPath, "/x") == nil)
+        #expect(await supervised.supervisor.residents().map(\.instance) == ["beta"])
+        await supervised.stop()
+    }
+
+    @Test("A client that leaves while its model waits for room loads nothing, and the other goes on")
+    func leaves() async throws {
+        let supervised = try supervised()
+        _ = try await supervised.acquire("alpha").get()
+        let waiting = Task { await supervised.acquire("beta") }
+        try await eventually("alpha is drained") {
+            await supervised.supervisor.residents().first?.state == .draining
+        }
+        waiting.cancel()
+        #expect(await waiting.value.error?.code == .cancelled)
+        try await eventually("alpha goes on") { await supervised.supervisor.residents().first?.state == .ready }
+        #expect(await supervised.supervisor.residents().count == 1)
+        await supervised.stop()
+    }
+
+    @Test("It reports users, bytes, settings with their origins, and idle time")
+    func reports() async throws {
+        let supervised = try supervised(measure: { _ in 1 << 40 }) {
+            $0.ofModel = { model in
+                var own = LoadSettings()
+                own.threads = 2
+                return model == "alpha" ? own : nil
+            }
+        }
+        let lease = try await supervised.acquire("alpha").get()
+        _ = try await supervised.acquire("alpha").get()
+        let busy = try #require(await supervised.supervisor.residents().first)
+        #expect(busy.instance == "alpha" && busy.users == 2 && busy.idle == nil && !busy.isExplicit)
+        #expect(busy.load.threads == Chosen(2, .modelFile))
+        #expect(busy.load.context == Chosen(.tokens(4096), .configuration) && busy.context == 4096)
+        #expect(busy.bytes == 1 << 40 && busy.measured == 1 << 40)
+        for _ in 0..<2 { await supervised.supervisor.release(socketPath: lease.socketPath) }
+        let idle = try #require(await supervised.supervisor.residents().first)
+        #expect(idle.users == 0 && idle.idle != nil)
+        #expect(await supervised.acquire("beta").error?.code == nil, "alpha has to go for it, whatever it takes")
+        await supervised.stop()
+    }
+
+    @Test("A model goes by itself when it has been idle for as long as the request that loaded it said")
+    func ttl() async throws {
+        let supervised = try supervised(models: 3)
+        var settings = LoadSettings()
+        settings.keepAlive = .idle(.milliseconds(50))
+        let alpha = try await supervised.acquire("alpha", settings).get()
+        let beta = try await supervised.acquire("beta").get()
+        await supervised.supervisor.release(socketPath: beta.socketPath)
+        await supervised.supervisor.release(socketPath: alpha.socketPath)
+        try await eventually("alpha is gone") {
+            await supervised.supervisor.residents().map(\.instance) == ["beta"]
+        }
+        await supervised.stop()
+    }
+
+    @Test("Explicit loads make instances with names of their own, which stay, and are unloaded by name or by model")
+    func instances() async throws {
+        let supervised = try supervised(models: 3.5)
+        let supervisor = supervised.supervisor
+        #expect(try await supervisor.load("alpha") == "alpha")
+        #expect(try await supervisor.load("alpha") == "alpha:2")
+        #expect(try await supervisor.load("alpha", as: "mine") == "mine")
+        let taken = await Result { () async throws(EngineError) in try await supervisor.load("alpha", as: "mine") }
+        #expect(taken.error?.code == .nameTaken)
+        let foreign = await Result { () async throws(EngineError) in try await supervisor.load("alpha", as: "beta") }
+        #expect(foreign.error?.code == .nameTaken)
+        #expect(try await supervised.acquire("mine").get().instance == "mine")
+        let refused = try #require(await supervised.acquire("beta").error)
+        #expect(refused.code == .doesNotFit)
+        #expect(refused.message.contains("loaded explicitly") && refused.message.contains("Unload "))
+        #expect(await supervisor.unload("alpha:2", .now) == ["alpha:2"])
+        _ = try await supervised.acquire("beta").get()
+        #expect(await supervisor.unload("mine", .whenIdle) == ["mine"])
+        #expect(await supervisor.residents().first { $0.instance == "mine" }?.state == .draining)
+        #expect(await supervisor.unload("gamma", .now) == [])
+        await supervised.stop()
+    }
+
+    @Test("A use of an engine that has died does not end one of the next engine")
+    func staleRelease() async throws {
+        let supervised = try supervised(fake: "exit-on-request")
+        let first = try await supervised.acquire("alpha").get()
+        #expect(SocketClient.request(first.socketPath, "/boom") == nil)
+        try await eventually("the crash is noticed") { await supervised.supervisor.residents().isEmpty }
+        let second = try await supervised.acquire("alpha").get()
+        await supervised.supervisor.release(socketPath: first.socketPath)
+        #expect(await supervised.supervisor.residents().first?.users == 1)
+        await supervised.supervisor.release(socketPath: second.socketPath)
+        #expect(await supervised.supervisor.residents().first?.users == 0)
+        await supervised.stop()
+    }
+
+    @Test("This machine's memory is known, and that of an engine")
+    func memory() async throws {
+        let supervised = try supervised(measure: EngineMemory.resident(group:))
+        _ = try await supervised.acquire("alpha").get()
+        let measured = try #require(await supervised.supervisor.residents().first?.measured)
+        #expect(measured > 1 << 20, "a Python program takes more than that")
+        await supervised.stop()
+        let total = try #require(EngineMemory.total())
+        #expect(total > 64 << 20)
+        #expect(EngineSettings.Memory.share(0.5).budget(of: total) == Int64(Double(total) * 0.5))
+        #expect(EngineSettings.Memory.bytes(7).budget(of: total) == 7)
+    }
+}
+
+extension Result where Failure == EngineError {
+    init(_ body: () async throws(EngineError) -> Success) async {
+        do throws(EngineError) { self = .success(try await body()) } catch { self = .failure(error) }
+    }
+}
