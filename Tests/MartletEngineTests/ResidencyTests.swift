@@ -133,6 +133,10 @@ struct ResidencyTests {
         _ = line(ask("a", 60, 3))
         #expect(line(.cancelled(.init(2))) == ["3 gets a"])
         #expect(line(ask("a", 60, 4)) == ["4 gets a"])
+        _ = line(ask("b", 60, 5))
+        #expect(line.residency.instances[0].phase == .draining(evicted: true))
+        _ = line(.cancelled(.init(5)))
+        #expect(line.residency.instances[0].phase == .ready)
     }
 
     @Test("First come, first served: a small load does not overtake a large one that waits")
@@ -219,6 +223,17 @@ struct ResidencyTests {
         #expect(line.residency.take(.released("a"), now: line.now) == [], "a timer that fires early starts again")
         line.now += .seconds(59)
         #expect(line.residency.take(.tick, now: line.now) == [.wake(at: line.now + .seconds(1))])
+    }
+
+    @Test("It wakes up when a model may have to go for another, and when patience ends")
+    func wakesForOthers() {
+        var line = Line { $0.wait = .seconds(30) }
+        line.use("a", 60, 1)
+        let actions = line.residency.take(ask("b", 60, 2), now: line.now)
+        #expect(actions == [.wake(at: line.now + .seconds(10))])
+        line.now += .seconds(10)
+        #expect(line.residency.take(.tick, now: line.now) == [.wake(at: line.now + .seconds(20))])
+        #expect(line.residency.instances[0].phase == .draining(evicted: true))
     }
 
     @Test("Memory that an engine takes beyond its estimate is counted, less than that is not")
