@@ -19,7 +19,7 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let outsideModels = Code("engine_outside_models")
         /// What shall be imported cannot be, or not in that way.
         package static let notImportable = Code("engine_not_importable")
-        /// Another file has the name that one shall get.
+        /// Another file, model or instance has the name that one shall get.
         package static let nameTaken = Code("engine_name_taken")
         /// The engine ended, or said that it cannot, before the model was ready.
         package static let loadFailed = Code("engine_load_failed")
@@ -32,8 +32,6 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let atCapacity = Code("engine_at_capacity")
         /// More memory than there can be for it; the message has the numbers and what to change.
         package static let doesNotFit = Code("engine_does_not_fit")
-        /// An instance of that identifier is loaded.
-        package static let nameTaken = Code("engine_name_taken")
         /// A load setting cannot be what it was set to; the message says what it may be.
         package static let badSetting = Code("engine_bad_setting")
         package static let cancelled = Code("engine_cancelled")

@@ -90,7 +90,7 @@ package struct LocalModel: Sendable, Hashable {
         guard let facts = usable else { return nil }
         let name =
             switch state {
-            case .ready: "loaded"
+            case .ready, .draining: "loaded"
             case .loading: "loading"
             case .stopping, nil: "not-loaded"
             }
@@ -101,7 +101,7 @@ package struct LocalModel: Sendable, Hashable {
             "compatibility_type": "gguf", "quantization": .string(facts.quantisation?.name ?? ""),
             "state": .string(name), "max_context_length": .int(facts.trainedContext ?? 0),
         ]
-        if state == .ready, let window { entry["loaded_context_length"] = .int(window) }
+        if name == "loaded", let window { entry["loaded_context_length"] = .int(window) }
         if !isEncoder {
             entry["capabilities"] = .array(abilities.filter { $0 != "reasoning" }.map(JSON.string))
         }
