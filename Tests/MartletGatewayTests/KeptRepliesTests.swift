@@ -187,7 +187,7 @@ struct KeptRepliesTests {
         reply.following = Following(source: source, place: 3)
         #expect(driver.receive(.answered(reply)) == ["reply", "follow 3"])
         #expect(driver.receive(batch("a", next: 4)) == ["write a", "flush", "follow 4"])
-        #expect(driver.wait(.seconds(11)) == ["keep alive", "flush"])
+        #expect(driver.wait(.seconds(5)) == ["keep alive", "flush"])
         #expect(driver.receive(.clientWritable(false)) == [])
         #expect(driver.receive(batch("b", next: 5)) == ["write b", "flush"])
         #expect(driver.receive(.clientWritable(true)) == ["follow 5"])

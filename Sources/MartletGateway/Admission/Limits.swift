@@ -14,12 +14,13 @@ package enum Limits {
     /// Upstream bytes that may go by before the status line leaves; more than the longest event there may be, so that
     /// an event without an end is still a status.
     package static let heldBack = WireLimits.event + (1 << 20)
-    /// Silence after the decision before the status line is committed and the first keep-alive sent (specs 0.4).
-    package static let commitDelay = TimeAmount.seconds(5)
+    /// Silence after the request before the status line is committed and the first keep-alive sent (specs 0.4). With
+    /// the tick it stays below the 5 s after which a client may think of giving up.
+    package static let commitDelay = TimeAmount.milliseconds(4500)
     /// What is left of the hold after a `retry-after` for the answer to come: ticks are 100 ms, and refusals are quick.
     package static let answerRoom = TimeAmount.milliseconds(500)
     /// Silence after which a further keep-alive is sent (specs 0.4).
-    package static let keepAliveInterval = TimeAmount.seconds(10)
+    package static let keepAliveInterval = TimeAmount.milliseconds(4500)
     /// Time a client may take to send its head and body, and to drain a reply that waits for it.
     package static let clientStall = TimeAmount.seconds(60)
     /// The longest pause before a retry where the upstream names none.
