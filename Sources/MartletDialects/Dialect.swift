@@ -8,6 +8,14 @@ package enum DialectID: String, Sendable, Hashable, CaseIterable {
     case anthropic
     /// OpenAI Responses, and Open Responses.
     case responses
+
+    /// Whether its streams have words for what precedes output, such as the loading of a model. Then a stream begins as
+    /// soon as there is something to tell.
+    package var tellsProgress: Bool {
+        switch self {
+        case .chat, .completions, .anthropic, .responses: false
+        }
+    }
 }
 
 /// How an upstream is spoken to: in a dialect that clients speak too, or in one that only upstreams do.

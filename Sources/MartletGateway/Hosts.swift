@@ -7,7 +7,12 @@ package import NIOCore
 package protocol ModelHost: Sendable {
     /// Waits until the model's engine listens, and counts one user of it until `release`. A caller that is cancelled is
     /// no longer waited for; a load that nobody waits for is stopped.
-    func acquire(_ model: String) async throws(GatewayError) -> Origin
+    /// - Parameters:
+    ///   - wish: how the model is to be loaded, should it be loaded for this request.
+    ///   - onProgress: what is waited for, as it goes on; not called where the model is ready. Must not wait.
+    func acquire(
+        _ model: String, wish: LoadWish, onProgress: @escaping @Sendable (Progress) -> Void
+    ) async throws(GatewayError) -> Origin
     /// Ends the use of the engine that `acquire` gave.
     func release(_ model: String, at origin: Origin)
     /// Why the model's engine has ended, for an exchange whose connection to it broke just now. Waits a moment until

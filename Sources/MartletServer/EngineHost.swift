@@ -9,12 +9,18 @@ package struct EngineHost: ModelHost {
     /// - Parameter supervisor: nil when this server runs no engine.
     package init(supervisor: Supervisor?) { self.supervisor = supervisor }
 
-    package func acquire(_ model: String) async throws(GatewayError) -> Origin {
+    package func acquire(
+        _ model: String, wish: LoadWish, onProgress: @escaping @Sendable (Progress) -> Void
+    ) async throws(GatewayError) -> Origin {
         guard let supervisor else {
             throw GatewayError(code: .internalError, message: "this server runs no engine")
         }
         do throws(EngineError) {
-            return Origin(address: .unix(path: try await supervisor.acquire(model).socketPath))
+            var settings = LoadSettings()
+            settings.context = wish.contextLength.map { .tokens($0) }
+            settings.keepAlive = wish.ttl.map { .idle($0) }
+            let lease = try await supervisor.acquire(model, settings: settings) { onProgress($0.shown) }
+            return Origin(address: .unix(path: lease.socketPath))
         } catch {
             throw EngineHost.gatewayError(error)
         }
@@ -40,12 +46,24 @@ package struct EngineHost: ModelHost {
         let code: ErrorCode =
             switch error.code {
             case .noSuchModel: .modelNotFound
-            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel,
-                .doesNotFit, .badSetting:
+            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel:
                 .modelLoadFailed
+            case .doesNotFit: .modelTooLarge
+            case .badSetting: .invalidRequest
             case .atCapacity: .queueFull
             default: .engineFailed
             }
         return GatewayError(code: code, message: message, retryAfter: error.retryAfter)
+    }
+}
+
+extension LoadProgress {
+    /// As the gateway tells it.
+    var shown: Progress {
+        switch phase {
+        case .queued: Progress(.queue, elapsed: elapsed)
+        case .loading: Progress(.load, fraction: fraction, elapsed: elapsed)
+        case .ready: Progress(.load, fraction: 1, elapsed: elapsed)
+        }
     }
 }

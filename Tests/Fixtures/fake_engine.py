@@ -9,6 +9,7 @@ It takes the flags Martlet passes. What it does wrong comes as one more flag, --
   grandchild       leaves a child of its own behind, which ignores SIGTERM
   exit-on-request  ends with code 7 at the first request that is not /health
   quotes           prints lines in which llama.cpp would quote a request, and one with a path, at each request
+  reports-load     tells how far it is with loading, as llama-server tells its router, and ends when its input does
   noisy            prints 2000 long lines before it is ready
 """
 import os
@@ -16,6 +17,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 
@@ -59,6 +61,13 @@ def main():
         sys.exit(3)
     if "no-socket" in behaviour:
         time.sleep(600)
+    if "reports-load" in behaviour and "LLAMA_SERVER_ROUTER_PORT" in os.environ:
+        for part, value in [("text_model", 0), ("text_model", 0.5), ("mmproj_model", 0.5)]:
+            stages = '["text_model","mmproj_model"]'
+            report = f'{{"stages":{stages},"current":"{part}","value":{value}}}'
+            print('cmd_child_to_router:state:{"state":"loading","payload":' + report + "}", flush=True)
+            time.sleep(0.3)
+        threading.Thread(target=lambda: (sys.stdin.read(), os._exit(9)), daemon=True).start()
     server = socket.socket(socket.AF_UNIX)
     server.bind(path)
     server.listen(16)

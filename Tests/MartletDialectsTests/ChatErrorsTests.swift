@@ -195,6 +195,7 @@ struct ChatErrorsTests {
         (.unsupportedParameter, 400, 400, "invalid_request_error", "unsupported_parameter", "invalid_request_error"),
         (.engineFailed, 502, 502, "server_error", "engine_failed", "api_error"),
         (.modelLoadFailed, 500, 500, "server_error", "model_load_failed", "api_error"),
+        (.modelTooLarge, 503, 503, "server_error", "model_too_large", "api_error"),
         (.eventTooLong, 502, 502, "server_error", "upstream_bad_reply", "api_error"),
         (.shuttingDown, 503, 503, "server_error", "shutting_down", "overloaded_error"),
         (.internalError, 500, 500, "server_error", "internal_error", "api_error"),

@@ -68,4 +68,20 @@ struct EngineLogTests {
                 + "memory runs out. The next request starts it anew.")
         #expect(!error.logTail.isEmpty)
     }
+
+    @Test(
+        "How far an engine is with loading is read from its report, over all parts, and from nothing else",
+        arguments: [
+            (#"{"state":"loading","payload":{"stages":["text_model"],"current":"text_model","value":0.5}}"#, 0.5),
+            (#"{"state":"loading","payload":{"stages":["a","b","c","d"],"current":"c","value":1}}"#, 0.75),
+            (#"{"state":"loading","payload":{"value":7}}"#, 1), (#"{"state":"loading","payload":{"value":-1}}"#, 0),
+            (#"{"state":"loading","payload":{"stages":["a"],"current":"b","value":0.25}}"#, 0.25),
+            (#"{"state":"ready","payload":{"value":0.5}}"#, nil),
+            (#"{"state":"loading","payload":{"value":"x"}}"#, nil),
+            (#"{"state":"loading","payload":{"stages":["a"],"#, nil), ("", nil),
+        ] as [(String, Double?)])
+    func loadReports(_ report: String, _ fraction: Double?) {
+        #expect(LoadReport.fraction(in: "cmd_child_to_router:state:" + report) == fraction)
+        #expect(LoadReport.fraction(in: "x cmd_child_to_router:state:" + report) == nil)
+    }
 }

@@ -74,11 +74,13 @@ enum Fixture {
     private static let folder = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
     static func path(_ name: String) -> String { "/\(folder)/Fixtures/\(name)" }
 
-    static func fakeEngine(_ environment: [String: String] = [:]) -> EngineBinary {
+    static func fakeEngine(
+        _ environment: [String: String] = [:], origin: EngineBinary.Origin = .configured
+    ) -> EngineBinary {
         EngineBinary(
             executable: "python3", leading: ["-I", path("fake_engine.py")], environment: environment,
             version: "1 (fake)",
-            backend: "CPU", origin: .configured, unifiedCache: true)
+            backend: "CPU", origin: origin, unifiedCache: true)
     }
 
     static let model = InstalledModel(

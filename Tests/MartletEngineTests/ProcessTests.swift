@@ -40,6 +40,18 @@ struct ProcessTests {
         #expect(outcome.tail == ["here-"])
     }
 
+    @Test("Standard input that is held has nothing in it and does not end while the program runs")
+    func heldInput() async throws {
+        let outcome = try await ChildProcess.run(
+            .init("sh", ["-c", "read -r line && echo $line; echo ended"], grace: .seconds(1), holdsInput: true)
+        ) { _ in
+            try? await Task.sleep(for: .milliseconds(300))
+            return true
+        }
+        #expect(outcome.value == true)
+        #expect(outcome.tail == [], "it still read when it was taken down")
+    }
+
     @Test("A program that closes its output before it ends keeps its exit code; one that does not end is taken down")
     func closesOutput() async throws {
         let closing = "exec >&- 2>&-; sleep 0.3; exit 6"

@@ -118,6 +118,7 @@ struct ExchangeDriver {
         case .collect: "collect"
         case .finishWhole: "finish whole"
         case .keepAlive: "keep alive"
+        case .tell(let progress): "tell \(progress.phase)"
         case .commitStream(let head): head == nil ? "commit early" : "commit"
         case .commitWhole: "commit whole"
         case .flush: "flush"

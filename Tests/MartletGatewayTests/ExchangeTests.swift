@@ -49,6 +49,15 @@ struct ExchangeTests {
         #expect(driver.records[0].candidate == nil)
     }
 
+    @Test("A model that is loading is no news where the client's dialect has no words for it: keep-alives tell it")
+    func progress() {
+        var driver = ExchangeDriver()
+        driver.go(to: .acquiring)
+        #expect(driver.receive(.progress(Progress(.load, fraction: 0.5))) == [])
+        #expect(driver.wait(.seconds(6)) == ["commit early", "keep alive", "flush"])
+        #expect(driver.receive(.progress(Progress(.load, fraction: 0.9))) == [])
+    }
+
     @Test("An unknown model has the lists read anew once, and is then refused")
     func refresh() {
         var driver = ExchangeDriver()

@@ -167,11 +167,18 @@ final class FakeModels: ModelHost {
     private let socket: String?
     private let users = Mutex(0)
     private let words = Mutex<GatewayError?>(nil)
+    private let wishes = Mutex<[LoadWish]>([])
+
     init(socket: String?) { self.socket = socket }
+
+    var wished: [LoadWish] { wishes.withLock { $0 } }
 
     var inUse: Int { users.withLock { $0 } }
 
-    func acquire(_ model: String) async throws(GatewayError) -> Origin {
+    func acquire(
+        _ model: String, wish: LoadWish, onProgress: @escaping @Sendable (Progress) -> Void
+    ) async throws(GatewayError) -> Origin {
+        wishes.withLock { $0.append(wish) }
         guard let socket else { throw GatewayError(code: .engineFailed, message: "no engine") }
         users.withLock { $0 += 1 }
         return Origin(address: .unix(path: socket))

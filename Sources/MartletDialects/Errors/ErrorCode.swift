@@ -41,6 +41,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     package static let rateLimited = ErrorCode("rate_limited")
     package static let engineFailed = ErrorCode("engine_failed")
     package static let modelLoadFailed = ErrorCode("model_load_failed")
+    /// There is not enough memory for it beside what stays loaded.
+    package static let modelTooLarge = ErrorCode("model_too_large")
     /// What is to be kept cannot be kept, or read again.
     package static let storeUnavailable = ErrorCode("store_unavailable")
     package static let shuttingDown = ErrorCode("shutting_down")

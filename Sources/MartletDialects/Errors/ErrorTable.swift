@@ -52,6 +52,7 @@ package enum ErrorTable {
         .rateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
         .engineFailed: Row(502, "server_error", "engine_failed", anthropic: "api_error"),
         .modelLoadFailed: Row(500, "server_error", "model_load_failed", anthropic: "api_error"),
+        .modelTooLarge: Row(503, "server_error", "model_too_large", anthropic: "api_error"),
         .storeUnavailable: Row(503, "server_error", "store_unavailable", anthropic: "api_error"),
         .shuttingDown: Row(503, "server_error", "shutting_down", anthropic: "overloaded_error"),
         .internalError: fallback,

@@ -81,11 +81,14 @@ package struct Progress: Sendable, Hashable {
     package enum Phase: String, Sendable, Hashable { case queue, load, prefill }
 
     package var phase: Phase
-    /// 0 to 1, where known.
+    /// 0 to 1, where known. 1 with `elapsed`: that phase is over.
     package var fraction: Double?
+    /// Since the phase began, where known.
+    package var elapsed: Duration?
 
-    package init(_ phase: Phase, fraction: Double? = nil) {
+    package init(_ phase: Phase, fraction: Double? = nil, elapsed: Duration? = nil) {
         self.phase = phase
         self.fraction = fraction
+        self.elapsed = elapsed
     }
 }

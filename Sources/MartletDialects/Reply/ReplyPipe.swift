@@ -123,6 +123,12 @@ package struct ReplyPipe: Sendable {
         edit?.takeBackEnd(from: &out)
     }
 
+    /// Says what precedes the upstream's reply, where the client's dialect has words for it.
+    package mutating func tell(_ progress: Progress, into out: inout ByteBuffer) {
+        guard writer != nil else { return keepAlive(into: &out) }
+        writer?.write(.progress(progress), into: &out)
+    }
+
     package mutating func keepAlive(into out: inout ByteBuffer) {
         closeFrame(into: &out)
         if writer != nil {

@@ -25,12 +25,14 @@ package struct ReplyTarget: Sendable {
     package var label: ResponseLabel?
     /// Responses: reasoning text is called `response.reasoning`, as the Open Responses specification has it.
     package var isOpenResponses: Bool
+    /// How long the model was loaded for this request; nil: it was there.
+    package var loadTime: Duration?
 
     package init(
         dialect: DialectID, model: String, usage: ChatFrameEdit.UsagePlacement = .hidden,
         mode: ChatFrameEdit.Mode = .repair, created: Int = 0, ids: IDSource, requestID: String = "",
         showsThinkingBlocks: Bool = false, seal: ReasoningSeal = .plain, clock: (@Sendable () -> Int)? = nil,
-        label: ResponseLabel? = nil, isOpenResponses: Bool = false
+        label: ResponseLabel? = nil, isOpenResponses: Bool = false, loadTime: Duration? = nil
     ) {
         self.dialect = dialect
         self.model = model
@@ -44,6 +46,7 @@ package struct ReplyTarget: Sendable {
         self.clock = clock
         self.label = label
         self.isOpenResponses = isOpenResponses
+        self.loadTime = loadTime
     }
 }
 

@@ -30,6 +30,9 @@ package struct EngineBinary: Sendable, Hashable {
     /// Bytes of memory of the devices it computes on; nil where it computes in RAM, or does not say.
     package var deviceMemory: Int64?
 
+    /// Whether it is known to tell how far it is with loading (``LoadReport``): those whose version we choose are.
+    package var reportsLoading: Bool { origin == .wheel || origin == .source }
+
     package init(
         executable: String, leading: [String] = [], environment: [String: String] = [:], version: String,
         backend: String, origin: Origin, unifiedCache: Bool,

@@ -1,10 +1,10 @@
 /// An engine's log, made fit to be shown to whoever asked for a reply: no folder of this machine, no word of a request.
 package enum EngineLog {
-    /// Lines of the log without the folders in them.
+    /// Lines of the log without the folders in them, and without what is meant for us.
     /// - Parameters:
     ///   - served: the engine has had requests. Lines in which llama.cpp may quote one are left out.
     static func shown(_ lines: [String], of plan: LaunchPlan, served: Bool) -> [String] {
-        lines.filter { !served || !mayQuote($0) }.map { line in
+        lines.filter { !$0.hasPrefix(LoadReport.mark) && (!served || !mayQuote($0)) }.map { line in
             // Known in full, so they may hold spaces.
             let line = line.replacing(plan.model.path, with: plan.model.file)
                 .replacing(plan.socketPath, with: "its socket")

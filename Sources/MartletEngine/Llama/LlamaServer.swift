@@ -12,10 +12,12 @@ package enum LlamaServer {
     /// to return soon after it is cancelled, which happens after 5 s.
     package typealias Prober = @Sendable (_ socketPath: String) async -> Probe
 
-    /// What happens while an engine runs, in this order; `loading` any number of times, once a second.
+    /// What happens while an engine runs, in this order; `loading` any number of times, each second and whenever it says
+    /// how far it is.
     package enum Event: Sendable, Hashable {
         case started(process: Int32)
-        case loading(elapsed: Duration)
+        /// The fraction from 0 to 1, where the engine tells it: of what is read, before which it is not ready.
+        case loading(elapsed: Duration, fraction: Double?)
         case ready(elapsed: Duration)
     }
 
@@ -45,14 +47,19 @@ package enum LlamaServer {
         guard !Task.isCancelled else { return }
         Disk.unlink(plan.socketPath)
         defer { Disk.unlink(plan.socketPath) }
+        var variables = plan.binary.environment
+        // Nothing listens on that port, and nothing is sent to it.
+        if plan.binary.reportsLoading { variables[LoadReport.variable] = "1" }
         let command = ChildProcess.Command(
-            plan.binary.executable, plan.arguments,
-            environment: EngineEnvironment.inherited(adding: plan.binary.environment), grace: plan.grace)
+            plan.binary.executable, plan.arguments, environment: EngineEnvironment.inherited(adding: variables),
+            grace: plan.grace, holdsInput: plan.binary.reportsLoading)
         let wasReady = Flag()
-        let outcome = try await ChildProcess.run(command) { process in
+        let meter = LoadMeter()
+        let outcome = try await ChildProcess.run(command, onLine: { if !wasReady.isRaised { meter.take($0) } }) {
+            process in
             await onEvent(.started(process: process))
             let start = ContinuousClock.now
-            if let verdict = await load(plan, since: start, probe: probe, onEvent: onEvent) { return verdict }
+            if let verdict = await load(plan, meter, since: start, probe: probe, onEvent: onEvent) { return verdict }
             wasReady.raise()
             await onEvent(.ready(elapsed: ContinuousClock.now - start))
             while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
@@ -64,11 +71,12 @@ package enum LlamaServer {
 
     /// Waits until the engine is ready: nil. Anything else is why not.
     private static func load(
-        _ plan: LaunchPlan, since start: ContinuousClock.Instant, probe: @escaping Prober,
+        _ plan: LaunchPlan, _ meter: LoadMeter, since start: ContinuousClock.Instant, probe: @escaping Prober,
         onEvent: @Sendable (Event) async -> Void
     ) async -> Verdict? {
         var interval = probeInterval.first
         var seconds: Int64 = 0
+        var told: Double?
         while !Task.isCancelled {
             if Disk.exists(plan.socketPath) {
                 switch await ask(plan.socketPath, probe) {
@@ -79,9 +87,11 @@ package enum LlamaServer {
             }
             let elapsed = ContinuousClock.now - start
             if elapsed >= plan.loadTimeout { return .timedOut }
-            if elapsed.components.seconds > seconds {
+            let fraction = meter.fraction
+            if elapsed.components.seconds > seconds || fraction != told {
                 seconds = elapsed.components.seconds
-                await onEvent(.loading(elapsed: elapsed))
+                told = fraction
+                await onEvent(.loading(elapsed: elapsed, fraction: fraction))
             }
             try? await Task.sleep(for: interval)
             interval = min(interval * 2, probeInterval.last)

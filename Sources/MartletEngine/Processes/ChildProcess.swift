@@ -15,15 +15,18 @@ package enum ChildProcess {
         package var environment: [String: String]?
         /// Between SIGTERM and SIGKILL, both sent to the whole group.
         package var grace: Duration
+        /// Its standard input ends when this process does, and has nothing in it until then. Else it is empty.
+        package var holdsInput: Bool
 
         package init(
             _ executable: String, _ arguments: [String] = [], environment: [String: String]? = nil,
-            grace: Duration = .seconds(2)
+            grace: Duration = .seconds(2), holdsInput: Bool = false
         ) {
             self.executable = executable
             self.arguments = arguments
             self.environment = environment
             self.grace = grace
+            self.holdsInput = holdsInput
         }
     }
 
@@ -172,8 +175,9 @@ package enum ChildProcess {
     /// in parentheses stays behind as the guard. It ignores SIGTERM so that it is still there to send SIGKILL, which it
     /// does when the program (`$$`, also in here) is gone or the grace (`$0`, in seconds) is over.
     private static let script = """
-        exec 3<&0 </dev/null
+        exec 3<&0
         (
+            exec </dev/null
             trap '' TERM INT HUP
             while IFS= read -r line <&3; do :; done
             kill -TERM 0
@@ -182,13 +186,14 @@ package enum ChildProcess {
             kill -KILL 0
         ) >/dev/null 2>&1 &
         exec 3<&-
-        exec "$@"
+
         """
 
     /// The arguments of the shell that runs the command under guard.
     package static func guarded(_ command: Command) -> [String] {
         let seconds = max(1, command.grace.components.seconds)
-        return ["-c", script, String(seconds), command.executable] + command.arguments
+        let last = command.holdsInput ? "exec \"$@\"" : "exec \"$@\" </dev/null"
+        return ["-c", script + last, String(seconds), command.executable] + command.arguments
     }
 }
 

@@ -20,7 +20,7 @@ package actor Supervisor {
         /// A model's id, or an instance's.
         var name: String
         var continuation: CheckedContinuation<Result<Lease, EngineError>, Never>
-        var onProgress: @Sendable (String) -> Void
+        var onProgress: @Sendable (LoadProgress) -> Void
     }
 
     struct Resident {
@@ -28,6 +28,10 @@ package actor Supervisor {
         var process: Int32?
         var measured: Int64?
         var since = ContinuousClock.now
+        /// How far it is with loading.
+        var progress: LoadProgress?
+        /// How long it loaded; nil: it still does.
+        var loadTime: Duration?
     }
 
     let store: ModelStore
@@ -93,12 +97,12 @@ package actor Supervisor {
     /// Cancelling the last request that waits for a load stops that load.
     /// - Parameters:
     ///   - settings: of this request. They hold if it is the one that has to load.
-    ///   - onProgress: sentences for whoever waits, about one a second while the model loads.
+    ///   - onProgress: for whoever waits, at least once a second while the model loads; not called where it is ready.
     /// - Throws: `noSuchModel`, `notInstalled`, `unreadableModel`, `badSetting`, `doesNotFit`, `loadFailed`,
     ///   `loadTimedOut`, `backingOff`, `atCapacity`, `cancelled`, …
     package func acquire(
         _ name: String, settings: LoadSettings = LoadSettings(),
-        onProgress: @escaping @Sendable (String) -> Void = { _ in }
+        onProgress: @escaping @Sendable (LoadProgress) -> Void = { _ in }
     ) async throws(EngineError) -> Lease {
         if let named = residency.instances.first(where: { $0.id == name }), named.demand.model != name {
             return try await wait(for: name, onProgress) { .requestedInstance(name, $0) }
@@ -125,7 +129,7 @@ package actor Supervisor {
     /// - Throws: as ``acquire(_:settings:onProgress:)``, and `nameTaken`.
     package func load(
         _ model: String, settings: LoadSettings = LoadSettings(), from origin: SettingOrigin = .command,
-        as identifier: String? = nil, onProgress: @escaping @Sendable (String) -> Void = { _ in }
+        as identifier: String? = nil, onProgress: @escaping @Sendable (LoadProgress) -> Void = { _ in }
     ) async throws(EngineError) -> String {
         let request = try await request(for: model, settings, origin, isExplicit: true)
         if let identifier, let other = store.find(identifier), other.id != request.model.id {
@@ -166,7 +170,7 @@ package actor Supervisor {
     }
 
     private func wait(
-        for name: String, _ onProgress: @escaping @Sendable (String) -> Void,
+        for name: String, _ onProgress: @escaping @Sendable (LoadProgress) -> Void,
         _ event: (Residency.Ticket) -> Residency.Event
     ) async throws(EngineError) -> Lease {
         lastTicket += 1
@@ -175,6 +179,7 @@ package actor Supervisor {
             await withCheckedContinuation { continuation in
                 waiters[ticket] = Waiter(name: name, continuation: continuation, onProgress: onProgress)
                 apply(event(ticket))
+                tellState(ticket)
             }
         } onCancel: {
             // The handler may not wait; this runs once the actor is free, so after the ticket is known.
@@ -263,7 +268,9 @@ package actor Supervisor {
             let plan = LaunchPlan(
                 launch.plan, of: launch.model, launch.kind, draft: launch.draft, on: binary,
                 socketPath: launch.socketPath, settings)
-            tell(id, "loading \(id) (\(ByteCount.text(launch.model.bytes))) on \(binary.backend)")
+            tell(
+                id, .loading, fraction: binary.reportsLoading ? 0 : nil,
+                "loading \(id) (\(ByteCount.text(launch.model.bytes))) on \(binary.backend)")
             try await run(plan, as: id, until: launch.stop)
         } catch {
             failure = error
@@ -313,13 +320,17 @@ package actor Supervisor {
         case .started(let process):
             engines[id]?.process = process
             logger.debug("engine started", metadata: ["model": "\(id)", "process": "\(process)"])
-        case .loading(let elapsed):
-            tell(id, "loading \(id): \(elapsed.components.seconds) s so far")
+        case .loading(let elapsed, let fraction):
+            let part = fraction.map { min($0, LoadProgress.almost) }
+            let share = part.map { "\(Int($0 * 100)) %, " } ?? ""
+            tell(id, .loading, fraction: part, "loading \(id): \(share)\(elapsed.components.seconds) s so far")
         case .ready(let elapsed):
             guard let resident = engines[id] else { return }
             // What lies in the memory of a device is not resident.
             let measured = binary.deviceMemory == nil ? resident.process.flatMap(measure) : nil
             engines[id]?.measured = measured
+            engines[id]?.loadTime = .now - resident.since
+            tell(id, .ready, fraction: 1, "\(id) is ready")
             engines[id]?.since = .now
             let milliseconds = elapsed / Duration.milliseconds(1)
             logger.debug(
@@ -342,11 +353,5 @@ package actor Supervisor {
             residency.limits.budget = settings.memory.budget(of: binary.deviceMemory ?? EngineMemory.total())
         }
         return binary
-    }
-
-    /// To whoever waits for the instance.
-    private func tell(_ id: String, _ sentence: String) {
-        let model = engines[id]?.launch.plan.demand.model
-        for waiter in waiters.values where waiter.name == id || waiter.name == model { waiter.onProgress(sentence) }
     }
 }

@@ -96,6 +96,18 @@ extension Exchange {
         actions.append(.flush)
     }
 
+    /// A stream in whose dialect that can be said begins at once; elsewhere the client gets keep-alives when they are due.
+    mutating func told(_ progress: Progress, at now: NIODeadline, into actions: inout [Action]) {
+        guard case .acquiring = phase, let plan, plan.streams, plan.dialect.tellsProgress else { return }
+        if !committed {
+            committed = true
+            actions.append(.commitStream(nil))
+        }
+        lastWrite = now
+        actions.append(.tell(progress))
+        actions.append(.flush)
+    }
+
     private mutating func timedOut(
         _ name: String, _ after: TimeAmount, _ setting: String, at now: NIODeadline, into actions: inout [Action]
     ) {

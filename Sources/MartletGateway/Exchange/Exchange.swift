@@ -125,6 +125,7 @@ package struct Exchange: Sendable {
             keep(.own(reply), into: &actions)
         case .summedUp(let plan): goOn(with: plan, into: &actions)
         case .kept(let error): kept(error, at: now, into: &actions)
+        case .progress(let progress): told(progress, at: now, into: &actions)
         case .slotGranted(let origin):
             guard case .acquiring = phase, let upstream = candidate?.upstream else { return }
             holdsSlot = true

@@ -18,6 +18,8 @@ extension Exchange {
         case followed(EventBatch)
         /// A reply of our own that is to be stored before it leaves.
         case prepared(ControlReply)
+        /// The candidate's model is being loaded, or waits for that.
+        case progress(Progress)
         case slotGranted(Origin)
         case slotRefused(GatewayError)
         // From the upstream's handler.
@@ -75,6 +77,8 @@ extension Exchange {
         /// Reads and edits the collected reply; answered by `passed`, or by `summedUp`.
         case finishWhole(UpstreamHead)
         case keepAlive
+        /// What is waited for, in the words of the client's dialect.
+        case tell(Progress)
         /// The status line and stream headers leave.
         case commitStream(UpstreamHead?)
         /// Status line, headers and the edited collected body leave.

@@ -24,7 +24,7 @@ extension ExchangePerformer {
             created: plan.background?.created ?? Int(HTTPDate.now()), ids: ids, requestID: plan.requestID,
             showsThinkingBlocks: candidate.upstream.showsThinkingBlocks, seal: plan.seal,
             clock: { Int(HTTPDate.now()) },
-            label: label)
+            label: label, loadTime: loadTime)
     }
 
     /// A reply that needs no upstream.
@@ -271,7 +271,7 @@ extension ExchangePerformer {
     }
 
     func resetReply() {
-        pipe = nil
+        if !hasTold { pipe = nil }
         knowsModel = false
         FrontHandler.prepare(&out)
         collected.clear()

@@ -23,6 +23,8 @@ final class ExchangePerformer {
     var wholeSummary: ReplySummary?
     /// What the summary took that the reply was asked for behind.
     var spent: Usage?
+    /// How long the model was loaded for this request.
+    var loadTime: Duration?
     /// The answer for which this candidate is asked again.
     var misfit: AnswerMisfit?
     /// The upstream's last head that was no success.
@@ -32,6 +34,8 @@ final class ExchangePerformer {
     var slot: HeldSlot?
 
     var pipe: ReplyPipe?
+    /// The pipe has told what was waited for: the reply has begun, and goes on in it.
+    var hasTold = false
     /// The name of the model in the reply has been looked at.
     var knowsModel = false
     /// What the pipe has written and the client has not got.
@@ -166,6 +170,10 @@ final class ExchangePerformer {
             if pipe == nil { makePipe() }
             if pipe == nil, let request { ErrorTable.writeKeepAlive(for: request.dialect, into: &out) }
             pipe?.keepAlive(into: &out)
+        case .tell(let progress):
+            if pipe == nil { makePipe() }
+            hasTold = true
+            pipe?.tell(progress, into: &out)
         case .commitStream(let head): commitStream(head)
         case .commitWhole(let head): commitWhole(head)
         case .resetReply: resetReply()
@@ -235,7 +243,7 @@ final class ExchangePerformer {
             return waiting.append(.slotRefused(error))
         }
         let upstream = candidate.upstream
-        guard case .url(let base) = upstream.location else { return acquireHosted(candidate) }
+        guard case .url(let base) = upstream.location else { return acquireHosted(candidate, plan) }
         guard let gate = context.services.gates[upstream.name] else {
             return waiting.append(.slotGranted(base.origin))
         }
@@ -249,12 +257,30 @@ final class ExchangePerformer {
         }
     }
 
-    private func acquireHosted(_ candidate: Candidate) {
+    private func acquireHosted(_ candidate: Candidate, _ plan: Plan) {
         let models = context.services.models
+        let wish: LoadWish
+        do throws(GatewayError) {
+            wish = try LoadWish(plan.document)
+        } catch {
+            return waiting.append(.slotRefused(error))
+        }
+        let (epoch, attempt) = (self.epoch, exchange.attempts)
+        let loop = context.loop
+        let bound = NIOLoopBound(self, eventLoop: loop)
         waitForSlot { () async throws(GatewayError) in
-            let origin = try await models.acquire(candidate.model)
+            let origin = try await models.acquire(candidate.model, wish: wish) { progress in
+                loop.execute { bound.value.waits(progress, epoch: epoch, attempt: attempt) }
+            }
             return (origin, .model(candidate.model, origin, models))
         }
+    }
+
+    /// What this attempt waits for.
+    private func waits(_ progress: Progress, epoch: UInt64, attempt: Int) {
+        guard self.epoch == epoch, exchange.isAcquiring, exchange.attempts == attempt else { return }
+        if progress.phase == .load, progress.fraction == 1, let elapsed = progress.elapsed { loadTime = elapsed }
+        receive(.progress(progress))
     }
 
     /// Leaves the loop until a slot is there; if the exchange has gone on or ended by then, the slot is given back.
@@ -337,8 +363,10 @@ final class ExchangePerformer {
         prepared = nil
         wholeSummary = nil
         spent = nil
+        loadTime = nil
         misfit = nil
         pipe = nil
+        hasTold = false
         task = nil
         collected = ByteBuffer()
         wholePieces = []

@@ -1,0 +1,52 @@
+/// What somebody who waits for a model is told.
+package struct LoadProgress: Sendable, Hashable {
+    package enum Phase: Sendable, Hashable {
+        /// There is no room for it yet.
+        case queued
+        case loading
+        /// The last one.
+        case ready
+    }
+
+    package var phase: Phase
+    /// The instance that is loaded; while it is queued, the model.
+    package var name: String
+    /// 0 to 1, where the engine tells it; 1 once it is ready.
+    package var fraction: Double?
+    /// Since the load began, also for those who joined it later.
+    package var elapsed: Duration
+    /// For people.
+    package var sentence: String
+
+    /// An engine that has read everything is not ready yet.
+    static let almost = 0.99
+}
+
+extension Supervisor {
+    /// To whoever waits for the instance.
+    func tell(_ id: String, _ phase: LoadProgress.Phase, fraction: Double?, _ sentence: String) {
+        guard let resident = engines[id] else { return }
+        let progress = LoadProgress(
+            phase: phase, name: id, fraction: fraction, elapsed: .now - resident.since, sentence: sentence)
+        engines[id]?.progress = progress
+        guard let instance = residency.instances.first(where: { $0.id == id }),
+            case .loading(let waiting) = instance.phase
+        else { return }
+        for waiter in waiting { waiters[waiter.ticket]?.onProgress(progress) }
+    }
+
+    /// What somebody has to wait for who just came.
+    func tellState(_ ticket: Residency.Ticket) {
+        guard let waiter = waiters[ticket] else { return }
+        if let waiting = residency.line.first(where: { $0.waiters.contains { $0.ticket == ticket } }) {
+            let model = waiting.demand.model
+            let sentence = "\(model) waits until there is room for it in memory"
+            return waiter.onProgress(
+                LoadProgress(phase: .queued, name: model, fraction: nil, elapsed: .zero, sentence: sentence))
+        }
+        let joined = residency.instances.first { instance in
+            if case .loading(let waiting) = instance.phase { waiting.contains { $0.ticket == ticket } } else { false }
+        }
+        if let joined, let progress = engines[joined.id]?.progress { waiter.onProgress(progress) }
+    }
+}
