@@ -15,9 +15,9 @@ package protocol ModelHost: Sendable {
     ) async throws(GatewayError) -> Origin
     /// Ends the use of the engine that `acquire` gave.
     func release(_ model: String, at origin: Origin)
-    /// Why the model's engine has ended, for an exchange whose connection to it broke just now. Waits a moment until
-    /// that is known; nil when the engine did not end.
-    func lastWords(of model: String) async -> GatewayError?
+    /// Why the engine has ended that `acquire` gave, for an exchange whose connection to it broke just now. Waits a moment
+    /// until that is known; nil when the engine did not end.
+    func lastWords(of model: String, at origin: Origin) async -> GatewayError?
 }
 
 /// Answers everything that is not a completion.

@@ -67,22 +67,16 @@ package struct App: Sendable {
         let seal = SealKey(home: home, logger: logger).seal
         let ledger = configuration.store.responses.map { ResponseLedger(home: home, retention: $0, logger: logger) }
         let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
+        let host = EngineHost(supervisor: supervisor)
+        let residents: @Sendable () async -> [ResidentModel] = { await supervisor?.residents() ?? [] }
         let services = Services(
             control: Control(
                 catalog: box, instance: instance, startedAt: MachineName.secondsSince1970,
-                tokens: TokenCount(
-                    calls: callBox,
-                    loaded: { model in
-                        let resident = await supervisor?.residents().first {
-                            $0.model.id == model && $0.state == .ready
-                        }
-                        return resident.map { Origin(address: .unix(path: $0.socketPath)) }
-                    }, seal: seal), responses: ledger,
+                tokens: TokenCount(calls: callBox, engine: host, seal: seal), responses: ledger,
                 images: ImageFetch(calls: callBox, rules: configuration.images.rules),
-                models: ModelRoutes(
-                    residents: { await supervisor?.residents() ?? [] }, parallel: configuration.engine.parallel),
+                models: ModelRoutes(residents: residents), loads: LoadRoutes(supervisor: supervisor, calls: callBox),
                 downloads: downloads),
-            models: EngineHost(supervisor: supervisor), records: RecordWriter(logger: logger), gates: gates(),
+            models: host, records: RecordWriter(logger: logger), gates: gates(),
             responses: ledger ?? NoResponses(), prompts: PrefixReporter(logger: logger))
         let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(
@@ -93,7 +87,7 @@ package struct App: Sendable {
         let mocks = MockHost(group: group, home: home)
         defer { mocks.close() }
         var (upstreams, notes) = try await UpstreamMaker(configuration, calls: listener.calls, mocks: mocks).make()
-        if hasEngine { upstreams.append(UpstreamFactory.engine(configuration.engine)) }
+        if hasEngine { upstreams.append(UpstreamFactory.engine()) }
         let models = configuration.models
         let snapshot = Snapshot(
             routes: makeRoutes(upstreams), hosts: hosts, keys: KeyDigest.table(configuration.auth),
@@ -102,7 +96,7 @@ package struct App: Sendable {
             unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, keepsResponses: ledger != nil,
             seal: seal, fetchesImages: configuration.images.fetches, instance: instance)
         let catalog = Catalog(
-            upstreams: upstreams, store: hasEngine ? store : nil, context: configuration.engine.context,
+            upstreams: upstreams, store: hasEngine ? store : nil, options: configuration.engine, residents: residents,
             listener: listener, snapshot: snapshot, logger: logger)
         box.fill(catalog)
         listener.use(snapshot)
@@ -122,7 +116,7 @@ package struct App: Sendable {
         var all: [ServiceGroupConfiguration.ServiceConfiguration] = [
             .init(service: ListenerService(listener: listener, channel: channel, onStart: { say(ready) }))
         ]
-        all.append(.init(service: CatalogService(catalog: catalog)))
+        all.append(.init(service: CatalogService(catalog: catalog, changes: supervisor?.changes)))
         all.append(.init(service: DownloadService(downloads: downloads)))
         if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
@@ -154,45 +148,6 @@ package struct App: Sendable {
             upstreams: upstreams, aliases: models.aliases.map { ($0.pattern, $0.targets) },
             defaultModel: models.preferred, allowed: models.allowed, flags: models.capabilities,
             usesInferenceErrors: configuration.usesInferenceErrors)
-    }
-
-    private func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
-        var settings = EngineSettings()
-        settings.load.parallel = configuration.engine.parallel
-        settings.load.context = configuration.engine.context.map { .tokens($0) }
-        settings.load.threads = configuration.engine.threads
-        settings.load.batch = configuration.engine.batch
-        // Waiting threads sleep: engines share the machine with the gateway and with each other.
-        settings.extra = ["--poll", "0"]
-        let binary = configuration.engine.binary
-        let (home, path, logger) = (self.home, self.path, self.logger)
-        let probed = UpstreamFactory.engine(configuration.engine)
-        return Supervisor(
-            store: store,
-            binary: { () async throws(EngineError) -> EngineBinary in
-                let found = try await EngineFinder.find(configured: binary, home: home, path: path)
-                logger.info(
-                    "engine found",
-                    metadata: [
-                        "version": "\(found.version)", "backend": "\(found.backend)", "origin": "\(found.origin)",
-                    ])
-                if let warning = EngineFinder.gpuWarning(for: found) {
-                    logger.warning("a GPU is not used", metadata: ["reason": "\(warning)"])
-                }
-                return found
-            }, home: home, settings: settings,
-            probe: { socket in
-                guard let calls = calls.value else { return .notYet }
-                let origin = Origin(address: .unix(path: socket))
-                let reply = try? await calls.get("/health", at: probed, origin: origin, timeout: .seconds(2))
-                guard reply?.head.status == 200 else { return .notYet }
-                // What it holds depends on the memory there was: the engine knows it, once it has loaded.
-                let lists = ModelLists(probed, at: origin, over: calls, patience: .milliseconds(500))
-                if case .success(let models) = await lists.read() {
-                    await catalog.value?.note(models, servedBy: probed.name)
-                }
-                return .ready
-            }, logger: logger)
     }
 
     private func bind(_ listener: Listener) async throws -> any Channel {
@@ -271,9 +226,17 @@ private struct ListenerService: Service {
 
 private struct CatalogService: Service {
     let catalog: Catalog
+    /// Which models of this machine are loaded has changed.
+    let changes: AsyncStream<Void>?
 
     func run() async throws {
-        await cancelWhenGracefulShutdown { await catalog.keepFresh() }
+        await cancelWhenGracefulShutdown {
+            await withTaskGroup(of: Void.self) { group in
+                group.addTask { await catalog.keepFresh() }
+                if let changes { group.addTask { for await _ in changes { await catalog.noteLoaded() } } }
+                await group.waitForAll()
+            }
+        }
     }
 }
 

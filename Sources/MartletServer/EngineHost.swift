@@ -32,17 +32,20 @@ package struct EngineHost: ModelHost {
         Task { await supervisor.release(socketPath: path) }
     }
 
-    package func lastWords(of model: String) async -> GatewayError? {
-        await supervisor?.lastWords(of: model).map(EngineHost.gatewayError)
+    package func lastWords(of model: String, at origin: Origin) async -> GatewayError? {
+        guard let supervisor, case .unix(let path) = origin.address else { return nil }
+        return await supervisor.lastWords(at: path).map(EngineHost.gatewayError)
+    }
+
+    /// Counts a use of the model's engine until `release`, if it is loaded already.
+    func borrow(_ model: String) async -> Origin? {
+        await supervisor?.borrow(model).map { Origin(address: .unix(path: $0.socketPath)) }
     }
 
     /// Lines of an engine's log that a client is shown.
     private static let shownLines = 3
 
     static func gatewayError(_ error: EngineError) -> GatewayError {
-        var message = error.message
-        let words = error.logTail.map(EngineLog.bare).filter { !message.contains($0) }.suffix(shownLines)
-        if !words.isEmpty { message += " Its last words: " + words.joined(separator: " / ") }
         let code: ErrorCode =
             switch error.code {
             case .noSuchModel: .modelNotFound
@@ -53,7 +56,14 @@ package struct EngineHost: ModelHost {
             case .atCapacity: .queueFull
             default: .engineFailed
             }
-        return GatewayError(code: code, message: message, retryAfter: error.retryAfter)
+        return GatewayError(code: code, message: sentence(error), retryAfter: error.retryAfter)
+    }
+
+    /// With the engine's last words.
+    static func sentence(_ error: EngineError) -> String {
+        let words = error.logTail.map(EngineLog.bare).filter { !error.message.contains($0) }.suffix(shownLines)
+        return words.isEmpty
+            ? error.message : error.message + " Its last words: " + words.joined(separator: " / ")
     }
 }
 

@@ -40,7 +40,7 @@ package enum UpstreamFactory {
             showsThinkingBlocks: settings.showsThinkingBlocks)
     }
 
-    package static func engine(_ options: Configuration.EngineOptions) -> Upstream {
+    package static func engine() -> Upstream {
         Upstream(name: local, profile: .engine, location: .hosted)
     }
 

@@ -310,7 +310,6 @@ struct ResidencyTests {
         line.use("b", 30, 2)
         _ = line(ask("c", 60, 3))
         #expect(line(.exited("a", failed)) == ["launch c"])
-        #expect(line.residency.lastFailure(of: "a") == failed)
         #expect(line(.released("a")) == [])
         #expect(line.residency.instances.map(\.users) == [1, 0])
     }
@@ -332,7 +331,9 @@ struct ResidencyTests {
         }
         #expect(line(ask("a", 60, 100)) == ["launch a"])
         #expect(line(.ready("a", bytes: nil)) == ["100 gets a"])
-        #expect(line.residency.lastFailure(of: "a") == nil)
+        line.use("b", 10, 101)
+        #expect(line(.exited("a", failed)) == [])
+        #expect(line(ask("a", 60, 102)) == ["launch a"], "one that had been ready is no load that failed")
     }
 
     @Test("Every line has an end: requests for one load, loads that wait, engines that live, and patience")

@@ -211,39 +211,65 @@ struct SupervisorTests {
         let path = try await supervised.ready("alpha").get()
         #expect(SocketClient.request(path, "/boom") == nil)
         try await eventually("the crash is noticed") { await supervised.supervisor.residents().isEmpty }
-        let failure = try #require(await supervised.supervisor.lastFailure(of: "alpha"))
+        let failure = try #require(await supervised.supervisor.lastWords(at: path))
         #expect(failure.code == .exited)
         #expect(failure.logTail.last?.contains("gives up") == true)
         let again = try await supervised.ready("alpha").get()
         #expect(again != path)
-        #expect(await supervised.supervisor.lastFailure(of: "alpha") == nil)
+        #expect(await supervised.supervisor.lastWords(at: again) == nil)
+        await supervised.stop()
+    }
+
+    @Test("The end of one instance is no news to whoever uses another of the same model")
+    func crashOfAnother() async throws {
+        let supervised = try Supervised(fake: "exit-on-request")
+        let path = try await supervised.ready("alpha").get()
+        #expect(try await supervised.supervisor.load("alpha") == "alpha:2")
+        let other = try #require(await supervised.supervisor.residents().last?.socketPath)
+        #expect(SocketClient.request(other, "/boom") == nil)
+        try await eventually("the crash is noticed") { await supervised.supervisor.residents().count == 1 }
+        #expect(await supervised.supervisor.lastWords(at: other)?.code == .exited)
+        #expect(await supervised.supervisor.lastWords(at: path) == nil)
+        await supervised.stop()
+    }
+
+    @Test("Who only asks an engine something is counted as a user, and loads nothing")
+    func borrowed() async throws {
+        let supervised = try Supervised()
+        #expect(await supervised.supervisor.borrow("alpha") == nil)
+        #expect(await supervised.supervisor.residents().isEmpty)
+        let lease = try await supervised.acquire("alpha").get()
+        #expect(await supervised.supervisor.borrow("alpha") == lease)
+        #expect(await supervised.supervisor.residents().first?.users == 2)
+        await supervised.supervisor.release(socketPath: lease.socketPath)
+        await supervised.supervisor.release(socketPath: lease.socketPath)
+        #expect(await supervised.supervisor.residents().first?.users == 0)
         await supervised.stop()
     }
 
     @Test("Whoever loses a connection gets the engine's last words, at once when it lives")
     func lastWords() async throws {
         let supervised = try Supervised()
-        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil)
         let path = try await supervised.ready("alpha").get()
-        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it answers")
+        #expect(await supervised.supervisor.lastWords(at: path) == nil, "it answers")
         kill(try #require(await supervised.process), SIGKILL)
         try await eventually("connections break") { SocketClient.request(path, "/health") == nil }
-        #expect(await supervised.supervisor.lastWords(of: "alpha")?.code == .exited)
-        #expect(await supervised.supervisor.lastWords(of: "alpha")?.message.contains("signal 9") == true)
-        _ = try await supervised.ready("alpha").get()
+        #expect(await supervised.supervisor.lastWords(at: path)?.code == .exited)
+        #expect(await supervised.supervisor.lastWords(at: path)?.message.contains("signal 9") == true)
+        let again = try await supervised.ready("alpha").get()
         await supervised.supervisor.unload("alpha", .now)
-        #expect(await supervised.supervisor.lastWords(of: "alpha") == nil, "it was told to stop")
+        #expect(await supervised.supervisor.lastWords(at: again) == nil, "it was told to stop")
         await supervised.stop()
     }
 
     @Test("An engine killed from outside is noticed and started anew by the next request")
     func killedFromOutside() async throws {
         let supervised = try Supervised()
-        _ = try await supervised.ready("alpha").get()
+        let path = try await supervised.ready("alpha").get()
         let process = try #require(await supervised.process)
         kill(process, SIGKILL)
         try await eventually("noticed") { await supervised.supervisor.residents().isEmpty }
-        #expect(await supervised.supervisor.lastFailure(of: "alpha")?.message.contains("signal 9") == true)
+        #expect(await supervised.supervisor.lastWords(at: path)?.message.contains("signal 9") == true)
         _ = try await supervised.ready("alpha").get()
         #expect(try #require(await supervised.process) != process)
         await supervised.stop()

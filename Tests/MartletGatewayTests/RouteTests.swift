@@ -58,6 +58,9 @@ struct RouteTests {
             ("/api/v0/models/acme/writer@q4_0", .legacyModel("acme/writer@q4_0"), "GET"),
             ("/api/v0/models/a%2Fb", .legacyModel("a/b"), "GET"),
             ("/api/v1/models/download", .downloadModel, "POST"),
+            ("/api/v1/models/load", .loadModel, "POST"), ("/api/v1/models/unload", .unloadModel, "POST"),
+            ("/api/v0/models/load", .legacyLoad, "POST"), ("/api/v0/models/unload", .legacyUnload, "POST"),
+            ("/admin/v1/residents", .residents, "GET"), ("/admin/v1/residents/pin", .pinResident, "POST"),
             ("/api/v1/models/download/status", .downloadStatus(nil), "GET"),
             ("/api/v1/models/download/status/job_1", .downloadStatus("job_1"), "GET"),
         ])

@@ -29,8 +29,29 @@ struct ConfigurationErrorTests {
                 "martlet.yaml:1: store.responses must be off or a duration such as 30d, 12h or 30m, at least 1s (got \"0s\")"
             ),
             ("store:\n  capture: off", "martlet.yaml:2: store.capture is not built yet"),
-            ("engine:\n  memory: 80%", "martlet.yaml:2: engine.memory is not built yet"),
-            ("engine: { ttl: 60m }", "martlet.yaml:1: engine.ttl is not built yet"),
+            (
+                "engine:\n  memory: 180%",
+                "martlet.yaml:2: engine.memory must be a part of all memory such as 80%, or a size such as 12GiB "
+                    + "(got \"180%\")"
+            ),
+            (
+                "engine: { ttl: 0s }",
+                "martlet.yaml:1: engine.ttl must be off or a duration such as 30m, 12h or 7d, from 1s to 365d (got \"0s\")"
+            ),
+            (
+                "engine: { cache_type_k: q2_k }",
+                "martlet.yaml:1: engine.cache_type_k must be one of f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1 "
+                    + "(got \"q2_k\")"
+            ),
+            (
+                "engine:\n  settings:\n    qwen: { gpu_layer: 3 }",
+                "martlet.yaml:3: unknown key engine.settings.qwen.gpu_layer; "
+                    + "the nearest known key is engine.settings.qwen.gpu_layers"
+            ),
+            (
+                "engine:\n  settings:\n    qwen: { flash_attention: maybe }",
+                "martlet.yaml:3: engine.settings.qwen.flash_attention must be one of on, off, auto (got \"maybe\")"
+            ),
             ("model_list: []", "martlet.yaml:1: model_list is not built yet"),
             (
                 "upstreams: { a: { url: 'http://a', capabilities: { developer_role: true } } }",

@@ -1,3 +1,4 @@
+import MartletEngine
 import MartletGateway
 import MartletServer
 import Testing
@@ -42,6 +43,18 @@ struct ConfigurationFileTests {
           context: 8192
           threads: 6
           batch: 128
+          memory: 12GiB
+          ttl: 30m
+          gpu_layers: all
+          flash_attention: on
+          cache_type_k: q8_0
+          cache_type_v: Q4_0
+          offload_kv_cache_to_gpu: false
+          draft_model: tiny
+          prompt_cache: 512MiB
+          settings:
+            qwen3-8b: { context: auto, ttl: off, gpu_layers: 12, prompt_cache: off }
+            pub/other: { parallel: 1 }
         queue: { length: 7, wait: 1m }
         log: { level: debug, format: json }
         """
@@ -80,10 +93,27 @@ struct ConfigurationFileTests {
         wanted.models.streamUsage = .finalChunk
         wanted.engine.models = "./models"
         wanted.engine.binary = "./bin/llama-server"
-        wanted.engine.parallel = 8
-        wanted.engine.context = 8192
-        wanted.engine.threads = 6
-        wanted.engine.batch = 128
+        wanted.engine.memory = .bytes(12 << 30)
+        wanted.engine.load.parallel = 8
+        wanted.engine.load.context = .tokens(8192)
+        wanted.engine.load.threads = 6
+        wanted.engine.load.batch = 128
+        wanted.engine.load.keepAlive = .idle(.seconds(1800))
+        wanted.engine.load.gpuLayers = 10_000
+        wanted.engine.load.flashAttention = .on
+        wanted.engine.load.keyCache = .q8_0
+        wanted.engine.load.valueCache = .q4_0
+        wanted.engine.load.cacheOnGPU = false
+        wanted.engine.load.draftModel = "tiny"
+        wanted.engine.load.promptCache = 512 << 20
+        var qwen = LoadSettings()
+        qwen.context = .auto
+        qwen.keepAlive = .always
+        qwen.gpuLayers = 12
+        qwen.promptCache = 0
+        var other = LoadSettings()
+        other.parallel = 1
+        wanted.engine.ofModels = [.init(model: "qwen3-8b", settings: qwen), .init(model: "pub/other", settings: other)]
         wanted.queue.length = 7
         wanted.queue.wait = .seconds(60)
         wanted.log.level = .debug
@@ -97,6 +127,12 @@ struct ConfigurationFileTests {
         #expect(loaded.origin("server.port") == "file martlet.yaml:3")
         #expect(loaded.origin("upstreams.studio.timeouts.idle") == "file martlet.yaml:18")
         #expect(loaded.origin("upstreams.box.retries") == "default")
+        #expect(loaded.origin("engine.gpu_layers") == "file martlet.yaml:40")
+        #expect(loaded.shown("engine.gpu_layers") == "all")
+        #expect(loaded.shown("engine.memory") == "12GiB")
+        #expect(loaded.origin("engine.settings.qwen3-8b.ttl") == "file martlet.yaml:48")
+        #expect(loaded.shown("engine.settings.qwen3-8b.ttl") == "off")
+        #expect(!loaded.origins.contains { $0.key == "engine.settings.qwen3-8b.threads" }, "it says nothing of it")
         #expect(loaded.shown("upstreams.studio.api_key") == "•••")
         #expect(loaded.shown("auth.tokens") == "[•••]")
         #expect(loaded.shown("upstreams.studio.timeouts.first_byte") == "1h")

@@ -1,3 +1,4 @@
+import MartletEngine
 import MartletGateway
 import MartletServer
 import Testing
@@ -42,7 +43,7 @@ struct ConfigurationFlagTests {
             loaded.configuration.models.aliases == [
                 .init(pattern: "claude-*", targets: ["qwen3-8b"]), .init(pattern: "fast", targets: ["a", "b"]),
             ])
-        #expect(loaded.configuration.engine.parallel == 2)
+        #expect(loaded.configuration.engine.load.parallel == 2)
     }
 
     @Test("one kind counts for all upstreams, several by position, none is probed")

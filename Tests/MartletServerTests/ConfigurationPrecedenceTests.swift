@@ -128,7 +128,10 @@ struct ConfigurationPrecedenceTests {
                 "MARTLET_AUTH_REQIRED: unknown variable; the nearest known variable is MARTLET_AUTH_REQUIRED"
             ),
             ("MARTLET_LIMITS_REQUESTS_PER_MINUTE", "MARTLET_LIMITS_REQUESTS_PER_MINUTE: limits is not built yet"),
-            ("MARTLET_ENGINE_TTL", "MARTLET_ENGINE_TTL: engine.ttl is not built yet"),
+            (
+                "MARTLET_ENGINE_TTLS",
+                "MARTLET_ENGINE_TTLS: unknown variable; the nearest known variable is MARTLET_ENGINE_TTL"
+            ),
             (
                 "MARTLET_UPSTREAMS_A_CAPABILITIES_SEED",
                 "MARTLET_UPSTREAMS_A_CAPABILITIES_SEED: upstreams.*.capabilities.seed is not built yet"

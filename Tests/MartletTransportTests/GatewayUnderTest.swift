@@ -189,5 +189,5 @@ final class FakeModels: ModelHost {
     /// From now on the engine has died with these words.
     func die(_ error: GatewayError) { words.withLock { $0 = error } }
 
-    func lastWords(of model: String) async -> GatewayError? { words.withLock { $0 } }
+    func lastWords(of model: String, at origin: Origin) async -> GatewayError? { words.withLock { $0 } }
 }

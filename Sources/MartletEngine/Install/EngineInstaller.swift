@@ -62,7 +62,9 @@ package struct EngineInstaller: Sendable {
         let engines = Manifest.enginesFolder(home: home)
         let folder = "\(engines)/\(name)"
         if let installed = Manifest.engine(in: folder)?.binary {
-            if case .wheel = method { try refreshLauncher(in: folder) }
+            if case .wheel = method, try WheelLauncher.refresh("\(folder)/\(WheelLauncher.fileName)") {
+                log("the launcher of the engine is brought up to date")
+            }
             log("\(name) is installed already")
             return installed
         }

@@ -35,7 +35,9 @@ struct Manifest: Codable, Sendable, Hashable {
             EngineBinary(
                 executable: program, leading: manifest.script.map { leading("\(folder)/\($0)") } ?? [],
                 version: manifest.version, backend: manifest.backend, origin: manifest.origin,
-                unifiedCache: manifest.unifiedCache, deviceMemory: manifest.deviceMemory),
+                unifiedCache: manifest.unifiedCache, deviceMemory: manifest.deviceMemory,
+                // All versions that were ever installed take it.
+                boundsPromptCache: true),
             manifest.installed
         )
     }

@@ -23,13 +23,4 @@ extension EngineInstaller {
         return try await manifest(
             python.executable, script: WheelLauncher.fileName, in: folder, origin: .wheel)
     }
-
-    /// Puts our launcher in place of one that an older Martlet wrote, which knows fewer flags.
-    func refreshLauncher(in folder: String) throws(EngineError) {
-        let path = "\(folder)/\(WheelLauncher.fileName)"
-        guard Disk.read(path) != Array(WheelLauncher.text.utf8) else { return }
-        try Disk.write(WheelLauncher.text, to: path + ".part")
-        try Disk.rename(path + ".part", to: path)
-        log("the launcher of the engine is brought up to date")
-    }
 }

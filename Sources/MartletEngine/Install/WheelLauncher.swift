@@ -1,9 +1,29 @@
+#if canImport(Darwin)
+    import Darwin
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Glibc
+#endif
+
 /// The program that starts the server inside the `xllamacpp` wheel with llama-server's own flags.
 ///
 /// The wheel is a Python extension, not an executable. What differs from a real llama-server: the socket appears only
 /// when the model is loaded, and there is no router for several models.
 enum WheelLauncher {
     static let fileName = "llama_server.py"
+
+    /// Puts our launcher in place of one that another version of Martlet wrote, which knows other flags; whether there
+    /// was one.
+    /// - Throws: `fileSystem`, `diskFull`.
+    @discardableResult
+    static func refresh(_ path: String) throws(EngineError) -> Bool {
+        guard Disk.read(path) != Array(text.utf8) else { return false }
+        let part = "\(path).\(getpid()).part"
+        try Disk.write(text, to: part)
+        try Disk.rename(part, to: path)
+        return true
+    }
 
     static let text = #"""
         """Starts llama.cpp's server, as the wheel xllamacpp holds it, with llama-server's flags.
@@ -42,6 +62,7 @@ enum WheelLauncher {
             add("--poll", type=int)
             add("-ngl", "--gpu-layers", "--n-gpu-layers")
             add("-fa", "--flash-attn", choices=list(FLASH))
+            add("-nkvo", "--no-kv-offload", action="store_true")
             add("-ctk", "--cache-type-k", choices=CACHE_TYPES)
             add("-ctv", "--cache-type-v", choices=CACHE_TYPES)
             add("-md", "--model-draft")
@@ -81,6 +102,7 @@ enum WheelLauncher {
             p.n_ctx = given.ctx_size
             p.n_parallel = given.parallel
             p.kv_unified = given.kv_unified
+            p.no_kv_offload = given.no_kv_offload
             p.ui = False
             p.endpoint_metrics = given.metrics
             p.endpoint_props = given.props

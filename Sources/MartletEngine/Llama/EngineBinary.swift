@@ -29,6 +29,8 @@ package struct EngineBinary: Sendable, Hashable {
     package var unifiedCache: Bool
     /// Bytes of memory of the devices it computes on; nil where it computes in RAM, or does not say.
     package var deviceMemory: Int64?
+    /// Whether it takes `--cache-ram`, so that the RAM for prompts that were worked on has a bound.
+    package var boundsPromptCache: Bool
 
     /// Whether it is known to tell how far it is with loading (``LoadReport``): those whose version we choose are.
     package var reportsLoading: Bool { origin == .wheel || origin == .source }
@@ -36,7 +38,7 @@ package struct EngineBinary: Sendable, Hashable {
     package init(
         executable: String, leading: [String] = [], environment: [String: String] = [:], version: String,
         backend: String, origin: Origin, unifiedCache: Bool,
-        deviceMemory: Int64? = nil
+        deviceMemory: Int64? = nil, boundsPromptCache: Bool = false
     ) {
         self.executable = executable
         self.leading = leading
@@ -46,5 +48,6 @@ package struct EngineBinary: Sendable, Hashable {
         self.origin = origin
         self.unifiedCache = unifiedCache
         self.deviceMemory = deviceMemory
+        self.boundsPromptCache = boundsPromptCache
     }
 }

@@ -26,7 +26,13 @@ package enum EngineFinder {
                 failure = error
             }
         }
-        if let installed = Manifest.engines(home: home).first { return installed }
+        if let installed = Manifest.engines(home: home).first {
+            // Where it cannot be written, the engine itself says which flag it does not know.
+            if installed.origin == .wheel, let launcher = installed.leading.last {
+                _ = try? WheelLauncher.refresh(launcher)
+            }
+            return installed
+        }
         throw failure
             ?? EngineError(
                 .notInstalled,
@@ -90,7 +96,8 @@ package enum EngineFinder {
         return EngineBinary(
             executable: executable, leading: leading, environment: [:], version: words,
             backend: backend(devices: devices.lines, version: version.lines), origin: origin,
-            unifiedCache: help.says("--kv-unified"), deviceMemory: deviceMemory(devices.lines))
+            unifiedCache: help.says("--kv-unified"), deviceMemory: deviceMemory(devices.lines),
+            boundsPromptCache: help.says("--cache-ram"))
     }
 
     /// `version: 8123 (0c1e57098)` → `8123 (0c1e57098)`.

@@ -22,6 +22,9 @@ package struct LaunchPlan: Sendable, Hashable {
     package var flashAttention: LoadSettings.FlashAttention?
     package var keyCache: TensorType?
     package var valueCache: TensorType?
+    package var cacheOnGPU: Bool?
+    /// Bytes; nil leaves it to the engine.
+    package var promptCache: Int64?
     /// The model that writes drafts.
     package var draft: InstalledModel?
     /// Further flags, passed as they are, after ours.
@@ -65,6 +68,8 @@ package struct LaunchPlan: Sendable, Hashable {
         flashAttention = load.flashAttention?.value
         keyCache = load.keyCache?.value
         valueCache = load.valueCache?.value
+        cacheOnGPU = load.cacheOnGPU?.value
+        promptCache = load.promptCache?.value
         self.draft = draft
     }
 
@@ -74,6 +79,9 @@ package struct LaunchPlan: Sendable, Hashable {
     /// 13,000 tokens are read as fast by 256 as by 2048). On a GPU 512 are what llama-server computes at once
     /// anyway, and a fraction of a second.
     package static func defaultBatch(on binary: EngineBinary) -> Int { binary.backend == "CPU" ? 256 : 512 }
+
+    /// Bytes of RAM for prompts that were worked on, at most, where nobody says so: some conversations of a coding agent.
+    static let promptCache: Int64 = 2 << 30
 
     /// The arguments of the process.
     ///
@@ -97,6 +105,8 @@ package struct LaunchPlan: Sendable, Hashable {
         if let flashAttention { arguments += ["--flash-attn", flashAttention.rawValue] }
         if let keyCache { arguments += ["--cache-type-k", keyCache.name.lowercased()] }
         if let valueCache { arguments += ["--cache-type-v", valueCache.name.lowercased()] }
+        if cacheOnGPU == false { arguments.append("--no-kv-offload") }
+        if let promptCache { arguments += ["--cache-ram", String(promptCache >> 20)] }
         if let draft { arguments += ["--model-draft", draft.path] }
         if let projector = model.projector { arguments += ["--mmproj", projector] }
         switch kind {

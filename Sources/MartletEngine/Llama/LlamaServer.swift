@@ -61,6 +61,10 @@ package enum LlamaServer {
             let start = ContinuousClock.now
             if let verdict = await load(plan, meter, since: start, probe: probe, onEvent: onEvent) { return verdict }
             wasReady.raise()
+            // A small model is read between two looks.
+            if let fraction = meter.fraction {
+                await onEvent(.loading(elapsed: ContinuousClock.now - start, fraction: fraction))
+            }
             await onEvent(.ready(elapsed: ContinuousClock.now - start))
             while !Task.isCancelled { try? await Task.sleep(for: .seconds(3600)) }
             return Verdict.cancelled

@@ -60,6 +60,12 @@ package struct ResidentModel: Sendable, Hashable {
     package var measured: Int64?
     package var isExplicit: Bool
     package var isPinned: Bool
+    /// Requests and orders that wait for it to be loaded.
+    package var waiting: Int
+    /// How long it loaded; nil: it still does.
+    package var loadTime: Duration?
+    /// How far it was with loading when that was heard last, 0 to 1; nil: its engine does not say.
+    package var progress: Double?
 }
 
 /// A use of an instance, from ``Supervisor/acquire(_:settings:onProgress:)`` to ``Supervisor/release(socketPath:)``.

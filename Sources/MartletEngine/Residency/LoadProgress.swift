@@ -18,6 +18,14 @@ package struct LoadProgress: Sendable, Hashable {
     /// For people.
     package var sentence: String
 
+    package init(phase: Phase, name: String, fraction: Double?, elapsed: Duration, sentence: String) {
+        self.phase = phase
+        self.name = name
+        self.fraction = fraction
+        self.elapsed = elapsed
+        self.sentence = sentence
+    }
+
     /// An engine that has read everything is not ready yet.
     static let almost = 0.99
 }

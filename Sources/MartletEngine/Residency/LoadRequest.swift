@@ -12,9 +12,10 @@ struct LoadRequest: Sendable {
     /// - Parameters:
     ///   - settings: of the request or command, and which of them it is.
     ///   - binary: the engine that will load it.
+    ///   - budget: bytes of all engines together.
     @concurrent static func make(
         _ model: InstalledModel, _ settings: LoadSettings, _ origin: SettingOrigin, isExplicit: Bool,
-        in store: ModelStore, _ engine: EngineSettings, for binary: EngineBinary
+        in store: ModelStore, _ engine: EngineSettings, for binary: EngineBinary, budget: Int64
     ) async -> Result<LoadRequest, EngineError> {
         do throws(EngineError) {
             try settings.check()
@@ -37,6 +38,10 @@ struct LoadRequest: Sendable {
                 load.draftModel?.value = found.id
                 beside = try bytes(of: store.facts(of: found), load, binary)
             }
+            if load.batch == nil { load.batch = Chosen(LaunchPlan.defaultBatch(on: binary), .builtIn) }
+            fitPromptCache(&load, facts, binary, budget)
+            // It lies in RAM, also where the engine computes elsewhere.
+            if binary.deviceMemory == nil { beside += load.promptCache?.value ?? 0 }
             let size = LoadSize(facts, estimate(load, binary), context: load.contextTokens, beside: beside)
             return .success(
                 LoadRequest(
@@ -76,6 +81,21 @@ struct LoadRequest: Sendable {
         if load.batch.map({ $0.origin == .configuration }) ?? true, let window = load.contextTokens {
             load.batch = Chosen(max(32, window), .model)
         }
+    }
+
+    /// llama-server keeps what it computed for prompts in up to 8 GiB of RAM by itself, which nobody counts. Here it gets
+    /// room for the conversations of four times its slots, at most a sixteenth of all engines' memory.
+    private static func fitPromptCache(
+        _ load: inout EffectiveLoad, _ facts: ModelFacts, _ binary: EngineBinary, _ budget: Int64
+    ) {
+        guard binary.boundsPromptCache, facts.kind == .llm else { return load.promptCache = nil }
+        guard load.promptCache == nil else { return }
+        let memory = binary.deviceMemory == nil ? budget : EngineMemory.total() ?? 0
+        var slots = estimate(load, binary)
+        slots.context = load.contextTokens ?? LoadSize.comfortableContext
+        let (enough, overflow) = MemoryEstimate(facts, slots).cache.multipliedReportingOverflow(by: 4)
+        load.promptCache = Chosen(
+            min(LaunchPlan.promptCache, memory / 16, overflow ? .max : enough), .builtIn)
     }
 
     private static func estimate(_ load: EffectiveLoad, _ binary: EngineBinary) -> MemoryEstimate.Load {

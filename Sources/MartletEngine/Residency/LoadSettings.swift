@@ -30,9 +30,19 @@ package struct LoadSettings: Sendable, Hashable {
     package var threads: Int?
     /// An installed model that writes drafts.
     package var draftModel: String?
+    /// Whether the KV cache lies in the memory of the GPU that computes.
+    package var cacheOnGPU: Bool?
+    /// Bytes of RAM for what was computed for prompts that are no longer worked on; 0: none. At most 1 TiB.
+    package var promptCache: Int64?
     package var keepAlive: KeepAlive?
 
     package init() {}
+
+    package static let parallelRange = 1...1024
+    package static let gpuLayersRange = 0...10_000
+    package static let batchRange = 32...65_536
+    package static let threadsRange = 1...4096
+    package static let promptCacheRange = 0...1 << 40
 
     /// What llama.cpp makes KV caches of (`kv_cache_types` in its arg.cpp).
     package static let cacheTypes: [TensorType] = [.f32, .f16, .bf16, .q8_0, .q4_0, .q4_1, .iq4_nl, .q5_0, .q5_1]
@@ -40,10 +50,11 @@ package struct LoadSettings: Sendable, Hashable {
     /// - Throws: `badSetting` when a value is beyond its range.
     package func check() throws(EngineError) {
         if case .tokens(let tokens) = context { try Self.check("context_length", tokens, 1...Int(Int32.max)) }
-        try Self.check("parallel", parallel, 1...1024)
-        try Self.check("gpu_layers", gpuLayers, 0...10_000)
-        try Self.check("batch", batch, 32...65_536)
-        try Self.check("threads", threads, 1...4096)
+        try Self.check("parallel", parallel, Self.parallelRange)
+        try Self.check("gpu_layers", gpuLayers, Self.gpuLayersRange)
+        try Self.check("batch", batch, Self.batchRange)
+        try Self.check("threads", threads, Self.threadsRange)
+        try Self.check("prompt_cache", promptCache.map { Int(clamping: $0) }, Self.promptCacheRange)
         for (name, type) in [("cache_type_k", keyCache), ("cache_type_v", valueCache)] {
             guard let type, !Self.cacheTypes.contains(type) else { continue }
             let names = Self.cacheTypes.map { $0.name.lowercased() }.joined(separator: ", ")
@@ -97,6 +108,8 @@ package struct EffectiveLoad: Sendable, Hashable {
     package var batch: Chosen<Int>?
     package var threads: Chosen<Int>?
     package var draftModel: Chosen<String>?
+    package var cacheOnGPU: Chosen<Bool>?
+    package var promptCache: Chosen<Int64>?
     package var keepAlive: Chosen<LoadSettings.KeepAlive>
 
     /// Default idle time of what is loaded on demand: 60 minutes, as LM Studio's.
@@ -124,6 +137,8 @@ package struct EffectiveLoad: Sendable, Hashable {
         put(settings.batch, &batch)
         put(settings.threads, &threads)
         put(settings.draftModel, &draftModel)
+        put(settings.cacheOnGPU, &cacheOnGPU)
+        put(settings.promptCache, &promptCache)
         put(settings.keepAlive, &keepAlive)
     }
 

@@ -103,11 +103,9 @@ extension Residency {
         switch instance.phase {
         case .loading(let waiters):
             let error = error ?? Self.stopped(id)
-            note(error, of: instance.demand.model, counts: Self.costly.contains(error.code), now)
+            if Self.costly.contains(error.code) { note(error, of: instance.demand.model, now) }
             actions += waiters.map { .refuse($0.ticket, error) }
-        case .ready, .draining:
-            if let error { note(error, of: instance.demand.model, counts: false, now) }
-        case .stopping: break
+        case .ready, .draining, .stopping: break
         }
     }
 
@@ -133,16 +131,14 @@ extension Residency {
 
     func place(_ id: String) -> Int? { instances.firstIndex { $0.id == id } }
 
-    private mutating func note(_ error: EngineError, of model: String, counts: Bool, _ now: Instant) {
+    private mutating func note(_ error: EngineError, of model: String, _ now: Instant) {
         var record = failures[model] ?? Failures(last: error)
         record.last = error
-        if counts {
-            record.count += 1
-            if record.count > 1 {
-                // Doubling stops long before the shift could overflow.
-                let doubled = limits.firstBackOff * (1 << min(record.count - 2, 20))
-                record.until = now + min(doubled, limits.longestBackOff)
-            }
+        record.count += 1
+        if record.count > 1 {
+            // Doubling stops long before the shift could overflow.
+            let doubled = limits.firstBackOff * (1 << min(record.count - 2, 20))
+            record.until = now + min(doubled, limits.longestBackOff)
         }
         failures[model] = record
     }

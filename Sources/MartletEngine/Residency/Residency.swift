@@ -219,9 +219,6 @@ package struct Residency: Sendable {
         return actions
     }
 
-    /// Why the model's engine ended last, while that is not made good by a load that succeeded.
-    package func lastFailure(of model: String) -> EngineError? { failures[model]?.last }
-
     /// Requests and orders that wait for room.
     package var waitingForRoom: Int { line.reduce(0) { $0 + $1.waiters.count } }
 

@@ -5,12 +5,14 @@ extension Supervisor {
         return residency.instances.sorted { $0.id < $1.id }.compactMap { instance in
             guard let resident = engines[instance.id] else { return nil }
             let isIdle = instance.phase == .ready && instance.users == 0
+            let waiting = if case .loading(let waiters) = instance.phase { waiters.count } else { 0 }
             return ResidentModel(
                 instance: instance.id, model: resident.launch.model, state: Self.state(instance.phase),
                 process: resident.process, since: now - resident.since, socketPath: resident.launch.socketPath,
                 load: instance.demand.settings, context: instance.context, users: instance.users,
                 idle: isIdle ? now - instance.lastUsed : nil, bytes: instance.bytes, measured: resident.measured,
-                isExplicit: instance.isExplicit, isPinned: instance.isPinned)
+                isExplicit: instance.isExplicit, isPinned: instance.isPinned, waiting: waiting,
+                loadTime: resident.loadTime, progress: resident.progress?.fraction)
         }
     }
 
@@ -26,32 +28,31 @@ extension Supervisor {
     /// Bytes that all engines together may take; nil until there is an engine.
     package func memoryBudget() -> Int64? { hasBudget ? residency.limits.budget : nil }
 
-    /// Why the model's engine ended last, for whoever lost a connection to it; nil once it is loaded again.
-    package func lastFailure(of model: String) -> EngineError? { residency.lastFailure(of: id(of: model)) }
+    /// Requests and orders that wait for room in memory.
+    package var waitingForRoom: Int { residency.waitingForRoom }
 
-    /// Why the model's engine ended, asked right after a connection to it broke. Waits until the end is known, two
-    /// seconds at most; nil when the engine answers, or was told to stop.
-    package func lastWords(of model: String) async -> EngineError? {
-        let id = id(of: model)
+    /// Why an engine ended, asked right after a connection to it broke. Waits until the end is known, two seconds at
+    /// most; nil when the engine answers, or was told to stop.
+    /// - Parameter socketPath: of the lease with which it was used.
+    package func lastWords(at socketPath: String) async -> EngineError? {
         let start = ContinuousClock.now
         repeat {
-            if let failure = residency.lastFailure(of: id) { return failure }
-            let ready = residency.instances.filter { $0.demand.model == id && !$0.isLoading && $0.phase != .stopping }
-            guard !ready.isEmpty else { return nil }
-            var answering = 0
-            for instance in ready {
-                guard let path = engines[instance.id]?.launch.socketPath else { continue }
-                if await probe(path) == .ready { answering += 1 }
-            }
-            if answering == ready.count { return nil }
+            if let ending = endings.first(where: { $0.socketPath == socketPath }) { return ending.failure }
+            guard engines.values.contains(where: { $0.launch.socketPath == socketPath }) else { return nil }
+            if await probe(socketPath) == .ready { return nil }
             try? await Task.sleep(for: Self.lookInterval)
         } while ContinuousClock.now - start < Self.endIsKnownWithin && !Task.isCancelled
         return nil
     }
 
-    /// The model of that name, or of the instance of that name.
-    private func id(of name: String) -> String {
-        residency.instances.first { $0.id == name }?.demand.model ?? store.find(name)?.id ?? name
+    /// Waits until the instance is gone, so long at most; whether it is.
+    package func gone(_ instance: String, within time: Duration) async -> Bool {
+        let start = ContinuousClock.now
+        while residency.instances.contains(where: { $0.id == instance }) {
+            guard ContinuousClock.now - start < time, !Task.isCancelled else { return false }
+            try? await Task.sleep(for: Self.lookInterval)
+        }
+        return true
     }
 
     /// A dead engine has been collected by then, unless the machine stands still.

@@ -41,6 +41,10 @@ package actor Supervisor {
     let probe: LlamaServer.Prober
     private let measure: Measure
     let logger: Logger
+    /// Which instances are ready has changed; for one reader.
+    package nonisolated let changes: AsyncStream<Void>
+    private let changed: AsyncStream<Void>.Continuation
+    private var readyNames: [String] = []
     private let launches: AsyncStream<Launch>
     private let launcher: AsyncStream<Launch>.Continuation
 
@@ -54,6 +58,9 @@ package actor Supervisor {
     var hasBudget = false
     private var lastTicket: UInt64 = 0
     private var lastSocket: UInt64 = 0
+    /// Of the last engines that ended: their sockets, and why unless they were told to.
+    var endings: [(socketPath: String, failure: EngineError?)] = []
+    private static let endingsKept = 64
     private var wakeAt: ContinuousClock.Instant?
     private var timerStart = StopSignal()
 
@@ -70,6 +77,7 @@ package actor Supervisor {
         self.measure = measure
         self.logger = logger
         residency = Residency(limits: settings.limits)
+        (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
         // Every launch not yet taken is a resident, so the bound is never met.
         (launches, launcher) = AsyncStream.makeStream(bufferingPolicy: .bufferingOldest(settings.limits.residents))
     }
@@ -113,6 +121,17 @@ package actor Supervisor {
         }
         let request = try await request(for: name, settings, .request, isExplicit: false)
         return try await wait(for: request.model.id, onProgress) { .requested(request.demand, $0) }
+    }
+
+    /// Counts a use of an instance of the model that is ready; nil where none is. Nothing is loaded for it.
+    package func borrow(_ name: String) -> Lease? {
+        let ready = residency.instances.filter { $0.phase == .ready && ($0.id == name || $0.demand.model == name) }
+        guard let instance = ready.first(where: { $0.id == name }) ?? ready.min(by: { $0.users < $1.users }),
+            let socketPath = engines[instance.id]?.launch.socketPath
+        else { return nil }
+        lastTicket += 1
+        apply(.requestedInstance(instance.id, Residency.Ticket(lastTicket)))
+        return Lease(instance: instance.id, socketPath: socketPath)
     }
 
     /// Ends a use, which a lease's socket names. The end of an engine has ended all of its uses: then nothing happens.
@@ -160,7 +179,8 @@ package actor Supervisor {
         let installed = try await LoadRequest.find(name, in: store)
         let binary = try await currentBinary()
         let request = try await LoadRequest.make(
-            installed, settings, origin, isExplicit: isExplicit, in: store, self.settings, for: binary
+            installed, settings, origin, isExplicit: isExplicit, in: store, self.settings, for: binary,
+            budget: residency.limits.budget
         ).get()
         known[request.model.id] = request
         if let draft = request.draft, known[draft.id] == nil {
@@ -213,6 +233,7 @@ package actor Supervisor {
                 timerStart.fire()
             }
         }
+        noteReady()
     }
 
     /// The only timer: sleeps until the time that was said last.
@@ -231,6 +252,13 @@ package actor Supervisor {
             self.wakeAt = nil
             apply(.tick)
         }
+    }
+
+    private func noteReady() {
+        let names = residency.instances.filter { $0.phase == .ready }.map(\.id)
+        guard names != readyNames else { return }
+        readyNames = names
+        changed.yield()
     }
 
     private func launch(_ launch: Residency.Launch) {
@@ -287,6 +315,8 @@ package actor Supervisor {
             logger.debug("engine stopped", metadata: ["model": "\(id)"])
         }
         engines[id] = nil
+        endings.append((launch.socketPath, failure))
+        if endings.count > Self.endingsKept { endings.removeFirst() }
         apply(.exited(id, failure))
     }
 

@@ -26,6 +26,11 @@ package enum Endpoint: Sendable, Hashable {
     case downloadModel
     /// How far one download is, or all where none is named; the id is the end of the path, percent-decoded.
     case downloadStatus(String?)
+    /// A model of this machine is to be loaded, or an instance of one unloaded; by LM Studio's own API, and by routes of
+    /// the older one that clients call.
+    case loadModel, unloadModel, legacyLoad, legacyUnload
+    /// What is loaded on this machine, and an instance of that is to stay, or not.
+    case residents, pinResident
     case health, live, ready
     /// `/` and `/api/hello`: probes that want a quick 200.
     case hello
@@ -62,6 +67,12 @@ package enum Endpoints {
         case "/api/v1/models/download": return Match(endpoint: .downloadModel, methods: ["POST"])
         case "/api/v1/models/download/status":
             return Match(endpoint: .downloadStatus(nil), methods: ["GET", "HEAD"])
+        case "/api/v1/models/load": return Match(endpoint: .loadModel, methods: ["POST"])
+        case "/api/v1/models/unload": return Match(endpoint: .unloadModel, methods: ["POST"])
+        case "/api/v0/models/load": return Match(endpoint: .legacyLoad, methods: ["POST"])
+        case "/api/v0/models/unload": return Match(endpoint: .legacyUnload, methods: ["POST"])
+        case "/admin/v1/residents": return Match(endpoint: .residents, methods: ["GET", "HEAD"])
+        case "/admin/v1/residents/pin": return Match(endpoint: .pinResident, methods: ["POST"])
         case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
         case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])
         case "/health/ready": return Match(endpoint: .ready, methods: ["GET", "HEAD"])

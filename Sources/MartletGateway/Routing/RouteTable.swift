@@ -248,8 +248,9 @@ package struct RouteTable: Sendable {
     private func direct(_ name: String) -> Candidate? {
         if let slash = name.firstIndex(of: "/"), let upstream = byName[String(name[..<slash])] {
             let model = String(name[name.index(after: slash)...])
-            let ids = served[upstream.name]?.ids
-            if !model.isEmpty, ids == nil || ids?.contains(model) == true {
+            let models = served[upstream.name]
+            let isThere = models?.ids.map { $0.contains(model) || models?.loaded.contains(model) == true } ?? true
+            if !model.isEmpty, isThere {
                 return Candidate(upstream: upstream, model: model)
             }
         }

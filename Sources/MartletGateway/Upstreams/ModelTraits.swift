@@ -19,7 +19,8 @@ package final class ModelTraits: Sendable {
         var all: [String: [String: ModelTraits]] = [:]
         for upstream in upstreams {
             guard let models = served[upstream.name], !flags.isEmpty || !models.windows.isEmpty else { continue }
-            for model in models.ids ?? Array(models.windows.keys) {
+            let instances = models.loaded.filter { models.ids?.contains($0) == false }
+            for model in models.ids.map({ $0 + instances }) ?? Array(models.windows.keys) {
                 all[upstream.name, default: [:]][model] = of(model, at: upstream, models.windows[model], flags)
             }
         }

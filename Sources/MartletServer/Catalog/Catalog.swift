@@ -16,8 +16,10 @@ package actor Catalog {
 
     private let upstreams: [Upstream]
     private let store: ModelStore?
-    /// Tokens that models of this machine are loaded with; nil: their engine chooses.
-    private let context: Int?
+    private let options: Configuration.EngineOptions
+    /// What is loaded on this machine, or about to be.
+    private let residents: @Sendable () async -> [ResidentModel]
+    private var loaded: [ResidentModel] = []
     private let listener: Listener
     private let logger: Logger
     private var snapshot: Snapshot
@@ -29,10 +31,12 @@ package actor Catalog {
     private let clock = ContinuousClock()
 
     package init(
-        upstreams: [Upstream], store: ModelStore?, context: Int? = nil, listener: Listener, snapshot: Snapshot,
+        upstreams: [Upstream], store: ModelStore?, options: Configuration.EngineOptions = .init(),
+        residents: @escaping @Sendable () async -> [ResidentModel] = { [] }, listener: Listener, snapshot: Snapshot,
         logger: Logger
     ) {
-        self.context = context
+        self.options = options
+        self.residents = residents
         self.upstreams = upstreams
         self.store = store
         self.listener = listener
@@ -85,6 +89,7 @@ package actor Catalog {
     private func readLocal() async {
         guard let store else { return }
         local = (try? await NIOThreadPool.singleton.runIfActive { LocalModel.all(in: store) }) ?? local
+        loaded = await residents()
     }
 
     /// What has been read, laid over what is known by now.
@@ -106,19 +111,40 @@ package actor Catalog {
         if let store {
             for upstream in upstreams where upstream.location == .hosted {
                 let ids = local.map(\.model.id)
-                var windows = (served[upstream.name]?.windows ?? [:]).filter { ids.contains($0.key) }
-                for model in local {
-                    let told = ContextWindow(loaded: context, maximum: model.usable?.trainedContext)
-                    windows[model.model.id] = windows[model.model.id]?.filled(from: told) ?? told
-                }
-                windows = windows.filter { $0.value.isKnown }
                 // The folder may have changed since `local` was read.
                 let spellings = store.spellings().filter { ids.contains($0.value) }
-                served[upstream.name] = ServedModels(ids: ids, windows: windows, spellings: spellings)
+                let windows = windows(served[upstream.name]?.windows ?? [:], spellings)
+                served[upstream.name] = ServedModels(
+                    ids: ids, loaded: loaded.filter { $0.state == .ready }.map(\.instance), windows: windows,
+                    spellings: spellings)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }
         use(served)
+    }
+
+    /// Of the models of this machine, and of their instances: as an engine has told it, as long as that lives; else as
+    /// they would be loaded.
+    private func windows(
+        _ known: [String: ContextWindow], _ spellings: [String: String]
+    ) -> [String: ContextWindow] {
+        var windows: [String: ContextWindow] = [:]
+        for model in local {
+            let id = model.model.id
+            let trained = model.usable?.trainedContext
+            let wanted = options.context(of: id, spellings)
+            let told = ContextWindow(loaded: wanted.map { min($0, trained ?? $0) }, maximum: trained)
+            let own = loaded.filter { $0.model.id == id && $0.state != .stopping }.map(\.instance)
+            for name in own { windows[name] = known[name]?.filled(from: told) ?? told }
+            windows[id] = own.contains(id) ? windows[id] : own.first.flatMap { windows[$0] } ?? told
+        }
+        return windows.filter { $0.value.isKnown }
+    }
+
+    /// Which models of this machine are loaded has changed.
+    package func noteLoaded() async {
+        loaded = await residents()
+        keep([:])
     }
 
     private func use(_ served: [String: ServedModels]) {

@@ -1,4 +1,5 @@
 package import MartletDialects
+package import MartletEngine
 package import MartletGateway
 
 /// Every effective setting of a server, with its default (product.md 3). Made by `ConfigurationLoader` from
@@ -127,14 +128,23 @@ package struct Configuration: Sendable, Equatable {
         package var models: String?
         /// A `llama-server`. Nil: looked for on `PATH` and among the installed ones.
         package var binary: String?
-        package var parallel = 4
-        /// Tokens. Nil: as the model has it, fitted to memory.
-        package var context: Int?
-        /// Nil: the engine's own choice.
-        package var threads: Int?
-        /// Tokens of a prompt worked on in one go: more is faster on some machines, and a client that left is noticed
-        /// later. Nil: 256 on a CPU, 512 on a GPU.
-        package var batch: Int?
+        /// How much memory all engines together may take.
+        package var memory = EngineSettings.Memory.share(0.8)
+        /// How models are loaded, as far as that is said for all of them.
+        package var load = LoadSettings()
+        /// As far as it is said for one, in the order of the file.
+        package var ofModels: [ModelLoad] = []
+    }
+
+    package struct ModelLoad: Sendable, Equatable {
+        /// Any spelling of a model's name.
+        package var model: String
+        package var settings: LoadSettings
+
+        package init(model: String, settings: LoadSettings) {
+            self.model = model
+            self.settings = settings
+        }
     }
 
     package struct QueueSettings: Sendable, Equatable {

@@ -1,3 +1,4 @@
+import MartletEngine
 import MartletGateway
 import Yams
 
@@ -32,6 +33,8 @@ struct ConfigurationFile {
             layer.settings[key] = try setting(pair, key: key, shape: known.shape)
         } else if key == ConfigurationKeys.modelFlags {
             for model in try mapping(pair.value, key: key) { try readModelFlags(model, into: &layer) }
+        } else if key == ConfigurationKeys.modelLoads {
+            for model in try mapping(pair.value, key: key) { try readModelLoad(model, into: &layer) }
         } else if key == "upstreams" {
             for upstream in try mapping(pair.value, key: key) { try readUpstream(upstream, into: &layer) }
         } else if ConfigurationKeys.general.contains(where: { $0.name.hasPrefix(key + ".") }) {
@@ -92,6 +95,26 @@ struct ConfigurationFile {
         layer.modelFlags.append(
             WrittenModelFlags(
                 flags: ModelFlags(pattern: pair.name, settings: settings), place: Place(file: path, line: pair.line)))
+    }
+
+    private func readModelLoad(_ pair: Pair, into layer: inout SettingLayer) throws(ConfigurationError) {
+        let start = "\(ConfigurationKeys.modelLoads).\(pair.name)"
+        guard ModelName.isPlain(pair.name) else {
+            throw Place(file: path, line: pair.line).error(
+                "\(ConfigurationKeys.modelLoads) must be a mapping of models to mappings of load settings")
+        }
+        var load = Configuration.ModelLoad(model: pair.name, settings: LoadSettings())
+        var places: [String: Place] = [:]
+        for inner in try mapping(pair.value, key: start) {
+            guard let key = LoadKey.all.first(where: { $0.name == inner.name }) else {
+                let known = LoadKey.all.map { "\(start).\($0.name)" }
+                throw unknown("\(start).\(inner.name)", at: inner.line, among: known)
+            }
+            let written = try setting(inner, key: "\(start).\(inner.name)", shape: .single)
+            try written.reading { try key.set(&load.settings, $0) }
+            places[key.name] = written.place
+        }
+        layer.modelLoads.append(WrittenModelLoad(load: load, places: places))
     }
 
     private func readInference(_ pairs: [Pair], into layer: inout SettingLayer) throws(ConfigurationError) {

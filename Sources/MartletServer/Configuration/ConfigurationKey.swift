@@ -30,7 +30,7 @@ struct ConfigurationKey<Target>: Sendable {
 enum ConfigurationKeys {
     /// Keys of the documentation whose feature does not exist yet; they are refused by name. `*` stands for any name.
     static let notBuilt =
-        ["engine.memory", "engine.ttl", "limits", "store.exchanges", "store.capture", "model_list", "mcp"]
+        ["limits", "store.exchanges", "store.capture", "model_list", "mcp"]
         + CapabilityFlag.notBuilt.map { "upstreams.*.capabilities.\($0)" }
 
     /// The key of `ModelFlags`, a mapping from models to mappings of flags, which stands in files only.
@@ -48,7 +48,9 @@ enum ConfigurationKeys {
     }
 
     /// Full paths, for looking up what an unknown key may have meant.
-    static let allNames = general.map(\.name) + [modelFlags] + upstream.map { "upstreams.NAME.\($0.name)" }
+    static let allNames =
+        general.map(\.name) + [modelFlags] + upstream.map { "upstreams.NAME.\($0.name)" }
+        + LoadKey.all.map { "\(modelLoads).MODEL.\($0.name)" }
 
     static let general: [ConfigurationKey<Configuration>] =
         server + auth + models + engine + queue + store + images + log
@@ -110,33 +112,6 @@ enum ConfigurationKeys {
             "models.defaults.stream_usage",
             set: { $0.models.streamUsage = try $1.word([Configuration.StreamUsage.asked, .finalChunk]) },
             show: { $0.models.streamUsage.rawValue }),
-    ]
-
-    private static let engine: [ConfigurationKey<Configuration>] = [
-        .init(
-            "engine.models",
-            set: { $0.engine.models = try $1.optional { try $0.path() } },
-            show: { SettingText.show($0.engine.models) }),
-        .init(
-            "engine.binary",
-            set: {
-                $0.engine.binary = try $1.optional {
-                    try $0.path(bareIsName: true)
-                }
-            },
-            show: { SettingText.show($0.engine.binary) }),
-        .init("engine.parallel", set: { $0.engine.parallel = try $1.int(1...1024) }, show: { "\($0.engine.parallel)" }),
-        .init(
-            "engine.context", set: { $0.engine.context = try $1.context() },
-            show: { $0.engine.context.map { "\($0)" } ?? "auto" }),
-        .init(
-            "engine.threads",
-            set: { $0.engine.threads = try $1.optional { try $0.int(1...4096) } },
-            show: { SettingText.show($0.engine.threads) }),
-        .init(
-            "engine.batch",
-            set: { $0.engine.batch = try $1.optional { try $0.int(32...65_536) } },
-            show: { SettingText.show($0.engine.batch) }),
     ]
 
     private static let queue: [ConfigurationKey<Configuration>] = [

@@ -37,6 +37,7 @@ package enum ConfigurationLoader {
             warnings: &warnings)
         for stack in stacks { try effective.add(stack) }
         effective.add(layer.modelFlags)
+        effective.add(layer.modelLoads)
         effective.applyMode(flags.mode)
         effective.configuration.auth.allowOpen = flags.allowOpen || effective.configuration.auth.required == .off
         effective.configuration.network = .init(environment: environment)

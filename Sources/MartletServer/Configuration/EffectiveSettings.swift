@@ -49,6 +49,15 @@ struct EffectiveSettings {
         }
     }
 
+    mutating func add(_ loads: [WrittenModelLoad]) {
+        configuration.engine.ofModels = loads.map(\.load)
+        for written in loads {
+            for (name, place) in written.places {
+                places["\(ConfigurationKeys.modelLoads).\(written.load.model).\(name)"] = place
+            }
+        }
+    }
+
     /// `--mode` counts for every upstream, also for those found later.
     mutating func applyMode(_ mode: RelayMode?) {
         guard let mode else { return }
@@ -92,6 +101,12 @@ struct EffectiveSettings {
             add(
                 "\(ConfigurationKeys.modelFlags).\(flags.pattern.pattern)",
                 flags.settings.map { "\($0.flag): \($0.shown)" }.joined(separator: "; "))
+        }
+        for load in configuration.engine.ofModels {
+            for key in LoadKey.all {
+                guard let value = key.show(load.settings) else { continue }
+                add("\(ConfigurationKeys.modelLoads).\(load.model).\(key.name)", value)
+            }
         }
         return result
     }

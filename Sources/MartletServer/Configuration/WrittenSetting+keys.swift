@@ -97,13 +97,6 @@ extension WrittenSetting {
         return duration
     }
 
-    /// Tokens, or nil for `auto`.
-    func context() throws(ValueProblem) -> Int? {
-        if isNone { return nil }
-        if try text() == "auto" { return nil }
-        return try int(1...(1 << 30), orWord: "auto")
-    }
-
     /// A level; `warn` is what other loggers call `warning`.
     func logLevel() throws(ValueProblem) -> Configuration.LogSettings.Level {
         if case .text(let text) = value {

@@ -59,6 +59,8 @@ struct SettingLayer: Sendable {
     var upstreams: [WrittenUpstream] = []
     /// What some models can do otherwise, in the order of the source.
     var modelFlags: [WrittenModelFlags] = []
+    /// How some models are loaded, in the order of the source.
+    var modelLoads: [WrittenModelLoad] = []
     /// The keys of a file with a top-level `inference:`, still in that form's words; nil in our own form.
     var inference: [String: WrittenSetting]?
 }
@@ -67,6 +69,13 @@ struct SettingLayer: Sendable {
 struct WrittenModelFlags: Sendable {
     var flags: ModelFlags
     var place: Place
+}
+
+/// How a source says that one model is loaded.
+struct WrittenModelLoad: Sendable {
+    var load: Configuration.ModelLoad
+    /// By the key's name.
+    var places: [String: Place]
 }
 
 /// One upstream as a source wrote it; keys without `upstreams.NAME.`.

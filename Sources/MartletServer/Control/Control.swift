@@ -13,6 +13,7 @@ package struct Control: ControlRoutes {
     private let responses: ResponseRoutes
     private let images: ImageFetch
     private let models: ModelRoutes
+    private let loads: LoadRoutes
     private let downloads: Downloads
 
     /// - Parameters:
@@ -21,9 +22,10 @@ package struct Control: ControlRoutes {
     ///     does not change from list to list.
     init(
         catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
-        responses: ResponseLedger?, images: ImageFetch, models: ModelRoutes, downloads: Downloads
+        responses: ResponseLedger?, images: ImageFetch, models: ModelRoutes, loads: LoadRoutes, downloads: Downloads
     ) {
         self.models = models
+        self.loads = loads
         self.downloads = downloads
         self.images = images
         self.tokens = tokens
@@ -68,7 +70,8 @@ package struct Control: ControlRoutes {
             } catch {
                 return self.error(error, request)
             }
-        case .nativeModels, .legacyModels, .legacyModel, .downloadModel, .downloadStatus:
+        case .nativeModels, .legacyModels, .legacyModel, .downloadModel, .downloadStatus, .loadModel, .unloadModel,
+            .legacyLoad, .legacyUnload, .residents, .pinResident:
             do throws(NativeError) {
                 return try await native(request)
             } catch {
@@ -88,7 +91,7 @@ package struct Control: ControlRoutes {
 
     /// What LM Studio's own API has beside completions.
     private func native(_ request: InboundRequest) async throws(NativeError) -> ControlReply {
-        await catalog.value?.refresh()
+        if request.endpoint != .residents { await catalog.value?.refresh() }
         let catalog = catalog.value
         switch request.endpoint {
         case .nativeModels: return await models.native(catalog)
@@ -96,6 +99,12 @@ package struct Control: ControlRoutes {
         case .downloadModel:
             return try await downloads.start(request.body) { await catalog?.refresh() }
         case .downloadStatus(let id): return try downloads.status(id)
+        case .loadModel: return try await loads.load(request.body, catalog)
+        case .unloadModel: return try await loads.unload(request.body)
+        case .legacyLoad: return try await loads.legacyLoad(request.body, catalog)
+        case .legacyUnload: return try await loads.legacyUnload(request.body, catalog)
+        case .residents: return await loads.residents()
+        case .pinResident: return try await loads.pin(request.body)
         default: return await models.legacy(catalog)
         }
     }

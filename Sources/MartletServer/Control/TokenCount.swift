@@ -12,8 +12,7 @@ struct TokenCount: Sendable {
     static let patience = TimeAmount.milliseconds(800)
 
     let calls: CallBox
-    /// Where the engine of a model listens, if it is loaded already.
-    let loaded: @Sendable (String) async -> Origin?
+    let engine: EngineHost
     /// Of reasoning that comes back in requests.
     var seal = ReasoningSeal.plain
 
@@ -35,9 +34,10 @@ struct TokenCount: Sendable {
         guard let calls = calls.value else { return nil }
         var origin: Origin?
         if upstream.location == .hosted {
-            origin = await loaded(candidate.model)
+            origin = await engine.borrow(candidate.model)
             if origin == nil { return nil }
         }
+        defer { if let origin { engine.release(candidate.model, at: origin) } }
         guard let (path, body) = question(document, client, candidate),
             let reply = try? await calls.post(
                 path, body, at: upstream, origin: origin, timeout: TokenCount.patience),

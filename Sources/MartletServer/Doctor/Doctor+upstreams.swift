@@ -36,7 +36,7 @@ extension Doctor {
         }
         let local = store.models().map(\.id)
         if !configuration.usesInferenceErrors, !local.isEmpty {
-            let engine = UpstreamFactory.engine(configuration.engine)
+            let engine = UpstreamFactory.engine()
             upstreams.append(engine)
             served[engine.name] = ServedModels(ids: local)
         }

@@ -37,7 +37,8 @@ struct Downloads: Sendable {
     func start(
         _ body: ByteBuffer, finished: @escaping @Sendable () async -> Void
     ) async throws(NativeError) -> ControlReply {
-        let (reference, wish) = try Self.read(body)
+        let body = try NativeBody(body, known: ["model", "quantization"])
+        let (reference, wish) = (try body.required("model"), try body.string("quantization"))
         do {
             let client = try await hub.client()
             guard case .repository(var repository) = try ModelReference(reference, mirror: client.endpoint.host) else {
@@ -94,33 +95,6 @@ struct Downloads: Sendable {
     }
 
     private static func ok(_ json: JSON) -> ControlReply { ControlReply(status: 200, body: json.buffer) }
-
-    private static func read(_ body: ByteBuffer) throws(NativeError) -> (model: String, quantisation: String?) {
-        do throws(GatewayError) {
-            _ = try Decider.check(body)
-        } catch {
-            throw NativeError.invalid(error.message)
-        }
-        guard let request = try? JSON(parsing: body) else {
-            throw NativeError.invalid("the request body must be a JSON object")
-        }
-        for name in request.object?.keys ?? [] where name != "model" && name != "quantization" {
-            throw NativeError.invalid(
-                "Unrecognized key: \"\(name.prefix(80))\"; there are model and quantization", code: "unrecognized_keys",
-                param: String(name.prefix(80)))
-        }
-        guard let model = request["model"] else {
-            throw NativeError.invalid("\"model\" is required", code: "missing_required_parameter", param: "model")
-        }
-        guard let model = model.string else {
-            throw NativeError.invalid("model must be a string", code: "invalid_type", param: "model")
-        }
-        guard let wish = request["quantization"], wish != .null else { return (model, nil) }
-        guard let wish = wish.string else {
-            throw NativeError.invalid("quantization must be a string", code: "invalid_type", param: "quantization")
-        }
-        return (model, wish)
-    }
 }
 
 /// The one client of the hub that a server has, made when it is first needed.

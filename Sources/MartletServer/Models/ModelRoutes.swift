@@ -7,20 +7,17 @@ import MartletWire
 struct ModelRoutes: Sendable {
     /// What is loaded, or about to be.
     let residents: @Sendable () async -> [ResidentModel]
-    /// Requests an engine works on at once.
-    let parallel: Int
-
     func native(_ catalog: Catalog?) async -> ControlReply {
-        let residents = await residents().filter { $0.state == .ready }
+        let residents = await residents().filter { $0.state == .ready || $0.state == .draining }
         let routes = await catalog?.routes
         let entries = await catalog?.local.filter { $0.usable != nil }.map { local -> JSON in
             var entry = local.entry
             let loaded = residents.filter { $0.model.id == local.model.id }.map { resident -> JSON in
-                let window = routes?.localWindow(of: resident.model.id)?.tokens ?? 0
-                return [
-                    "id": .string(resident.model.id),
-                    "config": ["context_length": .int(window), "parallel": .int(parallel)],
-                ]
+                var config = resident.config(isEncoder: local.isEncoder)
+                if let window = routes?.localWindow(of: resident.instance)?.loaded {
+                    config["context_length"] = .int(window)
+                }
+                return ["id": .string(resident.instance), "config": config]
             }
             entry["loaded_instances"] = .array(loaded)
             return entry
@@ -37,12 +34,7 @@ struct ModelRoutes: Sendable {
         let entries = await legacyEntries(catalog)
         let key = await catalog?.routes.localID(id)
         guard let entry = entries.first(where: { $0["id"]?.string == key }) else {
-            let near = ModelName.closest(to: id, among: entries.compactMap { $0["id"]?.string })
-            throw NativeError(
-                status: 404, type: "model_not_found",
-                message: "model \"\(id.prefix(Limits.modelName))\" is not installed here"
-                    + (near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))")
-                    + ". Get it with: martlet get", param: "model")
+            throw NativeError.notInstalled(id, closest: entries.compactMap { $0["id"]?.string })
         }
         return ok(entry)
     }
@@ -51,9 +43,12 @@ struct ModelRoutes: Sendable {
         let residents = await residents()
         let routes = await catalog?.routes
         return await catalog?.local.compactMap { local in
-            local.legacyEntry(
-                state: residents.first { $0.model.id == local.model.id }?.state,
-                window: routes?.localWindow(of: local.model.id)?.loaded)
+            // The one that is furthest tells the model's state.
+            let own = residents.filter { $0.model.id == local.model.id }
+            let first = own.first { $0.state == .ready || $0.state == .draining } ?? own.first
+            return local.legacyEntry(
+                state: first?.state,
+                window: first.flatMap { routes?.localWindow(of: $0.instance)?.loaded ?? $0.context })
         } ?? []
     }
 
@@ -61,11 +56,11 @@ struct ModelRoutes: Sendable {
 }
 
 extension RouteTable {
-    /// What is known of a model of this machine.
+    /// What is known of a model of this machine, or of an instance.
     fileprivate func localWindow(of id: String) -> ContextWindow? { served[UpstreamFactory.local]?.windows[id] }
 
     /// The id of the model of this machine that a name is a spelling of.
-    fileprivate func localID(_ name: String) -> String? {
+    func localID(_ name: String) -> String? {
         let local = served[UpstreamFactory.local]
         let start = "\(UpstreamFactory.local)/"
         let bare = name.hasPrefix(start) ? String(name.dropFirst(start.count)) : name

@@ -1,15 +1,18 @@
+import MartletEngine
 import MartletGateway
 import MartletHub
 import MartletWire
 
 /// An error in the form of LM Studio's native API (docs/LMSTUDIO.md, its own API).
-struct NativeError: Error {
-    var status: Int
+package struct NativeError: Error {
+    package var status: Int
     /// One of the types that LM Studio has.
-    var type: String
-    var message: String
-    var code: String?
-    var param: String?
+    package var type: String
+    package var message: String
+    package var code: String?
+    package var param: String?
+    /// How long until a retry can succeed; nil when waiting does not help.
+    var retryAfter: Duration?
 
     /// A request that cannot be meant.
     static func invalid(_ message: String, code: String? = nil, param: String? = nil) -> NativeError {
@@ -41,11 +44,42 @@ struct NativeError: Error {
         code = error.code.description
     }
 
-    var reply: ControlReply {
-        let error: JSON = [
-            "type": .string(type), "message": .string(message), "code": code.map(JSON.string) ?? .null,
-            "param": param.map(JSON.string) ?? .null,
+    init(_ error: EngineError) {
+        (status, type) =
+            switch error.code {
+            case .badSetting, .nameTaken: (400, "invalid_request")
+            case .noSuchModel: (404, "model_not_found")
+            case .atCapacity: (429, "unknown")
+            case .doesNotFit, .backingOff, .cancelled: (503, "internal_error")
+            default: (500, "internal_error")
+            }
+        message = EngineHost.sentence(error)
+        code = error.code.description
+        retryAfter = error.retryAfter
+    }
+
+    static func notInstalled(_ model: String, closest ids: [String]) -> NativeError {
+        let near = ModelName.closest(to: model, among: ids)
+        return NativeError(
+            status: 404, type: "model_not_found",
+            message: "model \"\(model.prefix(Limits.modelName))\" is not installed here"
+                + (near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))") + ". Get it with: martlet get",
+            param: "model")
+    }
+
+    /// The object that bodies and events hold.
+    var json: JSON {
+        [
+            "error": [
+                "type": .string(type), "message": .string(message), "code": code.map(JSON.string) ?? .null,
+                "param": param.map(JSON.string) ?? .null,
+            ]
         ]
-        return ControlReply(status: status, body: (["error": error] as JSON).buffer)
+    }
+
+    var reply: ControlReply {
+        ControlReply(
+            status: status, body: json.buffer,
+            headers: retryAfter.map { ["retry-after: \(max(1, Int($0.seconds.rounded(.up))))"] } ?? [])
     }
 }

@@ -1,0 +1,60 @@
+import Logging
+import MartletEngine
+import MartletGateway
+import MartletTransport
+import NIOCore
+
+extension App {
+    func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
+        var settings = EngineSettings()
+        settings.memory = configuration.engine.memory
+        settings.load = configuration.engine.load
+        let options = configuration.engine
+        settings.ofModel = { options.settings(of: $0, store.spellings()) }
+        // Waiting threads sleep: engines share the machine with the gateway and with each other.
+        settings.extra = ["--poll", "0"]
+        let binary = configuration.engine.binary
+        let (home, path, logger) = (self.home, self.path, self.logger)
+        let probed = UpstreamFactory.engine()
+        return Supervisor(
+            store: store,
+            binary: { () async throws(EngineError) -> EngineBinary in
+                let found = try await EngineFinder.find(configured: binary, home: home, path: path)
+                logger.info(
+                    "engine found",
+                    metadata: [
+                        "version": "\(found.version)", "backend": "\(found.backend)", "origin": "\(found.origin)",
+                    ])
+                if let warning = EngineFinder.gpuWarning(for: found) {
+                    logger.warning("a GPU is not used", metadata: ["reason": "\(warning)"])
+                }
+                return found
+            }, home: home, settings: settings,
+            probe: { socket in
+                guard let calls = calls.value else { return .notYet }
+                let origin = Origin(address: .unix(path: socket))
+                let reply = try? await calls.get("/health", at: probed, origin: origin, timeout: .seconds(2))
+                guard reply?.head.status == 200 else { return .notYet }
+                // What it holds depends on the memory there was: the engine knows it, once it has loaded.
+                let lists = ModelLists(probed, at: origin, over: calls, patience: .milliseconds(500))
+                if case .success(let models) = await lists.read() {
+                    await catalog.value?.note(models, servedBy: probed.name)
+                }
+                return .ready
+            }, logger: logger)
+    }
+}
+
+extension Configuration.EngineOptions {
+    /// What is said of one model.
+    /// - Parameter spellings: of models' names, in lower case.
+    func settings(of model: String, _ spellings: [String: String]) -> LoadSettings? {
+        ofModels.first { $0.model == model || spellings[$0.model.lowercased()] == model }?.settings
+    }
+
+    /// Tokens a model is loaded with when a request comes; nil: its engine chooses.
+    func context(of model: String, _ spellings: [String: String]) -> Int? {
+        let context = settings(of: model, spellings)?.context ?? load.context
+        return if case .tokens(let tokens) = context { tokens } else { nil }
+    }
+}

@@ -1,0 +1,151 @@
+import MartletDialects
+import MartletEngine
+import MartletGateway
+import MartletWire
+import NIOCore
+
+/// Loads and unloads models of this machine for clients of the server (docs/LMSTUDIO.md, its own API).
+struct LoadRoutes: Sendable {
+    /// Nil: this server runs no engine.
+    let supervisor: Supervisor?
+    let calls: CallBox
+
+    /// How long the reply to an order to unload waits for what still runs.
+    private static let unloadPatience: Duration = .seconds(10)
+
+    func running() throws(NativeError) -> Supervisor {
+        guard let supervisor else {
+            throw NativeError(status: 501, type: "not_implemented", message: "this server runs no engine")
+        }
+        return supervisor
+    }
+
+    // MARK: Loading
+
+    func load(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
+        let supervisor = try running()
+        let body = try LoadBody(bytes)
+        let model = try await Self.model(body.model, catalog)
+        guard body.streams else { return Self.ok(try await Self.load(model, body, supervisor)) }
+        let stream = LoadStream { feed in
+            do throws(NativeError) {
+                let result = try await Self.load(model, body, supervisor) { feed.tell($0) }
+                let payload: JSON = [
+                    "model_instance_id": result["instance_id"] ?? .null,
+                    "load_time_seconds": result["load_time_seconds"] ?? .null, "result": result,
+                ]
+                feed.say("model_load.end", payload)
+            } catch {
+                feed.say("error", error.json)
+            }
+        }
+        var reply = ControlReply(status: 200, contentType: "text/event-stream; charset=utf-8", body: ByteBuffer())
+        reply.following = Following(source: stream, place: 0)
+        return reply
+    }
+
+    private static func load(
+        _ model: LocalModel, _ body: LoadBody, _ supervisor: Supervisor,
+        onProgress: @escaping @Sendable (LoadProgress) -> Void = { _ in }
+    ) async throws(NativeError) -> JSON {
+        do throws(EngineError) {
+            let name = try await supervisor.load(
+                model.model.id, settings: body.settings, from: .request, as: body.identifier, onProgress: onProgress)
+            return await Self.loaded(name, model, echoes: body.echoes, supervisor)
+        } catch {
+            throw NativeError(error)
+        }
+    }
+
+    /// What is said of an instance that is ready.
+    private static func loaded(
+        _ name: String, _ model: LocalModel, echoes: Bool, _ supervisor: Supervisor
+    ) async -> JSON {
+        let resident = await supervisor.residents().first { $0.instance == name }
+        var reply: JSON = [
+            "type": .string(model.isEncoder ? "embedding" : "llm"), "instance_id": .string(name),
+            "load_time_seconds": resident?.loadTime.map { .double($0.seconds) } ?? .null, "status": "loaded",
+        ]
+        if echoes, let resident { reply["load_config"] = resident.config(isEncoder: model.isEncoder) }
+        return reply
+    }
+
+    /// The older API's, which LM Studio does not document: what is loaded already stays as it is, other members than the
+    /// model's name say nothing.
+    func legacyLoad(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
+        let supervisor = try running()
+        let model = try await Self.model(try Self.legacyName(bytes), catalog)
+        var body = LoadBody(model: model.model.id)
+        let others = await supervisor.residents().filter { $0.model.id == model.model.id && $0.state != .stopping }
+        if let there = others.first(where: { $0.state == .ready }) {
+            return Self.ok(await Self.loaded(there.instance, model, echoes: true, supervisor))
+        }
+        body.echoes = true
+        return Self.ok(try await Self.load(model, body, supervisor))
+    }
+
+    // MARK: Unloading
+
+    func unload(_ bytes: ByteBuffer) async throws(NativeError) -> ControlReply {
+        let supervisor = try running()
+        let body = try NativeBody(bytes, known: ["instance_id", "force"])
+        let name = try body.required("instance_id")
+        let isForced = try body.bool("force") ?? false
+        let residents = await supervisor.residents()
+        guard residents.contains(where: { $0.instance == name }) else {
+            throw Self.notLoaded(name, residents.map(\.instance))
+        }
+        await supervisor.unload(name, isForced ? .now : .whenIdle)
+        let isGone = await supervisor.gone(name, within: Self.unloadPatience)
+        return Self.ok(["instance_id": .string(name), "status": isGone ? "unloaded" : "draining"])
+    }
+
+    func legacyUnload(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
+        let supervisor = try running()
+        let name = try Self.legacyName(bytes)
+        let residents = await supervisor.residents()
+        let id = await catalog?.routes.localID(name) ?? name
+        let all = residents.filter { $0.instance == name }
+        let meant = all.isEmpty ? residents.filter { $0.model.id == id } : all
+        guard !meant.isEmpty else { throw Self.notLoaded(name, residents.map(\.instance)) }
+        for resident in meant { await supervisor.unload(resident.instance, .whenIdle) }
+        for resident in meant { _ = await supervisor.gone(resident.instance, within: Self.unloadPatience) }
+        return Self.ok(["model": .string(name), "instance_ids": .array(meant.map { .string($0.instance) })])
+    }
+
+    private static func notLoaded(_ name: String, _ loaded: [String]) -> NativeError {
+        NativeError(
+            status: 404, type: "model_not_found",
+            message: "there is no instance \"\(name.prefix(80))\"; loaded: "
+                + (loaded.isEmpty ? "none" : loaded.prefix(5).joined(separator: ", ")), param: "instance_id")
+    }
+
+    // MARK: Names
+
+    /// The model of this machine of that name, in any spelling.
+    static func model(_ name: String, _ catalog: Catalog?) async throws(NativeError) -> LocalModel {
+        let routes = await catalog?.routes
+        let local = await catalog?.local ?? []
+        guard let id = routes?.localID(name), let model = local.first(where: { $0.model.id == id }) else {
+            throw NativeError.notInstalled(name, closest: local.filter { $0.usable != nil }.map(\.model.id))
+        }
+        do throws(GatewayError) {
+            _ = try routes?.resolve("\(UpstreamFactory.local)/\(id)")
+        } catch {
+            throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
+        }
+        return model
+    }
+
+    private static func legacyName(_ bytes: ByteBuffer) throws(NativeError) -> String {
+        do throws(GatewayError) {
+            let document = try Decider.check(bytes)
+            if let name = try Decider.model(in: document) { return name }
+        } catch {
+            throw NativeError.invalid(error.message, param: error.param)
+        }
+        throw NativeError.invalid("\"model\" is required", code: "missing_required_parameter", param: "model")
+    }
+
+    static func ok(_ json: JSON) -> ControlReply { ControlReply(status: 200, body: json.buffer) }
+}

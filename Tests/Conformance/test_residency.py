@@ -1,0 +1,280 @@
+"""Models are loaded, shared, swapped and unloaded: over LM Studio's own API, by its older one, and for requests that come."""
+
+import json
+import os
+import signal
+import threading
+
+import pytest
+
+from support import chat, engine
+from support.waiting import until
+
+LOAD, UNLOAD = "/api/v1/models/load", "/api/v1/models/unload"
+# What an instance with the least context takes, as `/admin/v1/residents` tells it, is less than this; two are more.
+ROOM_FOR_ONE = "140MiB"
+
+
+@pytest.fixture
+def server(martlet):
+    """`server(engine={…})`: a running server with the tiny model twice, as tiny-chat and as other."""
+
+    def make(**settings):
+        def give(made):
+            engine.give_model(made)
+            engine.give_model(made, name="other")
+
+        config = {"discovery": "off", "engine": {"threads": 1, "context": 2048, "parallel": 2} | settings}
+        return martlet(before=give, config=config, engines=engine.engines())
+
+    return make
+
+
+def post(server, target, timeout=60, **body):
+    with server.connect(timeout=timeout) as connection:
+        return connection.ask("POST", target, json.dumps(body).encode())
+
+
+def loaded(server):
+    """What `GET /api/v1/models` says is loaded, by instance."""
+    models = server.ask("GET", "/api/v1/models").json["models"]
+    return {one["id"]: one["config"] for model in models for one in model["loaded_instances"]}
+
+
+def residents(server):
+    reply = server.ask("GET", "/admin/v1/residents").json
+    return {one["id"]: one for one in reply["residents"]}
+
+
+def ask(server, model=engine.MODEL, **more):
+    return server.chat(chat.body(model=model, **({"max_tokens": 2} | more)))
+
+
+def words(reply):
+    """The native error object."""
+    assert list(reply.json) == ["error"] and set(reply.json["error"]) == {"type", "message", "code", "param"}
+    return reply.json["error"]
+
+
+def test_a_model_is_loaded_as_asked_and_unloaded(server):
+    server = server()
+    assert loaded(server) == {} and residents(server) == {}
+    reply = post(server, LOAD, model=engine.MODEL, context_length=4096, eval_batch_size=128, flash_attention=True,
+                 echo_load_config=True)
+    assert reply.status == 200, reply.body
+    assert reply.json.keys() == {"type", "instance_id", "load_time_seconds", "status", "load_config"}
+    assert (reply.json["type"], reply.json["instance_id"], reply.json["status"]) == ("llm", engine.MODEL, "loaded")
+    assert 0 < reply.json["load_time_seconds"] < 30
+    config = {"context_length": 4096, "eval_batch_size": 128, "parallel": 2, "flash_attention": True}
+    assert reply.json["load_config"] == config == loaded(server)[engine.MODEL]
+    entry = residents(server)[engine.MODEL]
+    assert entry["state"] == "idle" and entry["explicit"] and entry["ttl_ms"] is None and entry["users"] == 0
+    assert entry["settings"]["context_length"] == {"value": 4096, "origin": "request"}
+    assert entry["settings"]["threads"] == {"value": 1, "origin": "configuration"}
+    assert entry["settings"]["parallel"] == {"value": 2, "origin": "configuration"}
+    assert entry["settings"]["prompt_cache"]["origin"] == "built-in"
+    _, line = engine.command(server)
+    flags = dict(zip(line, line[1:]))
+    assert (flags["--ctx-size"], flags["--batch-size"], flags["--flash-attn"]) == ("8192", "128", "on")
+    assert int(flags["--cache-ram"]) << 20 == entry["settings"]["prompt_cache"]["value"] >> 20 << 20
+    old = server.ask("GET", f"/api/v0/models/{engine.MODEL}").json
+    assert (old["state"], old["loaded_context_length"]) == ("loaded", 4096)
+    assert ask(server).status == 200
+
+    reply = post(server, UNLOAD, instance_id=engine.MODEL)
+    assert (reply.status, reply.json) == (200, {"instance_id": engine.MODEL, "status": "unloaded"})
+    assert loaded(server) == {} and engine.command(server) is None
+    assert server.ask("GET", f"/api/v0/models/{engine.MODEL}").json["state"] == "not-loaded"
+    again = post(server, UNLOAD, instance_id=engine.MODEL)
+    assert (again.status, words(again)["type"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("body, status, kind, code, says", [
+    ({}, 400, "invalid_request", "missing_required_parameter", '"model" is required'),
+    ({"model": "tiny-chat", "gpu": 1, "ttl_s": 3}, 400, "invalid_request", "unrecognized_keys", "'gpu', 'ttl_s'"),
+    ({"model": "tiny-chat", "context_length": "8k"}, 400, "invalid_request", "invalid_type", "context_length must be"),
+    ({"model": "tiny-chat", "context_length": 10**6}, 400, "invalid_request", "engine_bad_setting", "trained for"),
+    ({"model": "tiny-chat", "cache_type_k": "q2_k"}, 400, "invalid_request", "invalid_type", "one of f32, f16"),
+    ({"model": "tiny-chat", "num_experts": 2}, 400, "not_implemented", None, "num_experts cannot be set"),
+    ({"model": "tiny-cat"}, 404, "model_not_found", None, "closest: tiny-chat"),
+    ({"model": "tiny-chat", "identifier": "other"}, 400, "invalid_request", "engine_name_taken", "another model"),
+    ({"model": "tiny-chat", "draft_model": "gone"}, 404, "model_not_found", None, '"gone" is not installed'),
+])
+def test_a_load_that_cannot_be_meant_is_refused(server, body, status, kind, code, says):
+    server = server()
+    reply = post(server, LOAD, **body)
+    error = words(reply)
+    assert (reply.status, error["type"]) == (status, kind) and says in error["message"]
+    assert code is None or error["code"] == code
+    assert engine.command(server) is None
+
+
+def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(server):
+    server = server()
+    assert post(server, LOAD, model=engine.MODEL).json["instance_id"] == engine.MODEL
+    second = post(server, LOAD, model=engine.MODEL, context_length=3072, identifier=None, parallel=1)
+    assert second.json["instance_id"] == f"{engine.MODEL}:2"
+    named = post(server, LOAD, model=f"martlet/{engine.MODEL}", identifier="mine", cache_type_k="q8_0", threads=2)
+    assert named.json["instance_id"] == "mine"
+    all_of_them = loaded(server)
+    assert {name: config["context_length"] for name, config in all_of_them.items()} == {
+        engine.MODEL: 2048, f"{engine.MODEL}:2": 3072, "mine": 2048}
+    assert [config["parallel"] for config in all_of_them.values()] == [2, 1, 2]
+    assert residents(server)["mine"]["settings"]["cache_type_k"] == {"value": "q8_0", "origin": "request"}
+    taken = post(server, LOAD, model=engine.MODEL, identifier="mine")
+    assert (taken.status, words(taken)["code"]) == (400, "engine_name_taken")
+    for name in [f"{engine.MODEL}:2", "mine", "local/mine"]:
+        reply = ask(server, name)
+        assert reply.status == 200, reply.body
+        assert reply.headers["x-martlet-model"] == f"local/{name.removeprefix('local/')}"
+    assert server.models() == ["other", "tiny-chat"], "instances are no models"
+    assert post(server, UNLOAD, instance_id="mine").status == 200
+    assert ask(server, "mine").status == 404
+    assert loaded(server).keys() == {engine.MODEL, f"{engine.MODEL}:2"}
+
+
+def test_the_progress_of_a_load_is_told_as_it_goes_on(server):
+    server = server()
+    reply = post(server, LOAD, model=engine.MODEL, stream=True, echo_load_config=True)
+    assert reply.headers["content-type"].startswith("text/event-stream")
+    events = [json.loads(event) for event in reply.events()]
+    names = [event["type"] for event in events]
+    assert reply.body.count(b"event: ") == len(events)
+    assert names[0] == "model_load.start" and names[-1] == "model_load.end"
+    assert set(names[1:-1]) == {"model_load.progress"}
+    told = [event["progress"] for event in events[1:-1]]
+    assert told == sorted(told) and told[0] == 0 and told[-1] > 0.5, "the engine itself says so"
+    assert {event["model_instance_id"] for event in events} == {engine.MODEL}
+    end = events[-1]
+    assert end["load_time_seconds"] == end["result"]["load_time_seconds"] > 0
+    assert end["result"]["load_config"]["context_length"] == 2048
+    refused = post(server, LOAD, model=engine.MODEL, stream=True, context_length=10**6)
+    (event,) = refused.events()
+    assert json.loads(event)["error"]["code"] == "engine_bad_setting"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_leaves_during_its_load_stops_it(local, stream):
+    server = local(load_seconds=60)
+    with server.connect() as client:
+        body = json.dumps({"model": engine.MODEL, "stream": stream}).encode()
+        thread = threading.Thread(target=lambda: client.send(
+            b"POST /api/v1/models/load HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % len(body) + body))
+        thread.start()
+        thread.join()
+        until(lambda: engine.loading(server), "the engine was started")
+        assert residents(server)[engine.MODEL]["state"] == "loading"
+    until(lambda: server.processes() == [], "the load was stopped", 20)
+    assert residents(server) == {}
+
+
+def test_what_was_loaded_for_a_request_goes_when_it_has_been_idle(server):
+    server = server(ttl="1h", settings={"other": {"ttl": "1s", "context": 3072}})
+    assert ask(server, ttl=1).status == 200
+    assert residents(server)[engine.MODEL]["settings"]["ttl"] == {"value": 1, "origin": "request"}
+    until(lambda: loaded(server) == {}, "it was unloaded", 20)
+    assert ask(server, "other").status == 200
+    entry = residents(server)["other"]
+    assert entry["settings"]["ttl"] == {"value": 1, "origin": "model file"} and entry["ttl_ms"] == 1000
+    assert entry["context"] == 3072 and entry["settings"]["context_length"]["origin"] == "model file"
+    until(lambda: loaded(server) == {}, "it was unloaded", 20)
+    assert ask(server).status == 200
+    assert ask(server, ttl=1).status == 200, "which is not the request that loads it"
+    assert residents(server)[engine.MODEL]["ttl_ms"] == 3_600_000
+    assert ask(server, ttl=0).status == 400
+
+
+def test_a_pinned_model_outlives_its_idle_time(server):
+    server = server(ttl="1s")
+    assert ask(server).status == 200
+    pinned = post(server, "/admin/v1/residents/pin", instance_id=engine.MODEL)
+    assert (pinned.status, pinned.json) == (200, {"instance_id": engine.MODEL, "pinned": True})
+    assert ask(server, "other").status == 200
+    until(lambda: loaded(server).keys() == {engine.MODEL}, "the other one went", 20)
+    assert residents(server)[engine.MODEL]["idle_ms"] > 1000
+    assert post(server, "/admin/v1/residents/pin", instance_id=engine.MODEL, pinned=False).status == 200
+    until(lambda: loaded(server) == {}, "it went too", 20)
+    assert post(server, "/admin/v1/residents/pin", instance_id=engine.MODEL).status == 404
+
+
+def test_an_idle_model_makes_room_for_another_and_a_busy_one_is_waited_for(server):
+    server = server(memory=ROOM_FOR_ONE)
+    assert ask(server).status == 200
+    assert ask(server, "other").status == 200
+    assert residents(server).keys() == {"other"}
+    with server.connect(timeout=60) as client:
+        body = chat.body(model="other", max_tokens=400, stream=True, ignore_eos=True)
+        client.send(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                    b"content-length: %d\r\n\r\n" % len(body) + body)
+        reply = client.open_reply()
+        assert reply.read1(1)
+        states = {entry["state"] for entry in residents(server).values()}
+        assert states <= {"processingPrompt", "generating"}
+        swap = threading.Thread(target=ask, args=(server,))
+        swap.start()
+        text = reply.read().decode()
+        assert text.rstrip().endswith("data: [DONE]") and '"finish_reason":"length"' in text, "nothing cuts it off"
+        swap.join(60)
+    until(lambda: loaded(server).keys() == {engine.MODEL}, "it has made room", 20)
+
+
+def test_what_was_loaded_on_purpose_stays_and_what_does_not_fit_says_so(server):
+    server = server(memory=ROOM_FOR_ONE)
+    assert post(server, LOAD, model=engine.MODEL).status == 200
+    reply = ask(server, "other")
+    error = reply.json["error"]
+    assert (reply.status, error["code"]) == (503, "model_too_large")
+    assert "other does not fit: it needs" in error["message"] and "(engine.memory)" in error["message"]
+    assert "Unload tiny-chat" in error["message"], "what can be done about it"
+    native = post(server, LOAD, model="other")
+    assert (native.status, words(native)["code"]) == (503, "engine_does_not_fit")
+    assert residents(server).keys() == {engine.MODEL}
+    memory = server.ask("GET", "/admin/v1/residents").json["memory"]
+    assert 0 < memory["used"] <= memory["budget"] == 140 << 20
+    assert post(server, UNLOAD, instance_id=engine.MODEL).status == 200
+    assert ask(server, "other").status == 200
+
+
+def test_the_routes_of_the_older_api_take_a_models_name(server):
+    server = server()
+    first = post(server, "/api/v0/models/load", model=engine.MODEL)
+    assert (first.status, first.json["instance_id"], first.json["status"]) == (200, engine.MODEL, "loaded")
+    again = post(server, "/api/v0/models/load", model=engine.MODEL, anything="else")
+    assert again.json == first.json and len(loaded(server)) == 1, "it is loaded already"
+    gone = post(server, "/api/v0/models/unload", model=f"martlet/{engine.MODEL}")
+    assert (gone.status, gone.json["instance_ids"]) == (200, [engine.MODEL])
+    assert loaded(server) == {}
+    assert post(server, "/api/v0/models/unload", model=engine.MODEL).status == 404
+    assert post(server, "/api/v0/models/load", model="gone").status == 404
+
+
+def test_a_crash_of_one_instance_is_told_to_its_clients_and_to_no_others(server):
+    server = server()
+    assert post(server, LOAD, model=engine.MODEL).status == 200
+    assert post(server, LOAD, model=engine.MODEL, identifier="mine").status == 200
+    victim = residents(server)["mine"]["process"]
+    with server.connect(timeout=60) as client:
+        body = chat.body(model="mine", max_tokens=100_000, stream=True, ignore_eos=True)
+        client.send(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                    b"content-length: %d\r\n\r\n" % len(body) + body)
+        reply = client.open_reply()
+        assert reply.read1(1)
+        os.kill(victim, signal.SIGKILL)
+        last = reply.read().decode().rstrip().split("\n\n")[-1]
+    error = json.loads(last.partition("data: ")[2])["error"]
+    assert error["code"] == "engine_failed" and "signal 9" in error["message"] and "last words" in error["message"]
+    assert loaded(server).keys() == {engine.MODEL}
+    assert ask(server).status == 200
+
+
+def test_owners_routes_are_guarded_as_all_others(martlet):
+    import hashlib
+
+    token = "sk-residents-test"
+    digest = "sha256:" + hashlib.sha256(token.encode()).hexdigest()
+    server = martlet(config={"discovery": "off", "auth": {"tokens": [digest]}})
+    for method, target in [("GET", "/admin/v1/residents"), ("POST", "/admin/v1/residents/pin"), ("POST", LOAD)]:
+        body = b"{}" if method == "POST" else None
+        assert server.ask(method, target, body).status == 401
+        assert server.ask(method, target, body, host="evil.example").status == 403
+        assert server.ask(method, target, body, authorization=f"Bearer {token}").status in (200, 400)
