@@ -133,6 +133,18 @@ def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(
     assert loaded(server).keys() == {engine.MODEL, f"{engine.MODEL}:2"}
 
 
+def test_only_models_that_are_allowed_are_loaded_under_whatever_name(martlet):
+    def give(made):
+        engine.give_model(made)
+        engine.give_model(made, name="other")
+
+    server = martlet(before=give, config={"discovery": "off", "models": {"allowed": ["tiny-chat"]}}, engines=engine.engines())
+    refused = post(server, LOAD, model="other", identifier="tiny-chat:2")
+    assert (refused.status, words(refused)["param"]) == (403, "model")
+    assert post(server, LOAD, model=engine.MODEL, identifier="mine").status == 200
+    assert ask(server, "mine").status == 200 and ask(server, "other").status == 403
+
+
 def test_the_progress_of_a_load_is_told_as_it_goes_on(server):
     server = server()
     reply = post(server, LOAD, model=engine.MODEL, stream=True, echo_load_config=True)

@@ -92,7 +92,9 @@ struct RealEngineTests {
         let resident = try #require(await supervised.supervisor.residents().first)
         let measured = try #require(resident.measured)
         print("tiny-chat: \(MemoryEstimate(facts, load).total) bytes estimated, \(measured) measured")
-        #expect(resident.bytes == max(measured, MemoryEstimate(facts, load).total))
+        let prompts = try #require(resident.load.promptCache).value
+        #expect(prompts == min(budget / 16, MemoryEstimate(facts, load).cache * 4))
+        #expect(resident.bytes == max(measured, MemoryEstimate(facts, load).total + prompts))
         let waiting = Task { await supervised.acquire("other") }
         try await eventually("the first is drained") {
             await supervised.supervisor.residents().map(\.state) == [.draining]

@@ -271,4 +271,22 @@ struct RouteTableTests {
     func suffix(name: String, bare: String) {
         #expect(ModelName.withoutContextSuffix(name) == bare)
     }
+
+    @Test("An instance is a name of its own, allowed with its model, and no entry of the lists")
+    func instances() throws {
+        let served = [
+            "box": ServedModels(
+                ids: ["m", "other"], loaded: ["m", "mine"], windows: ["mine": ContextWindow(loaded: 512)],
+                instances: ["m": "m", "mine": "m"])
+        ]
+        let table = Self.table(served: served, allowed: ["m"], upstreams: [Self.box])
+        #expect(try table.resolve("mine").map(\.shown) == ["box/mine"])
+        #expect(try table.resolve("mine").first?.window?.loaded == 512)
+        #expect(table.listed == ["m"])
+        let open = Self.table(served: served, upstreams: [Self.box])
+        #expect(try open.resolve("box/mine").map(\.model) == ["mine"])
+        #expect(throws: GatewayError.self) {
+            try Self.table(served: served, allowed: ["other"], upstreams: [Self.box]).resolve("mine")
+        }
+    }
 }

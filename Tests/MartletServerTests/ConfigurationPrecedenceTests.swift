@@ -60,6 +60,14 @@ struct ConfigurationPrecedenceTests {
             ("MARTLET_ENGINE_CONTEXT", "4096", "engine.context", "4096"),
             ("MARTLET_ENGINE_THREADS", "2", "engine.threads", "2"),
             ("MARTLET_ENGINE_BATCH", "64", "engine.batch", "64"),
+            ("MARTLET_ENGINE_MEMORY", "50%", "engine.memory", "50%"), ("MARTLET_ENGINE_TTL", "5m", "engine.ttl", "5m"),
+            ("MARTLET_ENGINE_GPU_LAYERS", "all", "engine.gpu_layers", "all"),
+            ("MARTLET_ENGINE_FLASH_ATTENTION", "auto", "engine.flash_attention", "auto"),
+            ("MARTLET_ENGINE_CACHE_TYPE_K", "Q8_0", "engine.cache_type_k", "q8_0"),
+            ("MARTLET_ENGINE_CACHE_TYPE_V", "f16", "engine.cache_type_v", "f16"),
+            ("MARTLET_ENGINE_OFFLOAD_KV_CACHE_TO_GPU", "false", "engine.offload_kv_cache_to_gpu", "false"),
+            ("MARTLET_ENGINE_DRAFT_MODEL", "tiny", "engine.draft_model", "tiny"),
+            ("MARTLET_ENGINE_PROMPT_CACHE", "off", "engine.prompt_cache", "off"),
             ("MARTLET_QUEUE_LENGTH", "2", "queue.length", "2"), ("MARTLET_DISCOVERY", "off", "discovery", "off"),
             ("MARTLET_QUEUE_WAIT", "2s", "queue.wait", "2s"),
             ("MARTLET_STORE_RESPONSES", "12h", "store.responses", "12h"),
@@ -80,7 +88,7 @@ struct ConfigurationPrecedenceTests {
     @Test("the table of variables above is complete")
     func complete() throws {
         let general = try Written.load().origins.map(\.key)
-        #expect(general.count == 28)
+        #expect(general.count == 37)
     }
 
     @Test(

@@ -6,6 +6,8 @@ package struct ServedModels: Sendable, Hashable {
     package var ids: [String]?
     /// The loaded ones, where the upstream says so.
     package var loaded: [String]
+    /// Of a loaded one that is an instance of a model under another name, that model's id.
+    package var instances: [String: String]
     /// By id, of those of which something is known.
     package var windows: [String: ContextWindow]
     /// Other spellings of ids, in lower case; a name in any case may be one.
@@ -13,8 +15,9 @@ package struct ServedModels: Sendable, Hashable {
 
     package init(
         ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
-        spellings: [String: String] = [:]
+        spellings: [String: String] = [:], instances: [String: String] = [:]
     ) {
+        self.instances = instances
         self.spellings = spellings
         self.ids = ids
         self.loaded = loaded
@@ -119,6 +122,9 @@ package struct RouteTable: Sendable {
         for entry in allowed where !ids.contains(entry) {
             let matches = ids.filter { $0.contains(entry) }
             if matches.count == 1 { names.formUnion(matches) }
+        }
+        for (instance, model) in served.values.flatMap(\.instances) where names.contains(model) {
+            names.insert(instance)
         }
         return names
     }

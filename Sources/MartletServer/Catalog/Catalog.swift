@@ -114,9 +114,11 @@ package actor Catalog {
                 // The folder may have changed since `local` was read.
                 let spellings = store.spellings().filter { ids.contains($0.value) }
                 let windows = windows(served[upstream.name]?.windows ?? [:], spellings)
+                let ready = loaded.filter { $0.state == .ready }
                 served[upstream.name] = ServedModels(
-                    ids: ids, loaded: loaded.filter { $0.state == .ready }.map(\.instance), windows: windows,
-                    spellings: spellings)
+                    ids: ids, loaded: ready.map(\.instance), windows: windows, spellings: spellings,
+                    instances: Dictionary(
+                        ready.map { ($0.instance, $0.model.id) }, uniquingKeysWith: { first, _ in first }))
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }

@@ -129,9 +129,7 @@ struct LoadRoutes: Sendable {
         guard let id = routes?.localID(name), let model = local.first(where: { $0.model.id == id }) else {
             throw NativeError.notInstalled(name, closest: local.filter { $0.usable != nil }.map(\.model.id))
         }
-        do throws(GatewayError) {
-            _ = try routes?.resolve("\(UpstreamFactory.local)/\(id)")
-        } catch {
+        if let error = routes?.refusal(of: id) {
             throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
         }
         return model

@@ -1,3 +1,4 @@
+import MartletDialects
 import MartletEngine
 import MartletGateway
 import MartletWire
@@ -58,6 +59,20 @@ struct ModelRoutes: Sendable {
 extension RouteTable {
     /// What is known of a model of this machine, or of an instance.
     fileprivate func localWindow(of id: String) -> ContextWindow? { served[UpstreamFactory.local]?.windows[id] }
+
+    /// Why a model of this machine may not be used; nil: it may, under one of its names.
+    func refusal(of id: String) -> GatewayError? {
+        var refusal: GatewayError?
+        for name in [id, "\(UpstreamFactory.local)/\(id)"] {
+            do throws(GatewayError) {
+                _ = try resolve(name)
+                return nil
+            } catch {
+                refusal = error.code == .modelNotAllowed ? error : nil
+            }
+        }
+        return refusal
+    }
 
     /// The id of the model of this machine that a name is a spelling of.
     func localID(_ name: String) -> String? {
