@@ -88,7 +88,7 @@ def test_a_download_that_fails_says_why(hub, server):
 @pytest.mark.parametrize("body, code, kind, param, words", [
     ({}, 400, "invalid_request", "model", '"model" is required'),
     ({"model": 7}, 400, "invalid_request", "model", "must be a string"),
-    ({"model": REPOSITORY, "extra": 1}, 400, "invalid_request", "extra", '"extra"'),
+    ({"model": REPOSITORY, "extra": 1}, 400, "invalid_request", "extra", "'extra'"),
     ({"model": "some words"}, 400, "invalid_request", "model", "martlet search some words"),
     ({"model": "https://example.com/a/b"}, 400, "invalid_request", None, "example.com"),
     ({"model": "acme/none"}, 404, "model_not_found", None, "acme/none does not exist"),

@@ -117,9 +117,8 @@ def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(
     named = post(server, LOAD, model=f"martlet/{engine.MODEL}", identifier="mine", cache_type_k="q8_0", threads=2)
     assert named.json["instance_id"] == "mine"
     all_of_them = loaded(server)
-    assert {name: config["context_length"] for name, config in all_of_them.items()} == {
-        engine.MODEL: 2048, f"{engine.MODEL}:2": 3072, "mine": 2048}
-    assert [config["parallel"] for config in all_of_them.values()] == [2, 1, 2]
+    assert {name: (config["context_length"], config["parallel"]) for name, config in all_of_them.items()} == {
+        engine.MODEL: (2048, 2), f"{engine.MODEL}:2": (3072, 1), "mine": (2048, 2)}
     assert residents(server)["mine"]["settings"]["cache_type_k"] == {"value": "q8_0", "origin": "request"}
     taken = post(server, LOAD, model=engine.MODEL, identifier="mine")
     assert (taken.status, words(taken)["code"]) == (400, "engine_name_taken")

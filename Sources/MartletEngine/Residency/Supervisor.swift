@@ -170,7 +170,7 @@ package actor Supervisor {
     /// A pinned instance is neither evicted nor does its TTL end it; whether there is one of that name.
     package func pin(_ instance: String, _ isPinned: Bool = true) -> Bool {
         apply(.pin(instance, isPinned))
-        return residency.instances.contains { $0.id == instance }
+        return residency.instances.contains { $0.id == instance && $0.phase != .stopping }
     }
 
     private func request(
