@@ -166,6 +166,30 @@ struct SupervisorTests {
         await supervised.stop()
     }
 
+    @Test("An engine that says nothing is as far as it has the memory it will take, as far as that is known")
+    func measuredFraction() async throws {
+        let held = Box<Int64>(0)
+        let supervised = try Supervised(fake: "slow-load", measure: { _ in held.value })
+        let said = Box<[LoadProgress]>([])
+        let request = Task {
+            try await supervised.supervisor.acquire("alpha") { step in said.change { $0.append(step) } }
+        }
+        try await eventually("it loads") { said.value.contains { $0.fraction == 0 } }
+        let resident = try #require(await supervised.supervisor.residents().first)
+        held.change { $0 = resident.bytes / 2 }
+        try await eventually("half of it") { said.value.contains { abs(($0.fraction ?? 0) - 0.5) < 0.01 } }
+        held.change { $0 = resident.bytes * 2 }
+        try await eventually("nearly all of it") { said.value.contains { $0.fraction == 0.99 } }
+        held.change { $0 = 0 }
+        let told = said.value.count
+        try await eventually("told again") { said.value.count > told + 1 }
+        try Data().write(to: URL(filePath: resident.socketPath + ".go"))
+        _ = try await request.value
+        let fractions = said.value.compactMap(\.fraction)
+        #expect(fractions == fractions.sorted() && fractions.last == 1)
+        await supervised.stop()
+    }
+
     @Test("Whoever waits for room in memory is told so, and then that the model is loading")
     func queued() async throws {
         let supervised = try Supervised(change: { $0.limits.residents = 1 })

@@ -12,11 +12,11 @@ package enum LlamaServer {
     /// to return soon after it is cancelled, which happens after 5 s.
     package typealias Prober = @Sendable (_ socketPath: String) async -> Probe
 
-    /// What happens while an engine runs, in this order; `loading` any number of times, each second and whenever it says
-    /// how far it is.
+    /// What happens while an engine runs, in this order; `loading` any number of times, twice a second and whenever it
+    /// says how far it is.
     package enum Event: Sendable, Hashable {
         case started(process: Int32)
-        /// The fraction from 0 to 1, where the engine tells it: of what is read, before which it is not ready.
+        /// The fraction from 0 to 1, where the engine tells it: of what is to be read, behind which more is done.
         case loading(elapsed: Duration, fraction: Double?)
         case ready(elapsed: Duration)
     }
@@ -29,6 +29,9 @@ package enum LlamaServer {
 
     /// One probe may take this long; a machine that swaps while it loads answers late.
     private static let probeLimit: Duration = .seconds(5)
+
+    /// Between two looks at how far it is with loading.
+    private static let lookInterval: Duration = .milliseconds(500)
 
     /// Between two probes at first; doubled after each, up to the last.
     private static let probeInterval = (first: Duration.milliseconds(20), last: Duration.milliseconds(250))
@@ -79,8 +82,7 @@ package enum LlamaServer {
         onEvent: @Sendable (Event) async -> Void
     ) async -> Verdict? {
         var interval = probeInterval.first
-        var seconds: Int64 = 0
-        var told: Double?
+        var told: (at: Duration, fraction: Double?) = (.zero, nil)
         while !Task.isCancelled {
             if Disk.exists(plan.socketPath) {
                 switch await ask(plan.socketPath, probe) {
@@ -92,9 +94,8 @@ package enum LlamaServer {
             let elapsed = ContinuousClock.now - start
             if elapsed >= plan.loadTimeout { return .timedOut }
             let fraction = meter.fraction
-            if elapsed.components.seconds > seconds || fraction != told {
-                seconds = elapsed.components.seconds
-                told = fraction
+            if elapsed - told.at >= lookInterval || fraction != told.fraction {
+                told = (elapsed, fraction)
                 await onEvent(.loading(elapsed: elapsed, fraction: fraction))
             }
             try? await Task.sleep(for: interval)

@@ -11,7 +11,7 @@ package struct LoadProgress: Sendable, Hashable {
     package var phase: Phase
     /// The instance that is loaded; while it is queued, the model.
     package var name: String
-    /// 0 to 1, where the engine tells it; 1 once it is ready.
+    /// 0 to 1, where that is known; never falls, and is 1 once it is ready.
     package var fraction: Double?
     /// Since the load began, also for those who joined it later.
     package var elapsed: Duration
@@ -41,6 +41,25 @@ extension Supervisor {
             case .loading(let waiting) = instance.phase
         else { return }
         for waiter in waiting { waiters[waiter.ticket]?.onProgress(progress) }
+    }
+
+    /// How far a load is: as the engine tells what it has read, and as it has the memory that it will take. The lesser of
+    /// them counts: what is mapped has not been read, and behind that the cache is filled.
+    func noteLoading(
+        _ id: String, _ reported: Double?, _ elapsed: Duration, on binary: EngineBinary, _ measure: Measure
+    ) {
+        guard let resident = engines[id] else { return }
+        var parts = reported.map { [$0] } ?? []
+        if binary.deviceMemory == nil, let held = resident.process.flatMap(measure) {
+            let plan = resident.launch.plan
+            // Which fills with its work.
+            let later = plan.demand.settings.promptCache?.value ?? 0
+            parts.append(Double(held) / Double(max(1, plan.bytes - later)))
+        }
+        let before = resident.progress?.fraction ?? 0
+        let part = parts.min().map { max(before, min($0, LoadProgress.almost)) }
+        let share = part.map { "\(Int($0 * 100)) %, " } ?? ""
+        tell(id, .loading, fraction: part, "loading \(id): \(share)\(elapsed.components.seconds) s so far")
     }
 
     /// What somebody has to wait for who just came.

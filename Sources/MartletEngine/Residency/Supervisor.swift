@@ -350,10 +350,7 @@ package actor Supervisor {
         case .started(let process):
             engines[id]?.process = process
             logger.debug("engine started", metadata: ["model": "\(id)", "process": "\(process)"])
-        case .loading(let elapsed, let fraction):
-            let part = fraction.map { min($0, LoadProgress.almost) }
-            let share = part.map { "\(Int($0 * 100)) %, " } ?? ""
-            tell(id, .loading, fraction: part, "loading \(id): \(share)\(elapsed.components.seconds) s so far")
+        case .loading(let elapsed, let reported): noteLoading(id, reported, elapsed, on: binary, measure)
         case .ready(let elapsed):
             guard let resident = engines[id] else { return }
             // What lies in the memory of a device is not resident.
