@@ -53,10 +53,11 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: rules),
+        .target(name: "MartletProcess", swiftSettings: rules),
         .target(
             name: "MartletEngine",
             dependencies: [
-                "MartletWire",
+                "MartletWire", "MartletProcess",
                 .product(name: "Subprocess", package: "swift-subprocess"),
                 .product(name: "Logging", package: "swift-log"),
             ],
@@ -71,12 +72,22 @@ let package = Package(
             ],
             swiftSettings: rules),
         .target(
+            name: "MartletMCP",
+            dependencies: [
+                "MartletWire", "MartletProcess", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Subprocess", package: "swift-subprocess"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: rules),
+        .target(
             name: "MartletLedger", dependencies: [.product(name: "GRDB", package: "GRDB.swift")], swiftSettings: rules),
         .target(
             name: "MartletServer",
             dependencies: [
                 "MartletTransport", "MartletGateway", "MartletDialects", "MartletWire", "MartletEngine",
-                "MartletHub", "MartletLedger",
+                "MartletHub", "MartletMCP", "MartletLedger",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -93,10 +104,13 @@ let package = Package(
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
             ],
             swiftSettings: rules),
+        .target(name: "MartletCommands", dependencies: ["MartletWire"], swiftSettings: rules),
         .executableTarget(
             name: "MartletCLI",
             dependencies: [
-                "MartletServer", "MartletGateway", "MartletEngine", "MartletHub", "MartletWire", "Martlet",
+                "MartletCommands", "MartletServer", "MartletGateway", "MartletEngine", "MartletHub", "MartletMCP",
+                "MartletWire",
+                "Martlet",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
                 .product(name: "Logging", package: "swift-log"),
@@ -113,13 +127,25 @@ let package = Package(
             swiftSettings: rules),
         .testTarget(
             name: "MartletEngineTests",
-            dependencies: ["MartletTestSupport", "MartletEngine", .product(name: "Logging", package: "swift-log")],
+            dependencies: [
+                "MartletTestSupport", "MartletEngine", "MartletProcess",
+                .product(name: "Logging", package: "swift-log"),
+            ],
             swiftSettings: rules),
+        .testTarget(
+            name: "MartletCommandsTests", dependencies: ["MartletCommands", "MartletWire"], swiftSettings: rules),
         .testTarget(
             name: "MartletHubTests",
             dependencies: [
                 "MartletHub", "MartletWire", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
                 .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: rules),
+        .testTarget(
+            name: "MartletMCPTests",
+            dependencies: [
+                "MartletMCP", "MartletWire", "MartletProcess", nio("NIOCore"), nio("NIOHTTP1"), nio("NIOPosix"),
                 .product(name: "Logging", package: "swift-log"),
             ],
             swiftSettings: rules),
@@ -146,7 +172,7 @@ let package = Package(
             dependencies: [
                 "MartletTestSupport", "MartletEngine", "MartletServer", "MartletTransport", "MartletGateway",
                 "MartletDialects", "MartletWire",
-                "MartletLedger",
+                "MartletLedger", "MartletMCP",
                 nio("NIOCore"), nio("NIOPosix"), nio("NIOHTTP1"),
                 .product(name: "Yams", package: "Yams"),
                 .product(name: "Logging", package: "swift-log"),

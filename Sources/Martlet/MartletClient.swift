@@ -59,26 +59,29 @@ public struct MartletClient: Sendable {
     /// Asks a model, and gives its answer piece by piece. Leaving the loop ends the request at the server.
     /// - Throws: ``MartletError``; so does the stream.
     public func stream(_ question: ChatQuestion) async throws -> ChatStream {
-        var request = makeRequest("/v1/chat/completions")
-        request.method = .POST
-        request.headers.add(name: "content-type", value: "application/json")
-        request.body = .bytes(question.body(streams: true))
-        let response = try await send(request, within: .hours(24))
+        let response = try await send(
+            makeRequest("/v1/chat/completions", question.body(streams: true)), within: .hours(24))
         guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
         return ChatStream(body: response.body)
     }
 
     // MARK: Requests
 
-    private func makeRequest(_ path: String) -> HTTPClientRequest {
+    /// - Parameter body: nil asks with GET.
+    func makeRequest(_ path: String, _ body: JSON? = nil) -> HTTPClientRequest {
         var request = HTTPClientRequest(url: base + path)
         if let key { request.headers.add(name: "authorization", value: "Bearer \(key)") }
+        if let body {
+            request.method = .POST
+            request.headers.add(name: "content-type", value: "application/json")
+            request.body = .bytes(body.buffer)
+        }
         return request
     }
 
-    private func get(_ path: String) async throws -> JSON {
-        let response = try await send(makeRequest(path), within: .seconds(10))
-        guard (200..<300).contains(Int(response.status.code)) else { throw try await failure(response) }
+    private func get(_ path: String) async throws -> JSON { try await ask(path) }
+
+    func json(_ response: HTTPClientResponse) async throws -> JSON {
         let body = try await collect(response)
         do throws(JSONError) {
             return try JSON(parsing: body)
@@ -87,7 +90,7 @@ public struct MartletClient: Sendable {
         }
     }
 
-    private func send(_ request: HTTPClientRequest, within time: TimeAmount) async throws -> HTTPClientResponse {
+    func send(_ request: HTTPClientRequest, within time: TimeAmount) async throws -> HTTPClientResponse {
         do {
             return try await MartletClient.http.execute(request, timeout: time)
         } catch is CancellationError {
@@ -112,7 +115,7 @@ public struct MartletClient: Sendable {
         }
     }
 
-    private func failure(_ response: HTTPClientResponse) async throws -> MartletError {
+    func failure(_ response: HTTPClientResponse) async throws -> MartletError {
         let body = try await collect(response)
         let error = (try? JSON(parsing: body))?["error"]
         let message =
@@ -121,13 +124,19 @@ public struct MartletClient: Sendable {
         if error?["code"]?.string == "context_length_exceeded" { return MartletError(.contextOverflow, message) }
         switch response.status.code {
         case 401, 403: return MartletError(.authentication, message)
-        case 404: return MartletError(.modelMissing, message)
+        case 404, 405: return MartletError(isModel(error) ? .modelMissing : .routeMissing, message)
         case 429: return MartletError(.rateLimit, message)
         case 504: return MartletError(.timeout, message)
         case 400..<500: return MartletError(.invalidRequest, message)
         default: return MartletError(.server, message)
         }
     }
+}
+
+/// Whether it is a model that is not there, and not the route.
+private func isModel(_ error: JSON?) -> Bool {
+    let names = [error?["code"]?.string, error?["type"]?.string].compactMap(\.self)
+    return names.contains { $0 == "model_not_found" || $0 == "not_found_error" }
 }
 
 /// What a model is asked.
@@ -145,7 +154,7 @@ public struct ChatQuestion: Sendable, Hashable {
         self.model = model
     }
 
-    func body(streams: Bool) -> ByteBuffer {
+    func body(streams: Bool) -> JSON {
         var messages: [JSON] = []
         if let system { messages.append(["role": "system", "content": .string(system)]) }
         messages.append(["role": "user", "content": .string(user)])
@@ -155,9 +164,7 @@ public struct ChatQuestion: Sendable, Hashable {
         if let maxTokens { object["max_tokens"] = .int(maxTokens) }
         if let temperature { object["temperature"] = .double(temperature) }
         object["stream"] = .bool(streams)
-        var text = ByteBuffer()
-        JSON.object(object).write(into: &text)
-        return text
+        return .object(object)
     }
 }
 

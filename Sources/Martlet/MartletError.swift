@@ -2,7 +2,8 @@
 public struct MartletError: Error, Sendable, Hashable, CustomStringConvertible {
     /// What kind of failure it was.
     public enum Kind: String, Sendable, Hashable {
-        case timeout, contextOverflow, rateLimit, connection, authentication, modelMissing, server, invalidRequest
+        case timeout, contextOverflow, rateLimit, connection, authentication, modelMissing, routeMissing, server,
+            invalidRequest
     }
 
     public var kind: Kind

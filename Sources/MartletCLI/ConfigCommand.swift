@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletCommands
 import MartletServer
 import MartletWire
 

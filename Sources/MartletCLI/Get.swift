@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletCommands
 import MartletEngine
 import MartletHub
 import MartletServer
@@ -9,8 +10,8 @@ struct Get: AsyncParsableCommand {
         abstract: "Brings a model here from Hugging Face; goes on where it was interrupted.",
         discussion: """
             MODEL is owner/repository, with :Q4_K_M or another quantisation behind it if it shall not be the usual one; \
-            a file of a repository; an address of huggingface.co; or words to look for. HF_TOKEN is sent for models \
-            that want one, HF_ENDPOINT names a mirror.
+            a file of a repository; an address of huggingface.co; or words to look for. HF_TOKEN, else what hf \
+            auth login saved, is sent for models that want a token; HF_ENDPOINT names a mirror.
             """)
 
     @OptionGroup var place: ModelPlace
@@ -75,11 +76,11 @@ struct Get: AsyncParsableCommand {
             return false
         }
         let id = TerminalText.safe(local.model.id)
-        Surroundings.say("\(id) is here\(wasPresent ? " already" : ""), and checked")
+        Surroundings.tell("\(id) is here\(wasPresent ? " already" : ""), and checked")
         if let problem = local.problem {
             Surroundings.complain("martlet: \(id) cannot be loaded: \(TerminalText.safe(problem))")
         } else {
-            Surroundings.say(ModelCommand.next(id, isEncoder: local.isEncoder))
+            Surroundings.tell(ModelCommand.next(id, isEncoder: local.isEncoder))
         }
         return local.problem == nil
     }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import MartletCommands
 import MartletEngine
 import MartletHub
 import MartletServer
@@ -148,10 +149,10 @@ struct Import: AsyncParsableCommand {
                 } else {
                     "\(name) is here already"
                 }
-            Surroundings.say(TerminalText.safe(line))
+            Surroundings.tell(TerminalText.safe(line))
         }
         if !dryRun, outcomes.count == 1, let id = key(outcomes[0]) {
-            Surroundings.say(ModelCommand.next(id, isEncoder: outcomes[0].source.facts.kind != .llm))
+            Surroundings.tell(ModelCommand.next(id, isEncoder: outcomes[0].source.facts.kind != .llm))
         }
     }
 }

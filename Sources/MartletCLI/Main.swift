@@ -8,11 +8,13 @@ struct MartletCommand: AsyncParsableCommand {
         abstract: "Makes local language models work with every client.",
         version: Martlet.version,
         subcommands: [
-            Serve.self, Chat.self, Get.self, Search.self, List.self, Remove.self, Import.self, Health.self, Engine.self,
-            Config.self, DoctorCommand.self, Version.self,
+            Serve.self, Chat.self, Load.self, Unload.self, ResidentList.self, Get.self, Search.self, List.self,
+            Remove.self, Import.self, Health.self, Engine.self,
+            MCP.self, Config.self, DoctorCommand.self, Version.self,
         ])
 
     static func main() async {
+        if Surroundings.isLMS { return await LMSCommand.start(Array(CommandLine.arguments.dropFirst())) }
         do {
             var command = try await asyncParseAsRoot()
             if var waiting = command as? any AsyncParsableCommand {

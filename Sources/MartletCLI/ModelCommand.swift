@@ -1,6 +1,7 @@
 import ArgumentParser
 import FoundationEssentials
 import Logging
+import MartletCommands
 import MartletEngine
 import MartletHub
 import MartletServer
@@ -21,7 +22,9 @@ struct ModelPlace: ParsableArguments {
 enum ModelCommand {
     /// Hands over a client of the hub that the environment names, and ends it afterwards.
     static func withHub<R>(_ work: (HubClient) async throws -> R) async throws -> R {
-        let client = HubClient(endpoint: try HubEndpoint(environment: Surroundings.environment))
+        let client = HubClient(
+            endpoint: try HubEndpoint(environment: Surroundings.environment),
+            proxy: HubProxy(environment: Surroundings.environment))
         do {
             let result = try await work(client)
             await client.shutdown()
@@ -56,7 +59,9 @@ enum ModelCommand {
         TerminalText.safe(
             isEncoder
                 ? "next: martlet serve, and ask /v1/embeddings for \(id)"
-                : "next: martlet chat -m \(id) \"hello\", while martlet serve runs")
+                : Surroundings.isLMS
+                    ? "next: lms server start, and lms chat \(id)"
+                    : "next: martlet chat -m \(id) \"hello\", while martlet serve runs")
     }
 
     /// Asks for a yes. Where nobody can be asked it is a usage error that names the flag.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Martlet
+import MartletCommands
 import MartletEngine
 import MartletHub
 import MartletServer
@@ -88,7 +89,7 @@ struct List: AsyncParsableCommand {
         let facts = local.usable
         let words = ["tool_use": "tools"]
         var can = local.abilities.map { words[$0] ?? $0 }
-        if facts?.kind == .embedding { can.append("embeddings") }
+        if case .embedding = facts?.kind { can.append("embeddings") }
         if facts?.kind == .reranker { can.append("rerank") }
         return [
             local.model.id, facts?.parameters.text ?? "-", facts?.architecture ?? "-",

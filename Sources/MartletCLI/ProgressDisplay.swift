@@ -1,10 +1,11 @@
+import MartletCommands
 import MartletHub
 import Synchronization
 
 /// How far something is, on stderr: a bar that moves on a terminal, else a line at every tenth.
 final class ProgressDisplay: Sendable {
     private struct State: Sendable {
-        var tenths: Int64 = -1
+        var tenths = Tenths()
         var last: DownloadProgress?
         var isOpen = false
     }
@@ -29,9 +30,7 @@ final class ProgressDisplay: Sendable {
                 Surroundings.putAside("\r" + Self.bar(name, progress, columns: Surroundings.columns) + "\u{1B}[K")
                 return
             }
-            let tenths = progress.total > 0 ? progress.bytes * 10 / progress.total : 10
-            guard tenths > state.tenths else { return }
-            state.tenths = tenths
+            guard state.tenths.isNew(Self.share(progress)) else { return }
             Surroundings.complain("\(name): \(Self.numbers(progress))")
         }
     }
@@ -46,16 +45,12 @@ final class ProgressDisplay: Sendable {
     }
 
     /// `name  [#####     ]  50%  2.3 of 4.7 GB  35.2 MB/s  1:07 left`, as much of it as fits.
-    static func bar(_ name: String, _ progress: DownloadProgress, columns: Int) -> String {
-        let end = numbers(progress)
-        let room = columns - 1
-        let width = min(30, room - end.count - name.count - 6)
-        guard width >= 8 else {
-            return String((end.count + name.count + 2 <= room ? "\(name)  \(end)" : end).prefix(room))
-        }
-        let share = progress.total > 0 ? Double(progress.bytes) / Double(progress.total) : 1
-        let full = min(max(Int(share * Double(width)), 0), width)
-        return "\(name)  [\(String(repeating: "#", count: full))\(String(repeating: " ", count: width - full))]  \(end)"
+    private static func bar(_ name: String, _ progress: DownloadProgress, columns: Int) -> String {
+        ProgressLine.bar(name, share(progress), numbers(progress), columns: columns)
+    }
+
+    private static func share(_ progress: DownloadProgress) -> Double {
+        progress.total > 0 ? Double(progress.bytes) / Double(progress.total) : 1
     }
 
     static func numbers(_ progress: DownloadProgress) -> String {

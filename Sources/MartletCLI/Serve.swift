@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import Martlet
 import MartletGateway
 import MartletHub
 import MartletServer
@@ -19,6 +20,7 @@ struct Serve: AsyncParsableCommand {
     @Option(help: "text or json.") var logFormat: String?
     @Flag(help: "Do not look for servers on this machine when no upstream is named.") var noDiscovery = false
     @Flag(help: "Listen beyond this machine without authentication.") var allowOpen = false
+    @Option(help: "A file to keep locked, and the process id in it, while the server runs.") var pidFile: String?
 
     func run() async throws {
         var flags = ConfigurationFlags()
@@ -36,17 +38,20 @@ struct Serve: AsyncParsableCommand {
         flags.allowOpen = allowOpen
         flags.noDiscovery = noDiscovery
         do {
+            if let pidFile { try ProcessFile.claim(pidFile) }
             let loaded = try ConfigurationLoader.load(
                 flags: flags, environment: Surroundings.environment, home: Surroundings.home)
             let log = loaded.configuration.log
             let level = Logger.Level(rawValue: log.level.rawValue) ?? .info
             let format = LineLogHandler.Format(rawValue: log.format.rawValue) ?? .text
-            LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format) }
+            let feed = LogFeed()
+            LoggingSystem.bootstrap { LineLogHandler(label: $0, level: level, format: format, feed: feed) }
             for warning in loaded.warnings { Surroundings.complain("martlet: \(warning)") }
             let app = App(
                 configuration: loaded.configuration, home: Surroundings.home, path: Surroundings.path,
+                environment: Surroundings.environment, version: Martlet.version,
                 hub: Result { () throws(HubError) in try HubEndpoint(environment: Surroundings.environment) },
-                logger: Logger(label: "martlet"), say: Surroundings.say)
+                logger: Logger(label: "martlet"), log: feed, say: Surroundings.say)
             try await app.run()
         } catch {
             Surroundings.complain("martlet: \(error)")

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import MartletCommands
 
 #if canImport(Glibc)
     import Glibc
@@ -24,12 +25,48 @@ enum Surroundings {
     /// All variables.
     static var environment: [String: String] { ProcessInfo.processInfo.environment }
 
+    /// The file of this program, also when it was called by a link's name.
+    static var executable: String {
+        #if os(Linux)
+            var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+            let count = readlink("/proc/self/exe", &buffer, buffer.count)
+            guard count > 0 else { return CommandLine.arguments[0] }
+            return String(decoding: buffer[..<count].map(UInt8.init(bitPattern:)), as: UTF8.self)
+        #else
+            var size = UInt32(PATH_MAX)
+            var buffer = [CChar](repeating: 0, count: Int(size))
+            guard _NSGetExecutablePath(&buffer, &size) == 0 else { return CommandLine.arguments[0] }
+            return String(cString: buffer)
+        #endif
+    }
+
     static var path: String { variable("PATH") ?? "/usr/bin:/bin" }
 
     /// A line on stdout, at once, also into a pipe.
     @Sendable static func say(_ line: String) {
         print(line)
         fflush(nil)
+    }
+
+    /// A sentence for people: on stdout, but under the name of `lms`, which keeps that for what programs read.
+    @Sendable static func tell(_ line: String) { isLMS ? complain(line) : say(line) }
+
+    /// The program was called by the name of LM Studio's own command.
+    static let isLMS = LMSWords.isMeant(by: CommandLine.arguments.first ?? "")
+
+    /// How the program calls itself in its complaints.
+    static var program: String { isLMS ? "lms" : "martlet" }
+
+    /// Escape sequences may be written to a descriptor (no-color.org).
+    static func hasColour(_ descriptor: Int32) -> Bool {
+        isTerminal(descriptor) && (variable("NO_COLOR") ?? "").isEmpty && variable("TERM") != "dumb"
+    }
+
+    /// Milliseconds since 1970.
+    static var now: Int {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
     }
 
     /// A line on stderr.
@@ -62,16 +99,6 @@ enum Surroundings {
     static func answer(to question: String) -> String? {
         putAside(question)
         return readLine()
-    }
-
-    /// On SIGINT ends the process at once, and with it its connections, which cancels what they ask for; says so first.
-    static func sayWhenInterrupted() {
-        signal(SIGINT) { _ in
-            // In a signal's handler nothing may be allocated.
-            let words: StaticString = "\nmartlet: cancelled\n"
-            _ = write(2, words.utf8Start, words.utf8CodeUnitCount)
-            _exit(ExitCodes.interrupted)
-        }
     }
 
     /// All of stdin when it is a pipe or a file; nil on a terminal, or when there is nothing. At most 32 MiB are read.

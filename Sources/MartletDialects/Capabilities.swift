@@ -64,6 +64,15 @@ package struct Capabilities: Sendable, Hashable {
         case tokens
     }
 
+    /// What it calls the penalty on repeated tokens; where it has one, it has `min_p` too.
+    package enum LocalSampling: Sendable, Hashable {
+        case none
+        /// `repeat_penalty`.
+        case repeatPenalty
+        /// `repetition_penalty`.
+        case repetitionPenalty
+    }
+
     package enum MaxTokensField: String, Sendable, Hashable {
         case maxTokens = "max_tokens"
         case maxCompletionTokens = "max_completion_tokens"
@@ -106,6 +115,7 @@ package struct Capabilities: Sendable, Hashable {
     package var logprobs = false
     package var seed = true
     package var topK = false
+    package var localSampling: LocalSampling = .none
     package var strictTools = false
     /// It continues a last assistant message.
     package var prefill = false

@@ -8,21 +8,26 @@ package enum DialectID: String, Sendable, Hashable, CaseIterable {
     case anthropic
     /// OpenAI Responses, and Open Responses.
     case responses
+    /// LM Studio's own API, version 1.
+    case lmstudio
 
     /// Whether its streams have words for what precedes output, such as the loading of a model. Then a stream begins as
     /// soon as there is something to tell.
     package var tellsProgress: Bool {
         switch self {
         case .chat, .completions, .anthropic, .responses: false
+        case .lmstudio: true
         }
     }
+
+    /// Within the dialect replies go through as they came, edited at most. Of LM Studio's own they never do: their ids
+    /// are those of conversations that are kept here.
+    var isRelayed: Bool { self != .lmstudio }
 }
 
-/// How an upstream is spoken to: in a dialect that clients speak too, or in one that only upstreams do.
+/// How an upstream is spoken to.
 package enum UpstreamDialect: String, Sendable, Hashable, CaseIterable {
-    case chat, completions, anthropic, responses
-    /// LM Studio's own API, version 1.
-    case lmstudio
+    case chat, completions, anthropic, responses, lmstudio
 
     package init(_ client: DialectID) {
         switch client {
@@ -30,6 +35,7 @@ package enum UpstreamDialect: String, Sendable, Hashable, CaseIterable {
         case .completions: self = .completions
         case .anthropic: self = .anthropic
         case .responses: self = .responses
+        case .lmstudio: self = .lmstudio
         }
     }
 }

@@ -11,6 +11,7 @@ extension Dialects {
         case .completions: try CompletionRequest.read(document)
         case .anthropic: try AnthropicRequest.read(document, version: version, betas: betas)
         case .responses: try ResponsesRequest.read(document, seal: seal)
+        case .lmstudio: try LMStudioRequest.read(document, seal: seal)
         }
     }
 
@@ -19,14 +20,16 @@ extension Dialects {
     ///   - version: the client's `anthropic-version`, where it sent one.
     ///   - betas: its `anthropic-beta` lists.
     ///   - seal: how reasoning was sealed that a client of Responses gives back.
+    ///   - served: tools that are run here.
     ///   - misfit: an answer to the request that was not in the form it asks for; it is asked again, told so.
     /// - Throws: `invalidRequest` for what is wrong, or cannot be said in the upstream's dialect.
     package static func translateRequest(
         _ document: JSONDocument, from client: DialectID, to upstream: UpstreamDialect, for target: WriteTarget,
         version: String? = nil, betas: [String] = [], seal: ReasoningSeal = .plain,
-        after misfit: AnswerMisfit? = nil, compacts: Bool = false
+        after misfit: AnswerMisfit? = nil, compacts: Bool = false, serving served: ServedTools? = nil
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
+        let table = served.map { request.serve($0) }
         var compaction: Compaction?
         if compacts || request.isCompaction {
             let kept = try ResponsesCompaction.kept(document, window: target.contextWindow)
@@ -57,6 +60,7 @@ extension Dialects {
             case .lmstudio: try LMStudioRequest.write(request, for: target)
             }
         translated.context.echo = request.echo
+        if compaction == nil { translated.context.served = table }
         translated.context.spent = misfit?.usage
         translated.context.compaction = compaction
         return translated

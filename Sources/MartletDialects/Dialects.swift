@@ -9,13 +9,19 @@ package enum Dialects {
     package static func pipe(
         from upstream: UpstreamDialect, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
+        if let served = context.served {
+            let hosted = HostedCalls(served, context.toolNames, target)
+            return ReplyPipe(
+                reader: reader(of: upstream, context), filter: ReplyFilter(context, hosted),
+                writer: target.folds ? FoldWriter(target, context) : writer(target, context),
+                dialect: target.dialect, requestID: target.requestID)
+        }
         if let watch = watch(upstream, target, context) {
             return ReplyPipe(
                 reader: reader(of: upstream, context), edit: edit(target, context), watch: watch,
-                dialect: target.dialect,
-                requestID: target.requestID)
+                dialect: target.dialect, requestID: target.requestID)
         }
-        let isOwn = upstream == UpstreamDialect(target.dialect) && !context.needsWriter
+        let isOwn = upstream == UpstreamDialect(target.dialect) && target.dialect.isRelayed && !context.needsWriter
         guard !isOwn || mends(upstream, target, context) else {
             return ReplyPipe(
                 reader: reader(of: upstream, context, relaysAll: target.mode == .exact && target.label == nil),
@@ -48,9 +54,16 @@ package enum Dialects {
         _ body: ByteBuffer, from upstream: UpstreamDialect, to target: ReplyTarget,
         context: ReplyContext = ReplyContext()
     ) throws(GatewayError) -> WholeReply {
+        let whole = try wholeReply(body, from: upstream, to: target, context)
+        return target.legacy?.completed(whole) ?? whole
+    }
+
+    private static func wholeReply(
+        _ body: ByteBuffer, from upstream: UpstreamDialect, to target: ReplyTarget, _ context: ReplyContext
+    ) throws(GatewayError) -> WholeReply {
         var ids = target.ids
         let isOwn =
-            upstream == UpstreamDialect(target.dialect) && !context.needsWriter
+            upstream == UpstreamDialect(target.dialect) && target.dialect.isRelayed && !context.needsWriter
             && !(target.mode == .repair && context.rescuesJSON)
         if isOwn, !body.holdsStream || upstream == .responses {
             switch target.dialect {
@@ -77,6 +90,7 @@ package enum Dialects {
                 if context.compaction == .relayed { return WholeReply(pieces: [body], summary: summary) }
                 let whole = body.holdsStream ? ResponsesReply.whole(of: body) ?? body : body
                 return WholeReply(pieces: ResponsesReply.edit(whole, target, ids: &ids), summary: summary)
+            case .lmstudio: break
             }
         }
         var (reply, calls) = try fold(body, from: upstream, context)
@@ -89,6 +103,10 @@ package enum Dialects {
         if let fault = reply.missingSummary(context) { throw fault }
         var summary = reply.summary
         summary.callTally = calls
+        if target.dialect == .lmstudio {
+            let (body, kept) = LMStudioReplyWriter.write(reply, to: target, context: context)
+            return WholeReply(pieces: [body], summary: summary, kept: kept)
+        }
         return WholeReply(pieces: [write(reply, to: target, context)], summary: summary)
     }
 
@@ -115,7 +133,7 @@ package enum Dialects {
     }
 
     /// - Parameter relaysAll: what stands behind the terminal event is passed on too.
-    private static func reader(
+    static func reader(
         of dialect: UpstreamDialect, _ context: ReplyContext, relaysAll: Bool = false
     ) -> any StreamReader {
         switch dialect {
@@ -135,23 +153,26 @@ package enum Dialects {
             AnthropicStreamWriter(
                 model: target.model, context: context, ids: target.ids, requestID: target.requestID)
         case .responses: ResponsesStreamWriter(target, context: context)
+        case .lmstudio: LMStudioStreamWriter(target, context: context)
         }
     }
 
-    private static func edit(_ target: ReplyTarget, _ context: ReplyContext) -> any FrameEdit {
+    /// Nil where frames go on as they are.
+    private static func edit(_ target: ReplyTarget, _ context: ReplyContext) -> (any FrameEdit)? {
         switch target.dialect {
         case .chat:
             ChatFrameEdit(
                 mode: target.mode, model: target.model, usage: target.usage, created: target.created, ids: target.ids,
-                context: context)
+                context: context, legacy: target.legacy)
         case .completions:
             ChatFrameEdit(
                 .text, mode: target.mode, model: target.model, usage: target.usage, created: target.created,
-                ids: target.ids, context: context)
+                ids: target.ids, context: context, legacy: target.legacy)
         case .anthropic: AnthropicFrameEdit(model: target.model, requestID: target.requestID)
         case .responses:
             ResponsesFrameEdit(
                 mode: target.mode, model: target.model, created: target.created, ids: target.ids, label: target.label)
+        case .lmstudio: nil
         }
     }
 
@@ -196,13 +217,14 @@ package enum Dialects {
         return events
     }
 
-    private static func write(_ reply: Reply, to target: ReplyTarget, _ context: ReplyContext) -> ByteBuffer {
+    static func write(_ reply: Reply, to target: ReplyTarget, _ context: ReplyContext) -> ByteBuffer {
         var ids = target.ids
         return switch target.dialect {
         case .chat: ChatReply.write(reply, to: target, context: context, ids: &ids)
         case .completions: CompletionReply.write(reply, to: target, context: context, ids: &ids)
         case .anthropic: AnthropicReply.write(reply, model: target.model, context: context, ids: &ids)
         case .responses: ResponsesReplyWriter.write(reply, to: target, context: context)
+        case .lmstudio: LMStudioReplyWriter.write(reply, to: target, context: context).body
         }
     }
 }

@@ -52,6 +52,15 @@ struct RawObject: Sendable {
         if members.count != count { isChanged = true }
     }
 
+    /// Of each name that stands twice only the last member stays.
+    mutating func keepLasts() {
+        var names: Set<String> = []
+        let kept = Array(members.reversed().filter { names.insert($0.name).inserted }.reversed())
+        guard kept.count < members.count else { return }
+        members = kept
+        isChanged = true
+    }
+
     mutating func rename(_ name: String, to other: String) {
         for place in members.indices where members[place].name == name {
             members[place].name = other

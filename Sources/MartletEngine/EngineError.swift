@@ -17,6 +17,8 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let incompleteModel = Code("engine_incomplete_model")
         /// What shall be removed lies outside the folder of models, or behind a link.
         package static let outsideModels = Code("engine_outside_models")
+        /// What shall be removed is being downloaded.
+        package static let underWay = Code("engine_under_way")
         /// What shall be imported cannot be, or not in that way.
         package static let notImportable = Code("engine_not_importable")
         /// Another file, model or instance has the name that one shall get.

@@ -20,6 +20,22 @@ package protocol ModelHost: Sendable {
     func lastWords(of model: String, at origin: Origin) async -> GatewayError?
 }
 
+/// Lists and runs tools of MCP servers.
+package protocol ToolHost: Sendable {
+    /// The tools of all these servers, in their order, each narrowed to what is allowed of it. Whoever is
+    /// cancelled is no longer waited for.
+    /// - Parameter owner: whose request it is; empty where nobody is asked for a token.
+    /// - Throws: `mcpDenied` with the grant that is missing, `mcpFailed` for a server that cannot be had.
+    func tools(
+        of integrations: [Integration], for owner: KeyTable.Digest
+    ) async throws(GatewayError) -> [ServedTool]
+    /// Runs one call. Cancelled with its task; whatever goes wrong is an outcome.
+    /// - Parameters:
+    ///   - arguments: the text of a JSON object, which fits the tool's schema.
+    ///   - owner: as for `tools`: owners do not share a server that their requests bring along.
+    func call(_ tool: ServedTool, _ arguments: ByteBuffer, for owner: KeyTable.Digest) async -> ToolRun
+}
+
 /// Answers everything that is not a completion.
 package protocol ControlRoutes: Sendable {
     func answer(_ request: InboundRequest, in snapshot: Snapshot) async -> ControlReply
@@ -97,6 +113,26 @@ package struct Following: Sendable {
     package init(source: any EventSource, place: Int) {
         self.source = source
         self.place = place
+    }
+}
+
+/// Where no tools are run.
+package struct NoTools: ToolHost {
+    package init() {}
+
+    package func tools(
+        of integrations: [Integration], for owner: KeyTable.Digest
+    ) async throws(GatewayError) -> [ServedTool] {
+        guard let first = integrations.first else { return [] }
+        throw GatewayError(
+            code: .mcpDenied,
+            message:
+                "this server runs no MCP servers, and the request asks for the tools of \"\(first.label.prefix(128))\"; "
+                + "its configuration (mcp) turns them on")
+    }
+
+    package func call(_ tool: ServedTool, _ arguments: ByteBuffer, for owner: KeyTable.Digest) async -> ToolRun {
+        ToolRun(.failed("this server runs no MCP servers"), by: tool.integration.provider)
     }
 }
 

@@ -17,6 +17,10 @@ package final class Snapshot: Sendable {
     package let seal: ReasoningSeal
     /// Images may be fetched for upstreams that take no addresses.
     package let fetchesImages: Bool
+    /// How much a request of LM Studio's own API may say.
+    package let native: NativeForm
+    /// Of tools of MCP servers.
+    package let tools: ToolRules
     /// This process among Martlets, so that one never calls itself (product.md 3, No loops).
     package let instance: String
 
@@ -24,7 +28,8 @@ package final class Snapshot: Sendable {
         routes: RouteTable, hosts: HostGuard, keys: KeyTable = .open, maxBody: Int = Limits.body,
         defaults: WriteTarget.Defaults = WriteTarget.Defaults(),
         unaskedUsage: ChatFrameEdit.UsagePlacement = .hidden, keepsResponses: Bool = false,
-        seal: ReasoningSeal = .plain, fetchesImages: Bool = false, instance: String
+        seal: ReasoningSeal = .plain, fetchesImages: Bool = false, native: NativeForm = .strict,
+        tools: ToolRules = ToolRules(), instance: String
     ) {
         self.routes = routes
         self.hosts = hosts
@@ -35,12 +40,15 @@ package final class Snapshot: Sendable {
         self.keepsResponses = keepsResponses
         self.seal = seal
         self.fetchesImages = fetchesImages
+        self.native = native
+        self.tools = tools
         self.instance = instance
     }
 
     package func with(routes: RouteTable) -> Snapshot {
         Snapshot(
             routes: routes, hosts: hosts, keys: keys, maxBody: maxBody, defaults: defaults, unaskedUsage: unaskedUsage,
-            keepsResponses: keepsResponses, seal: seal, fetchesImages: fetchesImages, instance: instance)
+            keepsResponses: keepsResponses, seal: seal, fetchesImages: fetchesImages, native: native, tools: tools,
+            instance: instance)
     }
 }

@@ -16,6 +16,8 @@ package struct HubError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let gated = Code("hub_gated")
         package static let notFound = Code("hub_not_found")
         package static let rateLimited = Code("hub_rate_limited")
+        /// `HF_HUB_OFFLINE` says that nothing is to be asked.
+        package static let offline = Code("hub_offline")
         package static let unreachable = Code("hub_unreachable")
         /// Nothing came for as long as ``HubLimits/stall``.
         package static let stalled = Code("hub_stalled")

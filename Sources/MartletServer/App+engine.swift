@@ -1,16 +1,13 @@
 import Logging
-import MartletEngine
+import MartletDialects
+package import MartletEngine
 import MartletGateway
 import MartletTransport
 import NIOCore
 
 extension App {
     func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
-        var settings = EngineSettings()
-        settings.memory = configuration.engine.memory
-        settings.load = configuration.engine.load
-        let options = configuration.engine
-        settings.ofModel = { options.settings(of: $0, store.spellings()) }
+        var settings = configuration.engine.settings(store)
         // Waiting threads sleep: engines share the machine with the gateway and with each other.
         settings.extra = ["--poll", "0"]
         let binary = configuration.engine.binary
@@ -25,6 +22,9 @@ extension App {
                     metadata: [
                         "version": "\(found.version)", "backend": "\(found.backend)", "origin": "\(found.origin)",
                     ])
+                var runtime = probed.profile.runtime
+                runtime.version = found.version
+                await catalog.value?.note(runtime, of: probed.name)
                 if let warning = EngineFinder.gpuWarning(for: found) {
                     logger.warning("a GPU is not used", metadata: ["reason": "\(warning)"])
                 }
@@ -46,6 +46,15 @@ extension App {
 }
 
 extension Configuration.EngineOptions {
+    /// How engines are run, as far as the configuration says.
+    package func settings(_ store: ModelStore) -> EngineSettings {
+        var settings = EngineSettings()
+        settings.memory = memory
+        settings.load = load
+        settings.ofModel = { self.settings(of: $0, store.spellings()) }
+        return settings
+    }
+
     /// What is said of one model.
     /// - Parameter spellings: of models' names, in lower case.
     func settings(of model: String, _ spellings: [String: String]) -> LoadSettings? {

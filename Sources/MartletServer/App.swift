@@ -3,6 +3,7 @@ import MartletDialects
 import MartletEngine
 import MartletGateway
 package import MartletHub
+import MartletMCP
 import MartletTransport
 import NIOCore
 import NIOPosix
@@ -16,21 +17,30 @@ package struct App: Sendable {
     package var home: String
     /// `PATH`, for the engine's binary.
     package var path: String
+    /// Of this process, for the programs it starts.
+    package var environment: [String: String]
+    /// Of this program.
+    package var version: String
     /// Where models are got from; why not, where the environment says it wrongly.
     package var hub: Result<HubEndpoint, HubError>
     package var logger: Logger
+    /// What the logger writes, for whoever reads along.
+    package var log: LogFeed
     /// Writes a line to stdout at once.
     package var say: @Sendable (String) -> Void
 
     package init(
-        configuration: Configuration, home: String, path: String, hub: Result<HubEndpoint, HubError>, logger: Logger,
-        say: @escaping @Sendable (String) -> Void
+        configuration: Configuration, home: String, path: String, environment: [String: String], version: String,
+        hub: Result<HubEndpoint, HubError>, logger: Logger, log: LogFeed, say: @escaping @Sendable (String) -> Void
     ) {
         self.configuration = configuration
         self.home = home
         self.path = path
+        self.environment = environment
+        self.version = version
         self.hub = hub
         self.logger = logger
+        self.log = log
         self.say = say
     }
 
@@ -55,7 +65,8 @@ package struct App: Sendable {
         // Also where there is no model yet, because one may come while the server runs. The `inference:` form names the
         // one provider there is.
         let hasEngine = !configuration.usesInferenceErrors
-        let downloads = Downloads(hub: hub, root: store.root, logger: logger)
+        let downloads = Downloads(
+            hub: hub, proxy: HubProxy(configuration.network.proxies), root: store.root, logger: logger)
         let instance = String(UInt64.random(in: .min ... .max), radix: 36)
         let box = CatalogBox()
         let hosts = HostGuard(
@@ -66,6 +77,9 @@ package struct App: Sendable {
         let callBox = CallBox()
         let seal = SealKey(home: home, logger: logger).seal
         let ledger = configuration.store.responses.map { ResponseLedger(home: home, retention: $0, logger: logger) }
+        let servers = MCPServers(
+            home: home, environment: environment, version: version, admits: configuration.mcp.admits,
+            logger: logger)
         let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
         let host = EngineHost(supervisor: supervisor)
         let residents: @Sendable () async -> [ResidentModel] = { await supervisor?.residents() ?? [] }
@@ -75,9 +89,11 @@ package struct App: Sendable {
                 tokens: TokenCount(calls: callBox, engine: host, seal: seal), responses: ledger,
                 images: ImageFetch(calls: callBox, rules: configuration.images.rules),
                 models: ModelRoutes(residents: residents), loads: LoadRoutes(supervisor: supervisor, calls: callBox),
-                downloads: downloads),
-            models: host, records: RecordWriter(logger: logger), gates: gates(),
-            responses: ledger ?? NoResponses(), prompts: PrefixReporter(logger: logger))
+                downloads: downloads, log: log, others: UpstreamNative(calls: callBox)),
+            models: host, records: RecordWriter(logger: logger, feed: log), gates: gates(),
+            responses: ledger ?? NoResponses(),
+            tools: MCPToolHost(servers: servers, configuration: configuration, logger: logger),
+            prompts: PrefixReporter(logger: logger))
         let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(
             group: group, services: services, snapshot: empty, tls: tls,
@@ -94,7 +110,8 @@ package struct App: Sendable {
             maxBody: configuration.server.maxBody,
             defaults: WriteTarget.Defaults(temperature: models.temperature, maxTokens: models.maxTokens),
             unaskedUsage: models.streamUsage == .finalChunk ? .finalChunk : .hidden, keepsResponses: ledger != nil,
-            seal: seal, fetchesImages: configuration.images.fetches, instance: instance)
+            seal: seal, fetchesImages: configuration.images.fetches, native: configuration.server.native,
+            tools: configuration.mcp.rules, instance: instance)
         let catalog = Catalog(
             upstreams: upstreams, store: hasEngine ? store : nil, options: configuration.engine, residents: residents,
             listener: listener, snapshot: snapshot, logger: logger)
@@ -109,6 +126,9 @@ package struct App: Sendable {
         notes += store.misplaced().prefix(5).map {
             "\($0) is passed over: models are looked for in \(store.root)/<publisher>/<name>/"
         }
+        notes += configuration.engine.ofModels.filter { store.find($0.model) == nil }.prefix(5).map {
+            "\(ConfigurationKeys.modelLoads).\($0.model) has no effect: no model of that name is installed"
+        }
         for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }
         let ready = "martlet ready on http://\(shownAddress(channel))"
         let say = self.say
@@ -118,6 +138,8 @@ package struct App: Sendable {
         ]
         all.append(.init(service: CatalogService(catalog: catalog, changes: supervisor?.changes)))
         all.append(.init(service: DownloadService(downloads: downloads)))
+        all.append(.init(service: LogService(log: log)))
+        all.insert(.init(service: MCPService(servers: servers)), at: 0)
         if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
             services: all, gracefulShutdownSignals: [.sigterm, .sigint], logger: quietLogger)
@@ -240,11 +262,31 @@ private struct CatalogService: Service {
     }
 }
 
+/// Ends first, so that nobody who reads the log keeps the listener from ending.
+private struct LogService: Service {
+    let log: LogFeed
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        log.end()
+    }
+}
+
 private struct DownloadService: Service {
     let downloads: Downloads
 
     func run() async throws {
         await cancelWhenGracefulShutdown { await downloads.run() }
+    }
+}
+
+private struct MCPService: Service {
+    let servers: MCPServers
+
+    /// Ends after the listener, as the engines do.
+    func run() async throws {
+        try? await gracefulShutdown()
+        await servers.close()
     }
 }
 

@@ -20,7 +20,7 @@ package struct EngineHost: ModelHost {
             settings.context = wish.contextLength.map { .tokens($0) }
             settings.keepAlive = wish.ttl.map { .idle($0) }
             let lease = try await supervisor.acquire(model, settings: settings) { onProgress($0.shown) }
-            return Origin(address: .unix(path: lease.socketPath))
+            return Origin(address: .unix(path: lease.socketPath), instance: lease.instance)
         } catch {
             throw EngineHost.gatewayError(error)
         }

@@ -15,4 +15,10 @@ enum MachineName {
     }
 
     static var secondsSince1970: Int { Int(time(nil)) }
+
+    static var millisecondsSince1970: Int {
+        var now = timespec()
+        clock_gettime(CLOCK_REALTIME, &now)
+        return now.tv_sec * 1000 + now.tv_nsec / 1_000_000
+    }
 }

@@ -6,11 +6,16 @@ import NIOCore
 /// Logs the record of each exchange: numbers and names, never content.
 package struct RecordWriter: RecordSink {
     private let logger: Logger
+    /// Who reads it is told of each exchange at any level.
+    private let feed: LogFeed?
 
-    package init(logger: Logger) { self.logger = logger }
+    package init(logger: Logger, feed: LogFeed? = nil) {
+        self.logger = logger
+        self.feed = feed
+    }
 
     package func keep(_ record: ExchangeRecord, of request: InboundRequest, usage: Usage?) {
-        guard logger.logLevel <= .debug else { return }
+        guard logger.logLevel <= .debug || feed?.isRead == true else { return }
         let outcome: String =
             switch record.outcome {
             case .complete: "complete"
@@ -31,6 +36,8 @@ package struct RecordWriter: RecordSink {
             if let input = usage.input { metadata["input_tokens"] = "\(input)" }
             if let output = usage.output { metadata["output_tokens"] = "\(output)" }
         }
-        logger.debug("exchange ended", metadata: metadata)
+        guard logger.logLevel > .debug else { return logger.debug("exchange ended", metadata: metadata) }
+        let fields = metadata.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
+        feed?.append(.info) { LineLogHandler.text("exchange ended", fields) }
     }
 }

@@ -124,6 +124,12 @@ def tiny():
     assert not wrong, "; ".join(wrong)
 
 
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory):
+    """The folder with the tiny models that make vectors, rank and see."""
+    return engine.make_models(tmp_path_factory.mktemp("tiny-models"))
+
+
 @pytest.fixture
 def local(martlet, launcher, tmp_path):
     """`local(load_seconds=…)`: a running server with the tiny model and the engine on PATH."""

@@ -14,7 +14,10 @@ import threading
 import time
 
 from support import chat
+from support.studio_models import Model, ModelRoutes
 from support.upstream import Upstream
+
+__all__ = ["FakeLMStudio", "Model", "Quirks"]
 
 
 @dataclasses.dataclass
@@ -58,23 +61,22 @@ class Quirks:
     # "Context overflow": `event` (an error event in a 200 stream), `empty` (a 200 stream without a word), `string` (400 with a bare
     # string) or `engine` (400 with the engine's words); `honest` is what one would wish for.
     overflow: str = "event"
+    # "Error body families": errors of the routes of models come with 200.
+    management_errors_are_200: bool = True
+    # Versions before 0.4 have no API of their own; older ones not even the list before it.
+    has_native_api: bool = True
+    has_legacy_api: bool = True
+    # "Lifecycle": with loading on demand switched off OpenAI's list holds what is loaded, and nothing else.
+    lists_loaded_only: bool = False
     # "Headers, CORS": OPTIONS falls through to the route and complains of missing messages.
     options_fall_through: bool = True
 
     @classmethod
     def none(cls):
         """A server without any of them."""
-        return cls(**{field.name: False for field in dataclasses.fields(cls) if field.type is bool}, overflow="honest")
-
-
-@dataclasses.dataclass
-class Model:
-    """A downloaded model."""
-
-    key: str
-    loaded: bool = True
-    context: int = 8192
-    embedding: bool = False
+        kept = ("has_native_api", "has_legacy_api")
+        return cls(**{field.name: field.name in kept for field in dataclasses.fields(cls) if field.type is bool},
+                   overflow="honest")
 
 
 class Refused(Exception):
@@ -85,7 +87,7 @@ class Refused(Exception):
         self.status, self.body = status, body
 
 
-class FakeLMStudio(Upstream):
+class FakeLMStudio(ModelRoutes, Upstream):
     """The server. `answer`, `thinking` and `calls` (name, arguments) are what every chat says; a test may change them."""
 
     def __init__(self, quirks=None, models=None, answer=("Hello, ", "I am ", "a fake."), thinking="", calls=(), load_seconds=0.0,
@@ -94,6 +96,7 @@ class FakeLMStudio(Upstream):
         self.catalogue = {model.key: model for model in models or [Model("acme/writer-8b")]}
         self.answer, self.thinking, self.calls, self.load_seconds = answer, thinking, list(calls), load_seconds
         self.break_after = None  # events after which a stream fails with an `event: error`
+        self.jobs = {}
         self._loading = threading.Lock()
         super().__init__(self._post, models=list(self.catalogue), port=port)
 
@@ -105,33 +108,25 @@ class FakeLMStudio(Upstream):
             return exchange.json({"error": "'messages' field is required"}, 400, "Bad Request")
         lists = {"/lmstudio-greeting": lambda: {"lmstudio": True}, "/v1/models": self._openai_list,
                  "/api/v1/models": self._native_list, "/api/v0/models": self._legacy_list}
+        if path == "/api/v1/models" and not self.quirks.has_native_api or path == "/api/v0/models" and not self.quirks.has_legacy_api:
+            return self._unknown(exchange)
+        if path.startswith("/api/v1/models/download/status/") and method == "GET":
+            return self.download_status(exchange, path.rpartition("/")[2])
         if method != "GET" or path not in lists:
             return self._unknown(exchange)
         exchange.json(lists[path](), x_powered_by="Express")
 
     def _openai_list(self):
         extra = {} if self.quirks.bare_model_entries else {"created": 1767225600}
-        return {"data": [{"id": key, "object": "model", "owned_by": "organization_owner"} | extra for key in self.catalogue],
+        return {"data": [{"id": key, "object": "model", "owned_by": "organization_owner"} | extra for key, model in self.catalogue.items()
+                         if model.loaded or not self.quirks.lists_loaded_only],
                 "object": "list"}
 
     def _native_list(self):
-        return {"models": [
-            {"type": "embedding" if model.embedding else "llm", "publisher": "acme", "key": model.key,
-             "display_name": model.key.title(), "architecture": "qwen3",
-             "quantization": {"name": "Q4_K_M", "bits_per_weight": 4}, "size_bytes": 5_030_000_000, "params_string": "8B",
-             "loaded_instances": [{"id": model.key, "config": {"context_length": model.context, "parallel": 4}}]
-             if model.loaded else [],
-             "max_context_length": 131072, "format": "gguf",
-             "capabilities": {"vision": False, "trained_for_tool_use": True}, "description": None}
-            for model in self.catalogue.values()]}
+        return {"models": [model.native for model in self.catalogue.values()]}
 
     def _legacy_list(self):
-        return {"object": "list", "data": [
-            {"id": model.key, "object": "model", "type": "embeddings" if model.embedding else "llm", "publisher": "acme",
-             "arch": "qwen3", "compatibility_type": "gguf", "quantization": "Q4_K_M",
-             "state": "loaded" if model.loaded else "not-loaded", "max_context_length": 131072}
-            | ({"loaded_context_length": model.context} if model.loaded else {})
-            for model in self.catalogue.values()]}
+        return {"object": "list", "data": [model.legacy for model in self.catalogue.values()]}
 
     def _unknown(self, exchange):
         text = f"Unexpected endpoint or method. ({exchange.request.method} {exchange.request.target.split('?')[0]})"
@@ -143,9 +138,12 @@ class FakeLMStudio(Upstream):
     # Chat completions
 
     def _post(self, exchange):
-        if exchange.request.target.split("?")[0] == "/api/v1/chat":
+        path = exchange.request.target.split("?")[0]
+        if path == "/api/v1/chat" and self.quirks.has_native_api:
             return self._native(exchange)
-        if exchange.request.target.split("?")[0] != "/v1/chat/completions":
+        if self.manage(exchange, path):
+            return
+        if path not in ("/v1/chat/completions", "/api/v0/chat/completions"):
             return self._unknown(exchange)
         try:
             asked = self._checked(exchange.request)
@@ -158,7 +156,7 @@ class FakeLMStudio(Upstream):
         if asked.get("stream"):
             self._stream(exchange, asked, model)
         else:
-            exchange.json(self._whole(asked, model), x_powered_by="Express")
+            exchange.json(self._whole(exchange, asked, model), x_powered_by="Express")
 
     def _refusal(self, text, status=400, **more):
         if self.quirks.errors_are_strings and not more:
@@ -200,7 +198,7 @@ class FakeLMStudio(Upstream):
         with self._loading:
             if not model.loaded:
                 time.sleep(self.load_seconds)  # not a byte is sent while it loads
-                model.loaded = True
+                model.load()
         return model
 
     def _check_length(self, asked, model, exchange):
@@ -247,7 +245,7 @@ class FakeLMStudio(Upstream):
         return {"prompt_tokens": 21, "completion_tokens": 9, "total_tokens": 30,
                 "completion_tokens_details": {"reasoning_tokens": 5 if self.thinking else 0}}
 
-    def _whole(self, asked, model):
+    def _whole(self, exchange, asked, model):
         thinking, text, calls, finish = self._pieces(asked)
         message = {"role": "assistant", "content": "".join(text)}
         if thinking:
@@ -255,7 +253,8 @@ class FakeLMStudio(Upstream):
         if calls or self.quirks.empty_tool_calls:
             message["tool_calls"] = [self._call(index, *call) for index, call in enumerate(calls)]
         choice = {"index": 0, "logprobs": None, "finish_reason": finish, "message": message}
-        return self._base("chat.completion", model) | {"choices": [choice], "usage": self._usage(), "stats": {}}
+        return self._base("chat.completion", model) | {"choices": [choice], "usage": self._usage(), "stats": {}} | (
+            self.extras(exchange, model, finish))
 
     def _stream(self, exchange, asked, model):
         thinking, text, calls, finish = self._pieces(asked)
@@ -276,9 +275,11 @@ class FakeLMStudio(Upstream):
             role = {"role": "assistant"} if self.quirks.role_in_every_delta or number == 0 else {}
             exchange.chunked(chat.event(base | {"choices": [
                 {"index": 0, "delta": role | delta, "logprobs": None, "finish_reason": None}]}))
-        exchange.chunked(chat.event(base | {"choices": [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish}]}))
+        last = [base | {"choices": [{"index": 0, "delta": {}, "logprobs": None, "finish_reason": finish}]}]
         if (asked.get("stream_options") or {}).get("include_usage"):
-            exchange.chunked(chat.event(base | {"choices": [], "usage": self._usage()}))
+            last.append(base | {"choices": [], "usage": self._usage()})
+        last[-1] |= self.extras(exchange, model, finish)
+        exchange.chunked(b"".join(map(chat.event, last)))
         exchange.chunked(chat.DONE)
         exchange.end_chunks()
 

@@ -6,7 +6,6 @@ import threading
 
 import pytest
 
-from fake_lmstudio import FakeLMStudio, Model
 from support import engine
 from support.hub import Hub
 from support.waiting import until
@@ -107,7 +106,8 @@ def test_what_no_route_takes(server):
                                  ("GET", f"{DOWNLOAD}/status/job_0", 404), ("GET", "/api/v0/models/none", 404),
                                  ("GET", "/api/v1/models/none", 404)):
         reply = server.ask(method, target)
-        assert reply.status == code and reply.json["error"]["message"], (method, target)
+        error = reply.json["error"]
+        assert reply.status == code and (error if "/api/v0/" in target else error["message"]), (method, target)
     assert server.ask("GET", f"{DOWNLOAD}/status/job_0").json["error"]["type"] == "job_not_found"
     assert server.ask("POST", DOWNLOAD, b"[]").status == 400
 
@@ -158,19 +158,7 @@ def test_the_lists_of_models_are_those_of_lm_studio(martlet):
     for name in ("tiny", "Tiny@f16", "acme/tiny", "acme%2Ftiny", "local/tiny"):
         assert server.ask("GET", f"/api/v0/models/{name}").json == legacy["data"][0], name
     reply = server.ask("GET", "/api/v0/models/tinny")
-    assert reply.status == 404 and "closest: tiny" in reply.json["error"]["message"]
+    assert reply.status == 404 and "closest: tiny" in reply.json["error"]
     entries = {entry["id"]: entry for entry in server.ask("GET", "/v1/models").json["data"]}
     assert entries["tiny"]["max_context_length"] == 131072 and entries["tiny"]["capabilities"] == ["tool_use"]
     assert "max_context_length" not in entries["broken"] and "capabilities" not in entries["broken"]
-
-
-def test_what_another_server_has_is_in_no_list_of_this_machine(martlet):
-    fake = FakeLMStudio(models=[Model("acme/writer-8b", loaded=True)])
-    try:
-        server = martlet(None, "--upstream", fake.url, "--kind", "lmstudio")
-        server.wait_for_model("acme/writer-8b")
-        assert server.ask("GET", "/api/v1/models").json == {"models": []}
-        assert server.ask("GET", "/health").json["provider"] == "lmstudio"
-        assert [line["name"] for line in server.ask("GET", "/health").json["upstreams"]] == ["studio"]
-    finally:
-        fake.close()

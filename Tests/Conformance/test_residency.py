@@ -144,6 +144,13 @@ def test_only_models_that_are_allowed_are_loaded_under_whatever_name(martlet):
     assert ask(server, "mine").status == 200 and ask(server, "other").status == 403
 
 
+def test_settings_of_a_model_that_is_not_there_are_told_at_the_start(martlet):
+    settings = {"tiny-cat": {"context": 4096}, "MARTLET/tiny-chat": {"context": 4096}}
+    server = martlet(before=engine.give_model, config={"discovery": "off", "engine": {"settings": settings}})
+    told = [line.strip() for line in server.output if "engine.settings" in line]
+    assert told == ["engine.settings.tiny-cat has no effect: no model of that name is installed"]
+
+
 def test_the_progress_of_a_load_is_told_as_it_goes_on(server):
     server = server()
     reply = post(server, LOAD, model=engine.MODEL, stream=True, echo_load_config=True)

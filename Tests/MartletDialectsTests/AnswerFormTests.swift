@@ -23,7 +23,7 @@ struct FormAsked {
         self.upstream = upstream
         var flags: Capabilities =
             switch upstream {
-            case .chat, .completions: Capabilities()
+            case .chat, .completions, .lmstudio: Capabilities()
             case .anthropic: .anthropic
             case .responses: .responses
             }
@@ -40,7 +40,7 @@ struct FormAsked {
     static func body(_ client: DialectID, _ schema: String?) -> String {
         let turn = #"[{"role":"user","content":"hi"}]"#
         switch client {
-        case .chat, .completions:
+        case .chat, .completions, .lmstudio:
             let format =
                 schema.map { #"{"type":"json_schema","json_schema":{"name":"o","schema":\#($0)}}"# }
                 ?? #"{"type":"json_object"}"#
@@ -60,7 +60,7 @@ struct FormAsked {
         let said = JSON.string(text).text
         let body =
             switch upstream {
-            case .chat, .completions:
+            case .chat, .completions, .lmstudio:
                 #"{"id":"c","object":"chat.completion","created":1,"model":"u","choices":[{"index":0,"message":{"role":"assistant","content":\#(said)},"finish_reason":"\#(finish)"}],"usage":{"prompt_tokens":\#(usage.0),"completion_tokens":\#(usage.1),"total_tokens":\#(usage.0 + usage.1)}}"#
             case .anthropic:
                 #"{"id":"m","type":"message","role":"assistant","model":"u","content":[{"type":"text","text":\#(said)}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":\#(usage.0),"output_tokens":\#(usage.1)}}"#
@@ -85,6 +85,7 @@ struct FormAsked {
         case .chat, .completions: json["choices"]?[0]?["message"]?["content"]?.string
         case .anthropic: json["content"]?[0]?["text"]?.string
         case .responses: json["output"]?[0]?["content"]?[0]?["text"]?.string
+        case .lmstudio: json["output"]?[0]?["content"]?.string
         }
     }
 }

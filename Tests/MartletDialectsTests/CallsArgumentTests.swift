@@ -128,7 +128,8 @@ struct CallsArgumentTests {
             } else {
                 #expect(!isRefused)
             }
-            let escaped = JSON.string(json(expected)).text.dropFirst().dropLast()
+            let isObject = client == .lmstudio
+            let escaped = isObject ? json(expected)[...] : JSON.string(json(expected)).text.dropFirst().dropLast()
             if tally.hasPrefix("missed") == false { #expect(out.string.contains(escaped)) }
             #expect(pipe.callTally.line == tally)
         }
@@ -136,5 +137,14 @@ struct CallsArgumentTests {
         plain.mendsArguments = false
         let relayed = run(Dialects.pipe(from: .chat, to: replyTarget(.chat), context: plain), reads(stream, of: 0))
         #expect(relayed == run(Dialects.pipe(from: .chat, to: replyTarget(.chat)), reads(stream, of: 0)))
+    }
+
+    @Test("of two arguments of one name the last is meant, for clients that refuse two")
+    func repeatedArguments() throws {
+        let body = json(
+            "{'id':'c','choices':[{'index':0,'message':{'tool_calls':[{'id':'c1','type':'function','function':{'name':'f','arguments':'{\\'a\\':1,\\'b\\':0,\\'\\\\u0061\\':2}'}}]},'finish_reason':'tool_calls'}]}"
+        )
+        let reply = try Dialects.translateWhole(ByteBuffer(string: body), from: .chat, to: replyTarget(.anthropic))
+        #expect(try JSON(parsing: reply.pieces[0])["content"]?[0]?["input"] == ["b": 0, "a": 2])
     }
 }

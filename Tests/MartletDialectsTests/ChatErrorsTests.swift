@@ -1,4 +1,5 @@
 import MartletDialects
+import MartletWire
 import NIOCore
 import Testing
 
@@ -100,6 +101,11 @@ struct ChatErrorsTests {
             9000, 4096
         ),
         (400, "'n_keep: 9000 >= n_ctx: 4096'", 9000, 4096),
+        (
+            500,
+            "{'error':{'code':500,'message':'input (302 tokens) is too large to process. increase the physical batch size "
+                + "(current batch size: 128)','type':'server_error'}}", 302, 128
+        ),
         (200, "{'error':{'message':'Input does not fit in context length 4096'}}", nil, 4096),
         (
             400,
@@ -164,6 +170,12 @@ struct ChatErrorsTests {
             .connectionTooOld, 400, 400, "invalid_request_error", "websocket_connection_limit_reached",
             "invalid_request_error"
         ),
+        (.missingParameter, 400, 400, "invalid_request_error", "missing_required_parameter", "invalid_request_error"),
+        (.invalidUnion, 400, 400, "invalid_request_error", "invalid_union", "invalid_request_error"),
+        (.unrecognizedKeys, 400, 400, "invalid_request_error", "unrecognized_keys", "invalid_request_error"),
+        (.mcpDenied, 403, 403, "invalid_request_error", "mcp_denied", "permission_error"),
+        (.mcpFailed, 424, 502, "external_connector_error", "http_error", "api_error"),
+        (.toolLimit, 422, 422, "invalid_request_error", "tool_limit", "invalid_request_error"),
         (.unsupportedEncoding, 415, 400, "invalid_request_error", "unsupported_encoding", "invalid_request_error"),
         (.bodyTooLarge, 413, 413, "invalid_request_error", "request_too_large", "request_too_large"),
         (.headersTooLarge, 431, 431, "invalid_request_error", "request_too_large", "request_too_large"),
@@ -232,17 +244,46 @@ struct ChatErrorsTests {
     }
 
     @Test("each code has its status, type and code in each dialect", arguments: table)
-    func row(code: ErrorCode, chat: Int, anthropic: Int, type: String, wire: String?, anthropicType: String) {
+    func row(
+        code: ErrorCode, chat: Int, anthropic: Int, type: String, wire wireCode: String?, anthropicType: String
+    ) throws {
         let error = GatewayError(code: code, message: "say \"why\"", param: "p")
         #expect(ErrorTable.status(error, for: .chat) == chat)
         #expect(ErrorTable.status(error, for: .anthropic) == anthropic)
-        let wire = wire.map { "'\($0)'" } ?? "null"
+        let wire = wireCode.map { "'\($0)'" } ?? "null"
         #expect(
             ErrorTable.body(error, for: .chat, requestID: "r").string
                 == json("{'error':{'message':'say \\'why\\'','type':'\(type)','param':'p','code':\(wire)}}"))
         let body = ErrorTable.body(error, for: .anthropic, requestID: "req_1").string
         #expect(body.contains(json("'type':'\(anthropicType)'")) && body.hasSuffix(json(",'request_id':'req_1'}")))
         #expect(ErrorTable.shortName(error) == code.rawValue)
+        #expect(ErrorTable.status(error, for: .lmstudio) == chat)
+        let native = try JSON(parsing: ErrorTable.body(error, for: .lmstudio, requestID: "r"))
+        #expect(native["error"]?["message"] == "say \"why\"" && native["error"]?["param"] == "p")
+        #expect(native["error"]?["code"] == wireCode.map(JSON.string) && native["error"]?["type"] == nativeType(code))
+    }
+
+    /// Of those that LM Studio has.
+    func nativeType(_ code: ErrorCode) -> JSON {
+        switch code {
+        case .modelNotFound, .modelMismatch: "model_not_found"
+        case .unsupportedParameter: "not_implemented"
+        case .mcpDenied, .mcpFailed: "mcp_connection_error"
+        case .queueFull, .rateLimited, .shuttingDown, .upstreamOverloaded, .upstreamUnreachable, .upstreamTimeout:
+            "unknown"
+        case .engineFailed, .modelLoadFailed, .modelTooLarge, .storeUnavailable, .internalError, .upstreamFailed,
+            .upstreamBadReply, .upstreamClosedEarly, .upstreamCredentials, .eventTooLong:
+            "internal_error"
+        default: "invalid_request"
+        }
+    }
+
+    @Test("in LM Studio's own form nothing stands that says nothing")
+    func nativeForm() {
+        let error = GatewayError(code: .invalidRequest, message: "no")
+        #expect(
+            ErrorTable.body(error, for: .lmstudio, requestID: "r").string
+                == json("{'error':{'type':'invalid_request','message':'no'}}"))
     }
 
     @Test("the table has a row for each code, and the test one for each row")

@@ -15,6 +15,7 @@ struct DataURLImageTests {
             #"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[{"type":"image","source":{"type":"url","url":\#(address)}}]}]}"#
         case .responses:
             #"{"model":"m","input":[{"role":"user","content":[{"type":"input_image","image_url":\#(address)}]}]}"#
+        case .lmstudio: #"{"model":"m","input":[{"type":"image","data_url":\#(address)}]}"#
         case .chat, .completions:
             #"{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":\#(address)}}]}]}"#
         }

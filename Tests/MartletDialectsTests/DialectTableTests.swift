@@ -48,6 +48,7 @@ struct DialectTableTests {
         flags.n = true
         flags.logprobs = true
         flags.topK = true
+        flags.localSampling = .repeatPenalty
         flags.strictTools = true
         flags.prefill = true
         return flags
@@ -58,6 +59,7 @@ struct DialectTableTests {
 
     static let clients: [(DialectID, String)] = [
         (.chat, "Chat"), (.completions, "Completions"), (.anthropic, "Anthropic"), (.responses, "Responses"),
+        (.lmstudio, "LM Studio's own"),
     ]
 
     @Test("what becomes of a request is as the page says", arguments: DialectID.allCases)

@@ -43,7 +43,7 @@ enum FuzzCorpus {
             case .chat: files("responses", "chat-request.json")
             case .anthropic: [Array(RequestPropertyTests().agentBody(turn: 4).utf8)]
             case .responses: files("responses", "request.json")
-            case .completions: []
+            case .completions, .lmstudio: []
             }
         return recorded + Probe.requests(client).map { Array($0.body.utf8) }
     }
@@ -137,7 +137,10 @@ enum FuzzCheck {
 
     /// A client's mistake is told as one.
     static func refusal(_ error: GatewayError, _ client: DialectID) -> String? {
-        let codes: [ErrorCode] = [.invalidRequest, .unsupportedParameter, .previousResponseNotFound, .notFound]
+        let codes: [ErrorCode] = [
+            .invalidRequest, .unsupportedParameter, .previousResponseNotFound, .notFound, .mcpDenied, .missingParameter,
+            .invalidUnion, .unrecognizedKeys,
+        ]
         guard codes.contains(error.code), !error.message.isEmpty, error.message.utf8.count < 2000 else {
             return "refused with \(error)"
         }
@@ -173,6 +176,7 @@ enum FuzzCheck {
         switch client {
         case .anthropic: StrictAnthropicReader(text).faults
         case .responses: StrictResponsesReader(text).faults
+        case .lmstudio: StrictNativeReader(text).faults
         case .chat where isComplete: strictFaults(text)
         case .chat: text.hasSuffix(done) ? ["[DONE] behind an error"] : []
         case .completions: text.hasSuffix(done) == isComplete ? [] : ["its end"]
@@ -230,6 +234,7 @@ enum FuzzCheck {
             guard reply["content"]?.array != nil, reply["stop_reason"]?.string != nil else { return "message" }
             return (reply["usage"]?["output_tokens"]?.int ?? -1) < 0 ? "usage" : nil
         case .responses: return UpstreamResponsesGrammar.members.first { reply[$0] == nil }
+        case .lmstudio: return ["model_instance_id", "output", "stats"].first { reply[$0] == nil }
         }
     }
 }

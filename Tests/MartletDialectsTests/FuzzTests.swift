@@ -13,7 +13,7 @@ struct FuzzTests {
         arguments: [
             (FuzzTarget.chatRequests, DialectID.chat), (.completionsRequests, .completions),
             (.anthropicRequests, .anthropic),
-            (.responsesRequests, .responses),
+            (.responsesRequests, .responses), (.lmstudioRequests, .lmstudio),
         ])
     func requests(target: FuzzTarget, client: DialectID) {
         let fault = Fuzz(target).run(FuzzCorpus.requests(client), count: 200) { bytes, random in
@@ -77,11 +77,11 @@ struct FuzzTests {
         "a stream gives the same in any cut, and the client's decoder understands it",
         arguments: [
             (FuzzTarget.chatStreams, DialectID.chat), (.anthropicStreams, .anthropic), (.responsesStreams, .responses),
-            (.completionsStreams, .completions), (.lmstudioStreams, nil),
-        ] as [(FuzzTarget, DialectID?)])
-    func streams(target: FuzzTarget, dialect: DialectID?) {
-        let upstream = dialect.map(UpstreamDialect.init) ?? .lmstudio
-        let corpus = FuzzCorpus.streams(upstream) + (dialect.map(FuzzCorpus.wholes) ?? [])
+            (.completionsStreams, .completions), (.lmstudioStreams, .lmstudio),
+        ] as [(FuzzTarget, DialectID)])
+    func streams(target: FuzzTarget, dialect: DialectID) {
+        let upstream = UpstreamDialect(dialect)
+        let corpus = FuzzCorpus.streams(upstream) + FuzzCorpus.wholes(dialect)
         let fault = Fuzz(target).run(corpus, count: 100) { bytes, random in
             let context = FuzzCheck.context(&random)
             return FuzzCheck.stream(bytes, from: upstream, context, &random)

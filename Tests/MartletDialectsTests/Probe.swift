@@ -14,6 +14,7 @@ struct Probe {
         case .completions: completions
         case .anthropic: anthropic
         case .responses: responses
+        case .lmstudio: lmstudio
         }
     }
 

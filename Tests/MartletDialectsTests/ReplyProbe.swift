@@ -5,7 +5,7 @@ enum ReplyProbe {
     static func replies(_ upstream: DialectID) -> [Probe] {
         switch upstream {
         case .chat: chat
-        case .completions: []
+        case .completions, .lmstudio: []
         case .anthropic: anthropic
         case .responses: responses
         }

@@ -99,7 +99,7 @@ struct StrictAnthropicReader {
         switch block["type"]?.string {
         case "text": if block["text"] != "" { fault("text") }
         case "thinking": if block["thinking"] != "" || block["signature"] != "" { fault("thinking") }
-        case "tool_use":
+        case "tool_use", "mcp_tool_use":
             if block["input"] != [:] || block["id"]?.string?.isEmpty != false || block["name"]?.string == nil {
                 fault("tool_use")
             }
@@ -125,7 +125,7 @@ struct StrictAnthropicReader {
         case ("signature_delta", "thinking"):
             signatures += 1
             blocks[index]["signature"] = delta["signature"]
-        case ("input_json_delta", "tool_use"):
+        case ("input_json_delta", "tool_use"), ("input_json_delta", "mcp_tool_use"):
             guard let piece = delta["partial_json"]?.string else { return fault("partial_json") }
             arguments += piece
         default: fault("\(delta["type"]?.string ?? "-") in \(kind ?? "-")")
@@ -143,7 +143,7 @@ struct StrictAnthropicReader {
         switch blocks[index]["type"]?.string {
         case "text": if blocks[index]["text"] == "" { fault("empty text block") }
         case "thinking": if signatures != 1 { fault("\(signatures) signatures") }
-        case "tool_use":
+        case "tool_use", "mcp_tool_use":
             guard !arguments.isEmpty else { break }
             guard let input = try? JSON(parsing: FuzzCheck.withoutHalves(arguments)), input.object != nil else {
                 return fault("arguments: \(arguments)")

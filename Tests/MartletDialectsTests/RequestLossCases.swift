@@ -26,7 +26,7 @@ struct LossCase: Sendable, CustomTestStringConvertible {
             case .chat: "'messages':[\(messages)]"
             case .completions: "'prompt':'hi'"
             case .anthropic: "'max_tokens':9,'messages':[\(messages)]"
-            case .responses: "'input':[\(messages)]"
+            case .responses, .lmstudio: "'input':[\(messages)]"
             }
         body = json("{'model':'m',\(list)\(more.isEmpty ? "" : ",\(more)")}")
         self.carried = carried.map(json)

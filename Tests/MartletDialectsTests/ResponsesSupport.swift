@@ -172,8 +172,8 @@ struct StrictResponsesReader {
             faults.append("incomplete_details")
         }
         for item in response["output"]?.array ?? [] {
-            let isSummary = item["type"] == "compaction"
-            for name in ["id", "type", isSummary ? "encrypted_content" : "status"]
+            let third = ["compaction": "encrypted_content", "mcp_list_tools": "server_label"]
+            for name in ["id", "type", third[item["type"]?.string ?? ""] ?? "status"]
             where item[name]?.string?.isEmpty != false {
                 faults.append("item without \(name)")
             }
@@ -220,12 +220,13 @@ struct StrictResponsesReader {
         guard let item = data["item"], let type = item["type"]?.string, data["output_index"]?.int == items.count else {
             return fault("output_index")
         }
-        if item["status"] != (type == "compaction" ? nil : "in_progress") {
+        if item["status"] != (["compaction", "mcp_list_tools"].contains(type) ? nil : "in_progress") {
             fault("added with status \(item["status"]?.text ?? "-")")
         }
         let empties: [String: (String, JSON)] = [
             "message": ("content", []), "reasoning": ("summary", []), "function_call": ("arguments", ""),
             "custom_tool_call": ("input", ""), "compaction": ("encrypted_content", ""),
+            "mcp_call": ("arguments", ""), "mcp_list_tools": ("tools", []),
         ]
         if let (name, empty) = empties[type], item[name] != empty { fault("added with \(name)") }
         // Text and reasoning stand open alone; only calls do so side by side.
@@ -242,10 +243,13 @@ struct StrictResponsesReader {
         if data["item_id"] != items[index].added["id"] { fault("item_id") }
         let name = type.dropFirst("response.".count)
         if name == "compaction.compacting", items[index].type == "compaction" { return }
+        let kind = items[index].type
+        if ["in_progress", "completed", "failed"].contains(where: { name == "\(kind).\($0)" }) { return }
         // LangChain takes it for a piece of yet another item.
         if name.hasSuffix(".delta"), index + 1 < items.count, !takesLateDeltas { fault("a delta of an earlier item") }
         let allowed: [String: [String]] = [
             "message": ["output_text", "refusal"], "function_call": ["function_call_arguments"],
+            "mcp_call": ["mcp_call_arguments"],
             "custom_tool_call": ["custom_tool_call_input"],
             "reasoning": ["reasoning_summary_text", "reasoning_text", "reasoning"],
         ]
@@ -274,7 +278,10 @@ struct StrictResponsesReader {
                 if items[index].textDone != nil { fault("delta behind done") }
                 items[index].text += delta
             } else {
-                let member = ["function_call_arguments": "arguments", "custom_tool_call_input": "input"][kind]
+                let member = [
+                    "function_call_arguments": "arguments", "mcp_call_arguments": "arguments",
+                    "custom_tool_call_input": "input",
+                ][kind]
                 let text = data[member ?? (kind == "refusal" ? "refusal" : "text")]?.string
                 if text != items[index].text { fault("done is not the sum of its deltas") }
                 items[index].textDone = text ?? ""

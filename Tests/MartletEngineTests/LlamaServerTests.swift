@@ -4,6 +4,7 @@
     import Foundation
 #endif
 import MartletEngine
+import MartletProcess
 import Testing
 
 @Suite("One engine process from start to end")
@@ -174,8 +175,10 @@ struct LlamaServerTests {
             "/models/mmproj.gguf",
         ]
         #expect(plan.arguments.suffix(flags.count) == flags[...])
-        plan.kind = .embedding
+        plan.kind = .embedding()
         #expect(plan.arguments.last == "--embeddings")
+        plan.kind = .embedding(.mean)
+        #expect(plan.arguments.suffix(3) == ["--embeddings", "--pooling", "mean"])
         plan.kind = .reranker
         #expect(plan.arguments.last == "--rerank")
     }

@@ -32,7 +32,16 @@ struct ModelFactsTests {
         "What a file is for",
         arguments: [
             (GGUFWriter.model("qwen3"), ModelFacts.Kind.llm), (.model("somethingnew"), .llm),
-            (.model("bert"), .embedding), (.model("qwen3", [("ARCH.pooling_type", .uint32(3))]), .embedding),
+            (.model("bert"), .embedding(.mean)),
+            (.model("bert", [("ARCH.pooling_type", .uint32(2))]), .embedding(.own)),
+            (.model("qwen3", [("ARCH.pooling_type", .uint32(3))]), .embedding(.own)),
+            (.model("llama", [("general.name", .text("E5 Mistral 7B Embeddings"))]), .embedding(.last)),
+            (
+                .model(
+                    "llama",
+                    [("general.name", .text("Embed Chat")), ("tokenizer.chat_template", .text("{{ messages }}"))]),
+                .llm
+            ),
             (.model("qwen3", [("ARCH.pooling_type", .uint32(0))]), .llm),
             (.model("bert", [("ARCH.pooling_type", .uint32(4))]), .reranker),
             (.model("modern-bert", tensors: [.init("cls.output.weight", .f32, [8])]), .reranker),

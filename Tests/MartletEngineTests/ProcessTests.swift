@@ -6,6 +6,7 @@
     import Glibc
 #endif
 import MartletEngine
+import MartletProcess
 import Testing
 
 @Suite("A child process and everything it started")

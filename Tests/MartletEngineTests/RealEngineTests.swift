@@ -12,6 +12,7 @@
 #endif
 import Logging
 import MartletEngine
+import MartletProcess
 import Testing
 
 /// Against a real llama.cpp, when `MARTLET_TEST_ENGINE_HOME` names a home in which one is installed.

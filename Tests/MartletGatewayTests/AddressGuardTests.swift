@@ -1,4 +1,5 @@
 import MartletGateway
+import MartletWire
 import Testing
 
 /// Which addresses are everybody's, and which addresses of images are looked at at all.

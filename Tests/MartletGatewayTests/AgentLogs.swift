@@ -15,7 +15,7 @@ struct AgentLog {
     func body(turn: Int) -> String {
         let items = steps[...turn].flatMap { $0 }.joined(separator: ",")
         return
-            #"{"model":"m",\#(head(turn)),"\#(dialect == .responses ? "input" : "messages")":[\#(items)],"stream":true}"#
+            #"{"model":"m",\#(head(turn)),"\#(dialect == .responses || dialect == .lmstudio ? "input" : "messages")":[\#(items)],"stream":true}"#
     }
 
     /// - Parameter images: a Chat client sends one; one that cannot be seen would be refused.
@@ -33,7 +33,7 @@ struct AgentLog {
         case .chat, .completions:
             steps = [Self.chatFirst(images)] + (1..<turns).map { Self.chat($0, &random) }
             head = { _ in #""tools":[\#(Self.chatTools)]"# }
-        case .responses:
+        case .responses, .lmstudio:
             steps = [Self.responsesFirst] + (1..<turns).map { Self.responses($0, &random) }
             head = { _ in #""instructions":"You code.","store":false,"tools":[\#(Self.responsesTools)]"# }
         }

@@ -358,19 +358,6 @@ struct DeciderTests {
         if let expected { #expect(found?.contains(expected) == true, "\(found ?? "-")") } else { #expect(found == nil) }
         if case .refuse(let error) = decide(text, .exact) { Issue.record("exact mode refuses: \(error.message)") }
     }
-
-    @Test("An image for a model that cannot see is refused; the local engine's cannot")
-    func blind() {
-        let text = "{\"model\":\"m\",\"messages\":[\(Self.image)]}"
-        let decision = Decider.decide(
-            Make.request(text), in: Make.snapshot(routes(.repair, .engine)), mayRefresh: false)
-        guard case .refuse(let error) = decision else {
-            Issue.record("not refused")
-            return
-        }
-        #expect(error.code == .invalidRequest)
-        #expect(error.message == "messages[0].content[0].image_url: this model cannot see images")
-    }
 }
 
 extension String {

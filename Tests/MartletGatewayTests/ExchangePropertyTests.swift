@@ -18,6 +18,7 @@ struct ExchangePropertyTests {
         /// Stream bytes went into the pipe since it was made.
         var hasPassed = false
         var hasEnded = false
+        var hasRun = false
 
         mutating func perform(_ action: Exchange.Action) {
             let name = ExchangeDriver.name(action)
@@ -41,7 +42,11 @@ struct ExchangePropertyTests {
                 if !hasHead || hasReplied { wrongs.append("\(name) out of place") }
                 hasReplied = true
             case .pass: hasPassed = true
+            case .runTools:
+                if slots > 0 { wrongs.append("runs tools with a slot") }
+                hasRun = true
             case .resetReply:
+                if hasRun { wrongs.append("drops what tools have done") }
                 if hasHead && hasPassed { wrongs.append("drops what has been committed") }
                 hasPassed = false
             case .record:
@@ -56,14 +61,15 @@ struct ExchangePropertyTests {
     static let errors = [Fault.unreachable, Fault.closed, Fault.bad, Fault.limited, Fault.failed, .contextOverflow()]
 
     static func event(_ random: inout Seeded, _ plan: Plan) -> Exchange.Event {
-        switch random.below(26) {
+        switch random.below(27) {
         case 0: return .requestComplete(Make.request("{}"))
         case 1: return .clientWritable(random.below(2) == 0)
         case 2 where random.below(12) == 0: return .clientGone
         case 3:
             return .decided(
                 random.pick([
-                    .complete(plan), .complete(plan), .complete(plan), .refresh, .control, .refuse(Fault.invalid),
+                    .complete(plan), .complete(plan), .complete(plan), .weigh(plan), .refresh, .control,
+                    .refuse(Fault.invalid),
                 ]))
         case 4: return .catalogRefreshed
         case 5:
@@ -78,6 +84,7 @@ struct ExchangePropertyTests {
         case 16 where random.below(2) == 0: return .upstreamFailed(random.pick(errors), stale: random.below(3) == 0)
         case 17, 18: return .bytes(ByteBuffer(string: "x"))
         case 19: return .readComplete
+        case 20 where plan.runsTools: return .toolRan(0, ToolRun(.output("[]"), by: nil), isLast: random.below(2) == 0)
         default: return .tick
         }
     }
@@ -85,11 +92,19 @@ struct ExchangePropertyTests {
     static var following: Following { Following(source: KeptRepliesTests.NoEvents(), place: 0) }
 
     /// Answers an order that has to be answered.
-    static func answer(_ action: Exchange.Action, _ random: inout Seeded) -> Exchange.Event? {
+    static func answer(_ action: Exchange.Action, _ random: inout Seeded, _ plan: Plan) -> Exchange.Event? {
         switch action {
         case .pass:
-            .passed(random.pick([.nothing, .nothing, .usable, .usable, .complete, .failed(random.pick(errors))]))
+            .passed(
+                random.pick(
+                    plan.runsTools && random.below(2) == 0
+                        ? [.calls(endsReply: random.below(3) == 0)]
+                        : [.nothing, .nothing, .usable, .usable, .complete, .failed(random.pick(errors))]))
         case .finishPipe: .finished(random.pick([.complete, .failed(.closedEarly)]))
+        case .listTools:
+            random.below(4) > 0 ? .toolsListed(plan.equipped(with: [])) : .toolsRefused(Fault.invalid)
+        case .prepareRound: .roundPrepared(plan.continued(behind: []))
+        case .endRounds: .finished(random.pick([.complete, .complete, .failed(.closedEarly)]))
         case .finishWhole(let head):
             .passed(head.isSuccess && random.below(3) > 0 ? .complete : .failed(random.pick(errors)))
         case .keepResponse: .kept(random.below(3) > 0 ? nil : KeptRepliesTests.full)
@@ -111,7 +126,7 @@ struct ExchangePropertyTests {
             let kept = try KeptRepliesTests.plan(streams: random.below(3) > 0)
             let plan =
                 random.below(3) == 0
-                ? kept
+                ? random.below(2) == 0 ? kept : RoundExchangeTests.plan(streams: random.below(3) > 0)
                 : Make.plan(
                     streams: random.below(3) > 0,
                     upstreams: ["a", "b", "c"].prefix(1 + random.below(3)).map {
@@ -138,7 +153,7 @@ struct ExchangePropertyTests {
                 for action in actions {
                     model.perform(action)
                     trace.append(ExchangeDriver.name(action))
-                    if let answer = Self.answer(action, &random) { queue.append(answer) }
+                    if let answer = Self.answer(action, &random, plan) { queue.append(answer) }
                 }
                 if !model.wrongs.isEmpty { break }
             }

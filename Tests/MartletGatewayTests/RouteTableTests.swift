@@ -152,6 +152,20 @@ struct RouteTableTests {
             table([("z", ["llama-3.1-70b"])], allowed: ["z"])),
     ]
 
+    @Test(
+        "Who names no model gets the only one that does what is asked",
+        arguments: [
+            (nil, ["studio/writer"]), (VectorTask.embeddings, ["studio/embedder"]),
+            (.rerank, ["error model_not_found"]),
+        ] as [(VectorTask?, [String])])
+    func work(task: VectorTask?, expected: [String]) {
+        let work: [String: ModelWork] = ["writer": .text(seesImages: false), "embedder": .embeddings]
+        let served = [
+            "studio": ServedModels(ids: ["writer", "embedder"], work: work), "box": ServedModels(ids: []),
+        ]
+        #expect(Self.table(served: served).outcome(nil, for: task) == expected)
+    }
+
     @Test("A name leads where the rules say", arguments: cases)
     func resolve(_ one: Case) {
         #expect(one.table.outcome(one.name) == one.expected)

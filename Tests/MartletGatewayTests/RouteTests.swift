@@ -60,9 +60,11 @@ struct RouteTests {
             ("/api/v1/models/download", .downloadModel, "POST"),
             ("/api/v1/models/load", .loadModel, "POST"), ("/api/v1/models/unload", .unloadModel, "POST"),
             ("/api/v0/models/load", .legacyLoad, "POST"), ("/api/v0/models/unload", .legacyUnload, "POST"),
-            ("/admin/v1/residents", .residents, "GET"), ("/admin/v1/residents/pin", .pinResident, "POST"),
+            ("/admin/v1/logs", .serverLog, "GET"), ("/admin/v1/residents", .residents, "GET"),
+            ("/admin/v1/residents/pin", .pinResident, "POST"),
             ("/api/v1/models/download/status", .downloadStatus(nil), "GET"),
             ("/api/v1/models/download/status/job_1", .downloadStatus("job_1"), "GET"),
+            ("/api/v1/models/download/job_1", .cancelDownload("job_1"), "DELETE"),
         ])
     func native(path: String, endpoint: Endpoint, method: String) {
         let match = Endpoints.match(path[...])
@@ -71,7 +73,7 @@ struct RouteTests {
 
     @Test(
         "Paths beside LM Studio's are none",
-        arguments: ["/api/v1/models/x", "/api/v0/models/", "/api/v1/models/download/x"])
+        arguments: ["/api/v1/models/x", "/api/v0/models/", "/api/v1/models/download/"])
     func noNative(path: String) { #expect(Endpoints.match(path[...]).endpoint == .unknown) }
 
     @Test(
@@ -140,10 +142,10 @@ struct RouteTests {
     @Test("An upstream without the route is not asked, in either mode", arguments: RelayMode.allCases)
     func noRoute(mode: RelayMode) {
         let texts = "{'model':'m','input':'a'}"
-        for profile in [UpstreamProfile.anthropic, .engine] {
+        for profile in [UpstreamProfile.anthropic, .mock] {
             #expect(throws: GatewayError.self) { try sent("/v1/embeddings", texts, profile, mode) }
         }
-        for profile in [UpstreamProfile.lmStudio, .ollama, .openAI, .anthropic, .engine] {
+        for profile in [UpstreamProfile.lmStudio, .ollama, .openAI, .anthropic, .mock] {
             #expect(throws: GatewayError.self) {
                 try sent("/v1/rerank", "{'model':'m','query':'q','documents':['a']}", profile, mode)
             }

@@ -40,9 +40,9 @@ enum Make {
 
 extension RouteTable {
     /// What a name resolves to, as `upstream/model` in order; or the error's code.
-    func outcome(_ name: String?) -> [String] {
+    func outcome(_ name: String?, for task: VectorTask? = nil) -> [String] {
         do throws(GatewayError) {
-            return try resolve(name).map(\.shown)
+            return try resolve(name, for: task).map(\.shown)
         } catch {
             return ["error \(error.code.rawValue)"]
         }

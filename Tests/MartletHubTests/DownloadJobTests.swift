@@ -95,6 +95,35 @@ struct DownloadJobTests {
         await service.value
     }
 
+    @Test("a job that is cancelled has ended by then, waiting or running, and nothing else has")
+    func cancel() async throws {
+        let jobs = DownloadJobs()
+        let service = Task { await jobs.run() }
+        let ended = Mutex(0)
+        var made: [DownloadJob] = []
+        for number in 0..<4 {
+            made.append(
+                try jobs.start("m\(number)", total: 2) { report in
+                    report(DownloadProgress(bytes: 1, total: 2))
+                    defer { ended.withLock { $0 += 1 } }
+                    try await Task.sleep(for: .seconds(600))
+                })
+        }
+        try await state { jobs.all.filter { $0.progress.bytes == 1 }.count == 3 }
+        #expect(await jobs.cancel(made[3].id)?.status == .paused)
+        #expect(ended.withLock(\.self) == 0)
+        let gone = await jobs.cancel(made[0].id)
+        #expect(gone?.status == .paused && gone?.progress.bytes == 1 && ended.withLock(\.self) == 1)
+        #expect(await jobs.cancel(made[0].id)?.status == .paused, "once more does nothing")
+        #expect(await jobs.cancel("job_0") == nil)
+        #expect(jobs.all.map(\.status) == [.paused, .downloading, .downloading, .paused])
+        let again = try jobs.start("m0", total: 2) { _ in }
+        try await state { jobs.job(again.id)?.status == .completed }
+        #expect(await jobs.cancel(again.id)?.status == .completed)
+        service.cancel()
+        await service.value
+    }
+
     @Test("when the server stops, downloads under way are cancelled and said to be paused")
     func stop() async throws {
         let jobs = DownloadJobs()

@@ -104,6 +104,33 @@ struct DownloadKeepingTests {
         }
     }
 
+    @Test("two quantisations that share a projector are got at a time; the projector comes once")
+    func sharedProjector() async throws {
+        let files = ["w-Q4_K_M.gguf", "w-Q8_0.gguf", "mmproj-F16.gguf"].enumerated().map { place, name in
+            FakeHub.File(path: name, content: noise(300_000, seed: UInt64(place + 5)))
+        }
+        try await HubUnderTest.run(files) { test in
+            let first = try await test.download(.quantisation("Q4_K_M"))
+            let second = try await test.download(.quantisation("Q8_0"))
+            let asked = AsyncStream<Void>.makeStream()
+            test.hub.alter { seen, answer in
+                var answer = answer
+                if seen.uri.contains("mmproj"), seen.start == nil {
+                    answer.cut = 100_000
+                    asked.continuation.yield()
+                }
+                return answer
+            }
+            let one = Task { try await first.run() }
+            for await _ in asked.stream { break }
+            _ = try await second.run()
+            _ = try await one.value
+            #expect(test.names == files.map(\.path).sorted())
+            for file in files { #expect(test.content(file.path) == file.content) }
+            #expect(test.hub.bytesAsked.filter { $0.uri.contains("mmproj") && $0.start == nil }.count == 1)
+        }
+    }
+
     @Test("cancellation ends a download at once and keeps what came")
     func cancellation() async throws {
         let file = Self.weights

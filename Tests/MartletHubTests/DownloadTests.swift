@@ -88,6 +88,62 @@ struct DownloadTests {
         }
     }
 
+    /// One file of 300,000 bytes in three pieces, the last of which lies in git itself.
+    private static let pieces = (0..<3).map { place in
+        FakeHub.File(
+            path: "w-Q4_K_M.gguf.part\(place + 1)of3", content: noise(100_000, seed: UInt64(place + 7)),
+            isSmall: place == 2)
+    }
+
+    @Test("a file in pieces is put together, cut at every percent", arguments: [false, true])
+    func pieces(knowsRanges: Bool) async throws {
+        try await HubUnderTest.run(Self.pieces) { test in
+            test.hub.alter { seen, answer in
+                guard seen.isForBytes, let file = Self.pieces.first(where: { seen.uri.contains($0.path) }) else {
+                    return answer
+                }
+                var answer = knowsRanges ? answer : FakeHub.Answer(body: file.content)
+                // Without ranges every second reply is whole, or nothing would ever be gained.
+                if knowsRanges { answer.cut = 3000 } else if seen.number % 2 == 0 { answer.cut = 50_000 }
+                return answer
+            }
+            let download = try await test.download()
+            _ = try await download.run()
+            #expect(test.names == ["w-Q4_K_M.gguf"])
+            #expect(test.content("w-Q4_K_M.gguf") == Self.pieces.flatMap(\.content))
+            #expect(download.isPresent)
+            let asked = test.hub.bytesAsked.count
+            _ = try await download.run()
+            #expect(test.hub.bytesAsked.count == asked, "what is here is only added up")
+        }
+    }
+
+    @Test("a wrong piece is found out, wherever it is", arguments: 0..<3)
+    func wrongPiece(place: Int) async throws {
+        var files = Self.pieces
+        files[place].digest = String(repeating: "0", count: files[place].isSmall ? 40 : 64)
+        try await HubUnderTest.run(files) { test in
+            let error = await hubError { _ = try await test.download().run() }
+            #expect(error?.code == .wrongDigest && test.names.isEmpty)
+        }
+    }
+
+    @Test("pieces that an earlier run has got are not got again")
+    func piecesLater() async throws {
+        try await HubUnderTest.run(Self.pieces) { test in
+            let download = try await test.download()
+            test.hub.alter { seen, answer in
+                seen.uri.contains("part3of3") ? .text("", status: 403, headers: ["x-error-code": "GatedRepo"]) : answer
+            }
+            let error = await hubError { _ = try await download.run() }
+            #expect(error?.code == .gated)
+            test.hub.alter { $1 }
+            _ = try await download.run()
+            #expect(test.content("w-Q4_K_M.gguf") == Self.pieces.flatMap(\.content))
+            #expect(test.hub.bytesAsked.filter { $0.uri.contains("part1of3") }.count == 1)
+        }
+    }
+
     @Test("a wrong digest is never put in place, and leaves nothing", arguments: [true, false])
     func wrongDigest(_ isSmall: Bool) async throws {
         var file = Self.weights

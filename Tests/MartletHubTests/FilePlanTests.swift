@@ -98,6 +98,18 @@ struct FilePlanTests {
         #expect(try plan(Array(paths.dropFirst())).weights.map(\.path) == ["w-Q2_K.gguf"])
     }
 
+    @Test(
+        "a file that lies there in pieces is one, by its own name and that of a piece",
+        arguments: [nil, "w-Q8_0.gguf", "w-Q8_0.gguf.part2of10"])
+    func pieces(name: String?) throws {
+        let pieces = (1...10).map { "w-Q8_0.gguf.part\($0)of10" }
+        let made = try plan(pieces + ["README.md"], name.map { .file($0) } ?? .automatic)
+        #expect(made.weights.map(\.name) == ["w-Q8_0.gguf"] && made.quantisation == "Q8_0" && made.bytes == 100)
+        #expect(made.weights[0].pieces.map(\.path) == pieces)
+        #expect(try plan(pieces + ["w-Q8_0.gguf"]).weights[0].pieces.isEmpty, "the whole file goes before its pieces")
+        #expect(try sentence(Array(pieces.dropLast())).hasPrefix("hub_no_such_file"))
+    }
+
     @Test("a quantisation may stand in the folder's name only")
     func folder() throws {
         #expect(try plan(["Q4_K_M/w.gguf", "Q8_0/w.gguf"], .quantisation("q8_0")).weights[0].path == "Q8_0/w.gguf")

@@ -232,6 +232,46 @@ struct HubClientTests {
                 == "https")
     }
 
+    @Test(
+        "a hub on the internet leads nobody to this machine or its networks, one that is there itself may",
+        arguments: [
+            ("https://hub.example", "https://cdn.example", false, true),
+            ("https://hub.example", "https://nas.local", false, false),
+            ("https://hub.example", "https://169.254.169.254", false, false),
+            ("https://hub.example", "https://[::1]:9", false, false),
+            ("https://hub.example", "https://both.example", false, false),
+            ("https://hub.example", "https://none.example", false, true),
+            ("https://nas.local", "https://169.254.169.254", false, true),
+            ("http://127.0.0.1:1", "http://nas.local", false, true),
+            // A proxy looks names up by itself; addresses are addresses there too.
+            ("https://hub.example", "https://nas.local", true, true),
+            ("https://hub.example", "https://10.0.0.1", true, false),
+        ])
+    func networks(endpoint: String, target: String, isProxied: Bool, isFollowed: Bool) async throws {
+        let addresses: [String: [[UInt8]]] = [
+            "hub.example": [[93, 184, 216, 34]], "cdn.example": [[1, 1, 1, 1]], "nas.local": [[192, 168, 1, 2]],
+            "both.example": [[1, 1, 1, 1], [10, 0, 0, 1]], "169.254.169.254": [[169, 254, 169, 254]],
+            "10.0.0.1": [[10, 0, 0, 1]], "127.0.0.1": [[127, 0, 0, 1]], "::1": [[UInt8](repeating: 0, count: 15) + [1]],
+        ]
+        func origin(_ text: String) throws -> WebOrigin { try #require(URL(string: text).flatMap { WebOrigin($0) }) }
+        let redirects = RedirectGuard(endpoint: try origin(endpoint)) { addresses[$0] ?? [] }
+        let to = try origin(target)
+        do throws(HubError) {
+            try await redirects.check(to, from: nil, isProxied: isProxied)
+            #expect(isFollowed)
+        } catch {
+            #expect(
+                !isFollowed && error.code == .badRedirect && error.message.contains("on this machine or its network"))
+        }
+    }
+
+    @Test("names are looked up as they are written")
+    func lookUp() async {
+        #expect(Set(await RedirectGuard.lookUp("127.0.0.1")) == [[127, 0, 0, 1]])
+        #expect(Set(await RedirectGuard.lookUp("::1")) == [[UInt8](repeating: 0, count: 15) + [1]])
+        #expect(await RedirectGuard.lookUp("hub.invalid") == [])
+    }
+
     @Test("HF_ENDPOINT and HF_TOKEN as they are set")
     func settings() throws {
         #expect(try HubEndpoint(environment: [:]).base == "https://huggingface.co")

@@ -70,6 +70,7 @@ struct ConfigurationCapabilityTests {
         let words = [
             "true", "false", "none", "think_tags", "effort", "full", "off_by_default", "9", "20", "keep", "merge",
             "url", "high", "png", "grammar", "minimal", "max_completion_tokens", "unlimited", "always",
+            "repeat_penalty",
         ]
         let changed = words.compactMap { CapabilitySetting(name, [$0]) }.filter {
             Capabilities().with([$0]) != Capabilities()

@@ -4,7 +4,7 @@ import MartletTransport
 import NIOCore
 import Testing
 
-@Suite("Connections to an engine that break")
+@Suite("Requests to an engine, and its connections that break")
 struct DeadEngineTests {
     @Test("A dead engine says why: as a status before the commit, in the stream after it", arguments: [true, false])
     func deadEngine(streams: Bool) async throws {
@@ -40,6 +40,23 @@ struct DeadEngineTests {
             let client = try await gateway.connect()
             client.send(Text.post(Text.body))
             try await client.wait(for: "the local engine closed the connection without an answer")
+        }
+    }
+
+    @Test("How a request wants its model loaded is handed on; what cannot be meant is a 400")
+    func loadWish() async throws {
+        let path = "/tmp/martlet-test-\(UInt32.random(in: 0 ... .max)).sock"
+        try await GatewayUnderTest.run(
+            { _ in Upstream(name: "u", profile: .engine, location: .hosted) }, script: RelayTests.answer, path: path
+        ) { gateway, _ in
+            let client = try await gateway.connect()
+            client.send(Text.post(Text.body.replacing("{\"model\"", with: "{\"ttl\":300,\"model\"")))
+            try await client.wait(for: "reply") { $0.contains("\"yes\"") }
+            #expect(gateway.models.wished == [LoadWish(ttl: .seconds(300))])
+            client.send(Text.post(Text.body.replacing("{\"model\"", with: "{\"ttl\":0,\"model\"")))
+            try await client.wait(for: "refusal") { $0.contains("ttl must be a whole number") }
+            #expect(client.text.contains("HTTP/1.1 400"))
+            #expect(gateway.models.wished.count == 1)
         }
     }
 }

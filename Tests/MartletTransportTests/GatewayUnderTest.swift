@@ -21,7 +21,8 @@ struct GatewayUnderTest: Sendable {
         _ upstream: (Int) -> Upstream = { GatewayUnderTest.upstream($0) },
         script: @escaping FakeUpstream.Script = { _, _ in },
         path: String? = nil, serverTLS: NIOSSLContext? = nil, clientTLS: NIOSSLContext? = nil, slots: Int? = nil,
-        maxBody: Int = Limits.body, _ body: (GatewayUnderTest, FakeUpstream) async throws -> Void
+        maxBody: Int = Limits.body, tools: any ToolHost = NoTools(),
+        _ body: (GatewayUnderTest, FakeUpstream) async throws -> Void
     ) async throws {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let behind = MultiThreadedEventLoopGroup(numberOfThreads: 1)
@@ -31,7 +32,8 @@ struct GatewayUnderTest: Sendable {
             upstreams: [place], served: ["u": ServedModels(ids: ["m"])],
             aliases: [(pattern: "wire", targets: ["u/real"])])
         let gateway = try await GatewayUnderTest(
-            group: group, routes: routes, clientTLS: clientTLS, slots: slots, socket: path, maxBody: maxBody)
+            group: group, routes: routes, clientTLS: clientTLS, slots: slots, socket: path, maxBody: maxBody,
+            tools: tools)
         let result: Result<Void, any Error>
         do {
             try await body(gateway, fake)
@@ -48,7 +50,7 @@ struct GatewayUnderTest: Sendable {
 
     private init(
         group: MultiThreadedEventLoopGroup, routes: RouteTable, clientTLS: NIOSSLContext?, slots: Int?, socket: String?,
-        maxBody: Int
+        maxBody: Int, tools: any ToolHost
     ) async throws {
         self.group = group
         records = KeptRecords()
@@ -56,7 +58,7 @@ struct GatewayUnderTest: Sendable {
         models = FakeModels(socket: socket)
         var gates: [String: UpstreamGate] = [:]
         if let slots { gates["u"] = UpstreamGate(slots: slots, queueLength: 8, wait: .seconds(30)) }
-        let services = Services(control: control, models: models, records: records, gates: gates)
+        let services = Services(control: control, models: models, records: records, gates: gates, tools: tools)
         let snapshot = Snapshot(
             routes: routes, hosts: HostGuard(bound: "127.0.0.1", machine: nil, allowedOrigins: ["https://app.example"]),
             maxBody: maxBody, instance: "i")

@@ -304,23 +304,6 @@ struct RelayTests {
         }
     }
 
-    @Test("How a request wants its model loaded is handed on; what cannot be meant is a 400")
-    func loadWish() async throws {
-        let path = "/tmp/martlet-test-\(UInt32.random(in: 0 ... .max)).sock"
-        try await GatewayUnderTest.run(
-            { _ in Upstream(name: "u", profile: .engine, location: .hosted) }, script: Self.answer, path: path
-        ) { gateway, _ in
-            let client = try await gateway.connect()
-            client.send(Text.post(Text.body.replacing("{\"model\"", with: "{\"ttl\":300,\"model\"")))
-            try await client.wait(for: "reply") { $0.contains("\"yes\"") }
-            #expect(gateway.models.wished == [LoadWish(ttl: .seconds(300))])
-            client.send(Text.post(Text.body.replacing("{\"model\"", with: "{\"ttl\":0,\"model\"")))
-            try await client.wait(for: "refusal") { $0.contains("ttl must be a whole number") }
-            #expect(client.text.contains("HTTP/1.1 400"))
-            #expect(gateway.models.wished.count == 1)
-        }
-    }
-
     static func serverTLS() throws -> NIOSSLContext {
         let certificate = try NIOSSLCertificate(bytes: Array(Certificate.certificate.utf8), format: .pem)
         let key = try NIOSSLPrivateKey(bytes: Array(Certificate.key.utf8), format: .pem)

@@ -5,7 +5,7 @@ import Synchronization
 package enum FuzzTarget: String, Sendable, CaseIterable {
     case scanner, json, framer
     case chatRequests, completionsRequests, anthropicRequests, responsesRequests, relayedRequests
-    case chatStreams, anthropicStreams, responsesStreams, completionsStreams, lmstudioStreams, calls
+    case chatStreams, anthropicStreams, responsesStreams, completionsStreams, lmstudioStreams, lmstudioRequests, calls
     case wholeReplies, errors
     case answers, patterns, vectors, storedResponses, images
     case framing, addresses, prompts, sockets

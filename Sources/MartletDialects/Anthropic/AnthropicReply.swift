@@ -70,6 +70,15 @@ package enum AnthropicReply {
         return out
     }
 
+    /// What came of a call that was run here.
+    static func hostedResult(_ run: ToolRun, of callID: String) -> ByteBuffer {
+        var out = ByteBuffer(string: "{\"type\":\"mcp_tool_result\",\"tool_use_id\":\"\(callID)\",\"is_error\":")
+        out.writeString("\(run.reason != nil),\"content\":[{\"type\":\"text\",\"text\":")
+        out.writeJSONString(run.shown)
+        out.writeString("}]}")
+        return out
+    }
+
     /// Nil for a block with nothing in it.
     private static func content(
         _ block: ReplyBlock, _ end: inout AnthropicEnd, _ context: ReplyContext, _ callIDs: inout CallIDs,
@@ -101,6 +110,17 @@ package enum AnthropicReply {
             out.writeEscaped(block.text)
             out.writeString(",\"signature\":")
             out.writeEscaped(signature ?? EscapedText(escaping: seal.signature))
+        case .toolCall(let head) where head.hosted != nil:
+            out.writeString("{\"type\":\"mcp_tool_use\",\"id\":\"\(head.id)\",\"name\":")
+            out.writeJSONString(head.name)
+            out.writeString(",\"server_name\":")
+            out.writeJSONString(head.hosted??.label ?? "")
+            out.writeString(",\"input\":")
+            out.writeImmutableBuffer(ReplyArguments.object(block.text, isCut: true))
+            guard let run = block.run else { break }
+            out.writeString("},")
+            out.writeImmutableBuffer(hostedResult(run, of: head.id))
+            return out
         case .toolCall(let head):
             end.hasCalls = true
             out.writeString("{\"type\":\"tool_use\",\"id\":\"\(callIDs.take(head.id) { ids.toolUse() })\",\"name\":")

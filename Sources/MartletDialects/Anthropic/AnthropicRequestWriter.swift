@@ -10,7 +10,7 @@ struct AnthropicRequestWriter: RequestWriter {
 
     mutating func write() throws(GatewayError) {
         try draft.noteUnread()
-        try draft.drop([.seed])
+        try draft.drop([.seed, .minP, .repeatPenalty])
         if request.settings.presencePenalty?.double ?? 0 != 0 { try draft.drop([.presencePenalty]) }
         if request.settings.frequencyPenalty?.double ?? 0 != 0 { try draft.drop([.frequencyPenalty]) }
         try draft.offerTools(called: request.items.compactMap(\.call))

@@ -43,6 +43,8 @@ package struct AnthropicStreamWriter: StreamWriter {
     private var end = AnthropicEnd()
     private var open = OpenBlock.none
     private var waiting: [Waiting] = []
+    /// Ids of calls that are run here.
+    private var hosted: [BlockID: String] = [:]
     private var next = 0
     private var choice: Int?
     private var hasStarted = false
@@ -84,6 +86,7 @@ package struct AnthropicStreamWriter: StreamWriter {
             end.finish = reason
             end.matchedStop = stop
         case .progress: keepAlive(into: &out)
+        case .ran(let block, let run): ran(block, run, into: &out)
         case .failed, .opaque, .ended: break
         }
     }
@@ -255,6 +258,7 @@ extension AnthropicStreamWriter {
         case .refusal:
             end.isRefused = true
             open = .promised(id, .text)
+        case .toolCall(let head) where head.hosted != nil: beginHosted(id, head, into: &out)
         case .toolCall(let head):
             guard !head.name.isEmpty else {
                 fault = ReplyArguments.namelessCall
@@ -277,6 +281,31 @@ extension AnthropicStreamWriter {
             }
             writeStart(json.buffer, into: &out)
         }
+    }
+
+    private mutating func beginHosted(_ id: BlockID, _ head: ToolCallHead, into out: inout ByteBuffer) {
+        hosted[id] = head.id
+        var block = ByteBuffer(string: "{\"type\":\"mcp_tool_use\",\"id\":\"\(head.id)\",\"name\":")
+        block.writeJSONString(head.name)
+        block.writeString(",\"server_name\":")
+        block.writeJSONString(head.hosted??.label ?? "")
+        block.writeString(",\"input\":{}}")
+        setDelta("input_json_delta", "partial_json")
+        writeStart(block, into: &out)
+        open = .call(id, ArgumentFlow(), tool: head.name)
+    }
+
+    /// The round has ended: nothing waits behind a call whose arguments lack their end.
+    private mutating func ran(_ id: BlockID, _ run: ToolRun, into out: inout ByteBuffer) {
+        guard fault == nil else { return }
+        close(into: &out)
+        while !waiting.isEmpty, fault == nil {
+            advance(into: &out)
+            close(into: &out)
+        }
+        guard let callID = hosted.removeValue(forKey: id) else { return }
+        writeStart(AnthropicReply.hostedResult(run, of: callID), into: &out)
+        out.writeString("event: content_block_stop\ndata: {\"type\":\"content_block_stop\",\"index\":\(next - 1)}\n\n")
     }
 
     private mutating func beginPromised(into out: inout ByteBuffer) {
@@ -302,7 +331,7 @@ extension AnthropicStreamWriter {
             setDelta("signature_delta", "signature")
             deltas.write(signature ?? EscapedText(escaping: seal.signature), into: &out)
         case .call(_, var flow, let tool):
-            guard !flow.isBroken(isCut: end.isCut) else {
+            guard hosted[closing.id ?? BlockID(choice: 0, index: -1)] != nil || !flow.isBroken(isCut: end.isCut) else {
                 fault = ReplyArguments.fault(of: tool)
                 return
             }

@@ -11,6 +11,10 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     package static let invalidJSON = ErrorCode("invalid_json")
     /// Well-formed, but nothing that the model's upstream could honour.
     package static let unsupportedParameter = ErrorCode("unsupported_parameter")
+    /// What LM Studio's own API tells apart of requests it refuses.
+    package static let missingParameter = ErrorCode("missing_parameter")
+    package static let invalidUnion = ErrorCode("invalid_union")
+    package static let unrecognizedKeys = ErrorCode("unrecognized_keys")
     package static let unsupportedEncoding = ErrorCode("unsupported_encoding")
     package static let bodyTooLarge = ErrorCode("body_too_large")
     package static let headersTooLarge = ErrorCode("headers_too_large")
@@ -36,6 +40,9 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     /// The model was asked for an answer in some form and gave one in another.
     package static let answerMisfit = ErrorCode("answer_misfit")
 
+    /// A tool of an MCP server is asked for that this client may not use, or nobody may.
+    package static let mcpDenied = ErrorCode("mcp_denied")
+
     // Ourselves.
     package static let queueFull = ErrorCode("queue_full")
     package static let rateLimited = ErrorCode("rate_limited")
@@ -45,6 +52,10 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
     package static let modelTooLarge = ErrorCode("model_too_large")
     /// What is to be kept cannot be kept, or read again.
     package static let storeUnavailable = ErrorCode("store_unavailable")
+    /// An MCP server cannot be had.
+    package static let mcpFailed = ErrorCode("mcp_failed")
+    /// The model goes on calling tools.
+    package static let toolLimit = ErrorCode("tool_limit")
     package static let shuttingDown = ErrorCode("shutting_down")
     package static let internalError = ErrorCode("internal_error")
 

@@ -1,3 +1,4 @@
+import MartletWire
 package import NIOCore
 
 /// How each dialect says each error: HTTP status, `type` and `code`. Decided here once, for replies and streams alike.
@@ -30,6 +31,9 @@ package enum ErrorTable {
         .invalidRequest: Row(400, invalid, nil, anthropic: invalid),
         .invalidJSON: Row(400, invalid, nil, anthropic: invalid),
         .unsupportedParameter: Row(400, invalid, "unsupported_parameter", anthropic: invalid),
+        .missingParameter: Row(400, invalid, "missing_required_parameter", anthropic: invalid),
+        .invalidUnion: Row(400, invalid, "invalid_union", anthropic: invalid),
+        .unrecognizedKeys: Row(400, invalid, "unrecognized_keys", anthropic: invalid),
         .unsupportedEncoding: Row(415, invalid, "unsupported_encoding", anthropic: invalid, as: 400),
         .bodyTooLarge: Row(413, invalid, "request_too_large", anthropic: "request_too_large"),
         .headersTooLarge: Row(431, invalid, "request_too_large", anthropic: "request_too_large"),
@@ -48,12 +52,15 @@ package enum ErrorTable {
         .contextOverflow: Row(400, invalid, "context_length_exceeded", anthropic: invalid),
         .schemaRefused: Row(400, invalid, nil, anthropic: invalid),
         .answerMisfit: Row(400, invalid, nil, anthropic: invalid),
+        .mcpDenied: Row(403, invalid, "mcp_denied", anthropic: "permission_error"),
         .queueFull: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
         .rateLimited: Row(429, "rate_limit_error", "rate_limit_exceeded", anthropic: "rate_limit_error"),
         .engineFailed: Row(502, "server_error", "engine_failed", anthropic: "api_error"),
         .modelLoadFailed: Row(500, "server_error", "model_load_failed", anthropic: "api_error"),
         .modelTooLarge: Row(503, "server_error", "model_too_large", anthropic: "api_error"),
         .storeUnavailable: Row(503, "server_error", "store_unavailable", anthropic: "api_error"),
+        .mcpFailed: Row(424, "external_connector_error", "http_error", anthropic: "api_error", as: 502),
+        .toolLimit: Row(422, invalid, "tool_limit", anthropic: "invalid_request_error"),
         .shuttingDown: Row(503, "server_error", "shutting_down", anthropic: "overloaded_error"),
         .internalError: fallback,
         .upstreamOverloaded: Row(
@@ -76,7 +83,7 @@ package enum ErrorTable {
         if let status = error.status { return status }
         let row = row(error.code)
         switch dialect {
-        case .chat, .completions, .responses: return row.status
+        case .chat, .completions, .responses, .lmstudio: return row.status
         case .anthropic: return row.anthropicStatus ?? row.status
         }
     }
@@ -87,8 +94,15 @@ package enum ErrorTable {
         switch dialect {
         case .chat, .completions, .responses: ChatErrors.writeObject(error, into: &body)
         case .anthropic: AnthropicErrors.writeObject(error, requestID: requestID, into: &body)
+        case .lmstudio: LMStudioErrors.writeObject(error, into: &body)
         }
         return body
+    }
+
+    /// The same as LM Studio's older API has it, in words alone: `{"error":"…"}`.
+    package static func bareBody(_ error: GatewayError) -> ByteBuffer {
+        let body: JSON = ["error": .string(ChatErrors.message(error))]
+        return body.buffer
     }
 
     /// The event that ends a stream which has begun already; nothing may follow it.
@@ -103,6 +117,7 @@ package enum ErrorTable {
             out.writeString("event: error\ndata: ")
             AnthropicErrors.writeObject(error, requestID: requestID, into: &out)
         case .responses: return ResponsesErrors.writeInStream(error, into: &out)
+        case .lmstudio: return LMStudioErrors.writeInStream(error, into: &out)
         }
         out.writeString("\n\n")
     }
@@ -110,7 +125,7 @@ package enum ErrorTable {
     /// A sign of life between events.
     package static func writeKeepAlive(for dialect: DialectID, into out: inout ByteBuffer) {
         switch dialect {
-        case .chat, .completions, .responses: out.writeString(": keepalive\n\n")
+        case .chat, .completions, .responses, .lmstudio: out.writeString(": keepalive\n\n")
         case .anthropic: out.writeString("event: ping\ndata: {\"type\":\"ping\"}\n\n")
         }
     }

@@ -5,6 +5,8 @@ enum OverflowText {
         "exceed_context_size_error", "context_length_exceeded", "n_ctx", "context size", "context length",
         "maximum context", "context window", "fit in context", "prompt is too long", "input is too long",
         "request is too long", "prompt too long", "input too long", "too long for context", "n_keep",
+        // llama.cpp, of a text that makes a vector: all of it has to be in one batch.
+        "too large to process",
     ]
     /// A model that cannot be loaded with such a context is another matter: no shorter prompt helps.
     private static let others = ["load model", "loading model", "failed to load", "failed to create context"]

@@ -9,6 +9,8 @@ struct LMStudioEvent {
     var content: Range<Int>?
     /// 0 to 1.
     var progress: Double?
+    /// Seconds.
+    var loadTime: Double?
     /// The value of a top-level `error` that is not null.
     var error: Range<Int>?
     /// `chat.end` brings the whole reply once more.
@@ -38,6 +40,8 @@ struct LMStudioEvent {
                 content = try walk.stringOrSkip()
             } else if walk.key(key, is: "progress"), try walk.kind() == .number {
                 progress = Double(walk.text(try walk.number()))
+            } else if walk.key(key, is: "load_time_seconds"), try walk.kind() == .number {
+                loadTime = Double(walk.text(try walk.number()))
             } else if walk.key(key, is: "error") {
                 error = try walk.takeNull() ? nil : try walk.skip()
             } else if walk.key(key, is: "result"), try walk.kind() == .object {
@@ -95,6 +99,7 @@ extension LMStudioEvent.Output {
 extension Usage {
     fileprivate init(lmStudio walk: inout JSONWalk) throws(JSONError) {
         self.init()
+        var timings = Timings()
         try walk.enterObject()
         while let key = try walk.nextKey() {
             if walk.key(key, is: "input_tokens") {
@@ -103,9 +108,16 @@ extension Usage {
                 output = try walk.tokens()
             } else if walk.key(key, is: "reasoning_output_tokens") {
                 reasoning = try walk.tokens()
+            } else if walk.key(key, is: "tokens_per_second") {
+                timings.tokensPerSecond = try walk.measure()
+            } else if walk.key(key, is: "time_to_first_token_seconds") {
+                timings.timeToFirstToken = try walk.measure()
+            } else if walk.key(key, is: "model_load_time_seconds") {
+                timings.modelLoadTime = try walk.measure()
             } else {
                 _ = try walk.skip()
             }
         }
+        if !timings.isEmpty { self.timings = timings }
     }
 }

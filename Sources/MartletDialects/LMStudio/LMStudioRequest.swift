@@ -67,6 +67,10 @@ struct LMStudioRequestWriter: RequestWriter {
             out.value(limit)
         }
         try writeReasoning()
+        if request.origin.dialect == .lmstudio, let length = request.raw["context_length"] {
+            out.key("context_length")
+            out.value(json: length)
+        }
         out.key("store")
         out.value(false)
         if target.streams {
@@ -97,7 +101,7 @@ struct LMStudioRequestWriter: RequestWriter {
 
     private func refuse(_ turns: Turns) throws(GatewayError) {
         for case .assistant in turns.turns {
-            let name = request.origin.dialect == .responses ? "input" : "messages"
+            let name = [.responses, .lmstudio].contains(request.origin.dialect) ? "input" : "messages"
             throw refused(name, lacks: "earlier turns of the assistant")
         }
     }
@@ -143,7 +147,7 @@ struct LMStudioRequestWriter: RequestWriter {
     private mutating func writeSampling() throws(GatewayError) {
         try draft.drop([.seed, .presencePenalty, .frequencyPenalty])
         if writeTemperatureUpToOne() { try draft.notes.drop("temperature") }
-        write([.topP, .topK])
+        write([.topP, .topK, .minP, .repeatPenalty])
         if let least = number("min_p") {
             out.key("min_p")
             out.value(json: least)
@@ -164,6 +168,11 @@ struct LMStudioRequestWriter: RequestWriter {
 
     /// The API refuses a word that the model has no switch for: `thinking_control` says which it has.
     private mutating func writeReasoning() throws(GatewayError) {
+        // A client of this API says it in the model's own words.
+        if request.origin.dialect == .lmstudio, let word = request.raw["reasoning"] {
+            out.key("reasoning")
+            return out.value(json: word)
+        }
         let wish = draft.thinkingWish(isForced: false)
         let word: String?
         switch (flags.thinkingControl, wish) {

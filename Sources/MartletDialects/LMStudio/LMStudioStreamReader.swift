@@ -79,6 +79,8 @@ package struct LMStudioStreamReader: StreamReader {
         case "chat.start": start(parsed.top.model, of: data, into: &events)
         case "model_load.start", "model_load.progress":
             events.append(.progress(Progress(.load, fraction: parsed.progress)))
+        case "model_load.end":
+            events.append(.progress(Progress(.load, fraction: 1, elapsed: .seconds(parsed.loadTime ?? 0))))
         case "prompt_processing.start", "prompt_processing.progress":
             events.append(.progress(Progress(.prefill, fraction: parsed.progress)))
         case "message.delta", "reasoning.delta":

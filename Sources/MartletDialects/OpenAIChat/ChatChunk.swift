@@ -51,7 +51,9 @@ struct ChatChunk {
             } else if walk.key(key, is: "usage") {
                 usage = try Usage.read(&walk, .chat) ?? usage
             } else if walk.key(key, is: "timings") {
-                timings = try ChatUsage.readTimings(&walk)
+                timings = try ChatUsage.readTimings(&walk) ?? timings
+            } else if walk.key(key, is: "stats") {
+                timings = try ChatUsage.readStats(&walk) ?? timings
             } else if walk.key(key, is: "prompt_progress") {
                 progress = try ChatUsage.readProgress(&walk)
             } else if walk.key(key, is: "error") {

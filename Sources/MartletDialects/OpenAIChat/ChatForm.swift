@@ -43,13 +43,17 @@ enum ChatForm {
     }
 
     /// The last chunk of a stream, which has no choices.
-    /// - Parameter head: up to the first choice.
+    /// - Parameters:
+    ///   - head: up to the first choice.
+    ///   - more: writes members behind the usage.
     static func writeUsageChunk(
-        _ head: ByteBuffer, _ usage: Usage, bytes: Int, _ context: ReplyContext, into out: inout ByteBuffer
+        _ head: ByteBuffer, _ usage: Usage, bytes: Int, _ context: ReplyContext, into out: inout ByteBuffer,
+        more: (inout ByteBuffer) -> Void
     ) {
         out.writeImmutableBuffer(head)
         out.writeString("]")
         writeUsageMember(usage, bytes: bytes, context, into: &out)
+        more(&out)
         out.writeString("}\n\n")
     }
 

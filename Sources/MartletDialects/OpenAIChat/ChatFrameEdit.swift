@@ -38,16 +38,19 @@ package struct ChatFrameEdit: FrameEdit {
     ///   - model: as the client spelled it.
     ///   - created: for upstreams that give none; seconds since 1970.
     ///   - context: of it, whether progress is hidden, and the prompt's tokens where nobody counts them.
+    ///   - legacy: what the last chunk has to hold; of `repair` only.
     ///   - learns: false edits every frame from scratch, as a measure for the fast path.
     package init(
         _ form: ChoiceForm = .message, mode: Mode, model: String, usage: UsagePlacement = .hidden, created: Int = 0,
-        ids: IDSource, context: ReplyContext = ReplyContext(), learns: Bool = true
+        ids: IDSource, context: ReplyContext = ReplyContext(), legacy: LegacyReply? = nil, learns: Bool = true
     ) {
         hidesProgress = context.hidesProgress
         self.learns = learns
         switch mode {
         case .exact: splice = ModelSplice(model: model)
-        case .repair: repair = ChatStreamRepair(form, model: model, usage: usage, created: created, ids: ids, context)
+        case .repair:
+            repair = ChatStreamRepair(
+                form, model: model, usage: usage, created: created, ids: ids, context, legacy: legacy)
         }
     }
 
@@ -57,6 +60,7 @@ package struct ChatFrameEdit: FrameEdit {
             return true
         }
         if let done = splice?.edit(frame, into: &out) { return done }
+        repair?.note(events)
         return rewrite(frame, events, into: &out)
     }
 

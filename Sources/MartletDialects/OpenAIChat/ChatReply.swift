@@ -32,9 +32,10 @@ package struct ChatReply: Sendable {
             throw GatewayError(code: .upstreamFailed, message: "the upstream gave up in the middle of the reply")
         }
         let model = scan.model.flatMap { body.part($0).rawString?.unescaped() }
-        let summary = ReplySummary(
+        var summary = ReplySummary(
             id: body.unescaped(scan.id), model: model ?? "", usage: scan.usage, finishes: scan.finishes,
             toolCalls: scan.toolCalls)
+        summary.isStopped = scan.isStopped
         let first = scan.text.flatMap { body.escaped($0).firstVisible }
         return ChatReply(
             summary: summary, body: body, form: form, modelPlace: scan.model, isUsual: scan.isUsual,

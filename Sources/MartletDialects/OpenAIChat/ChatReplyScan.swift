@@ -12,6 +12,8 @@ struct ChatReplyScan {
     /// One per choice, in their order.
     var finishes: [FinishReason] = []
     var toolCalls = 0
+    /// A choice tells the stop string at which it ended.
+    private(set) var isStopped = false
     /// Of the first message that has a string for it; inside the quotes.
     private(set) var text: Range<Int>?
     /// There is more text than that: of other choices, or in a list of parts.
@@ -71,7 +73,9 @@ struct ChatReplyScan {
             } else if walk.key(key, is: "usage") {
                 usage = try Usage.read(&walk, .chat) ?? usage
             } else if walk.key(key, is: "timings") {
-                timings = try ChatUsage.readTimings(&walk)
+                timings = try ChatUsage.readTimings(&walk) ?? timings
+            } else if walk.key(key, is: "stats") {
+                timings = try ChatUsage.readStats(&walk) ?? timings
             } else if walk.key(key, is: "error") {
                 error = try walk.something() ?? error
             } else {
@@ -131,6 +135,8 @@ struct ChatReplyScan {
             } else if walk.key(key, is: "finish_reason") {
                 note(.finish, in: &seen)
                 finish = try walk.stringOrSkip()
+            } else if walk.key(key, is: "stop_reason") {
+                if try walk.stringOrSkip() != nil { isStopped = true }
             } else {
                 _ = try walk.skip()
             }

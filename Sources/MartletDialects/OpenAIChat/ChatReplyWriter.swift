@@ -79,7 +79,7 @@ extension ChatReply {
         var callIDs = CallIDs(context)
         var calls: [ChatForm.Call] = []
         for block in reply.blocks {
-            guard case .toolCall(let head) = block.kind else { continue }
+            guard case .toolCall(let head) = block.kind, head.hosted == nil else { continue }
             let isCustom = context.toolNames.isWrapped(head.name)
             let given = block.text.isEmpty ? EscapedText(escaping: "{}") : block.text
             calls.append(

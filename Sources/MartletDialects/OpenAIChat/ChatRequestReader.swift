@@ -105,18 +105,21 @@ struct ChatRequestReader {
     private enum SchemaField: String, RequestField { case name, schema, strict, description }
 
     private mutating func readFormat() throws(DialectError) {
-        settings.format = try members.read("response_format") { (walk) throws(DialectError) -> OutputFormat? in
-            var type: String?
-            var format: JSONSchemaFormat?
-            try walk.object(FormatField.self) { (walk, field) throws(DialectError) in
-                switch field {
-                case .type: type = try walk.string()
-                case .schema: format = try walk.takeNull() ? nil : try Self.schema(&walk)
-                }
-            }
-            return try .of(type, format, in: "json_schema")
-        }
+        settings.format = try members.read("response_format") { (walk) throws(DialectError) in try Self.format(&walk) }
         if settings.format == nil { settings.format = try members.serverSchema() }
+    }
+
+    /// The value of `response_format`.
+    static func format(_ walk: inout RequestWalk) throws(DialectError) -> OutputFormat? {
+        var type: String?
+        var format: JSONSchemaFormat?
+        try walk.object(FormatField.self) { (walk, field) throws(DialectError) in
+            switch field {
+            case .type: type = try walk.string()
+            case .schema: format = try walk.takeNull() ? nil : try Self.schema(&walk)
+            }
+        }
+        return try .of(type, format, in: "json_schema")
     }
 
     private static func schema(_ walk: inout RequestWalk) throws(DialectError) -> JSONSchemaFormat {

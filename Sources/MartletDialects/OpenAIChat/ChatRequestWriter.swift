@@ -56,10 +56,22 @@ struct ChatRequestWriter: OpenAIRequestWriter {
 
     private mutating func writeSampling() throws(GatewayError) {
         guard flags.sampling else {
-            return try draft.drop([.temperature, .topP, .topK, .presencePenalty, .frequencyPenalty])
+            return try draft.drop([
+                .temperature, .topP, .topK, .minP, .repeatPenalty, .presencePenalty, .frequencyPenalty,
+            ])
         }
         write([.temperature, .topP])
         try writeTopK()
+        switch flags.localSampling {
+        case .none: try draft.drop([.minP, .repeatPenalty])
+        case .repeatPenalty: write([.minP, .repeatPenalty])
+        case .repetitionPenalty:
+            write([.minP])
+            if let penalty = draft.value(of: .repeatPenalty) {
+                out.key("repetition_penalty")
+                out.value(penalty)
+            }
+        }
         write([.presencePenalty, .frequencyPenalty, .seed])
     }
 

@@ -15,16 +15,20 @@ struct ChatStreamRepair: Sendable {
     /// Value of the last `usage`, and the members of the last chunk that had nothing else.
     private var usage: ByteBuffer?
     private var usageChunk: RawObject?
-    /// Finish chunks that wait for the usage they are to carry.
+    /// Finish chunks that wait for what they are to carry.
     private var heldFinishes: [RawObject] = []
     private let context: ReplyContext
+    /// What the last chunk has to hold, and what the upstream has told of it by itself.
+    private var legacy: LegacyReply?
+    private var told = RawObject()
     /// At the stream's end.
     private var tally = ReplyTally()
 
     init(
         _ form: ChoiceForm, model: String, usage: ChatFrameEdit.UsagePlacement, created: Int, ids: IDSource,
-        _ context: ReplyContext
+        _ context: ReplyContext, legacy: LegacyReply? = nil
     ) {
+        self.legacy = legacy
         self.context = context
         self.form = form
         self.model = .rawString(model)
@@ -50,6 +54,11 @@ struct ChatStreamRepair: Sendable {
     }
 
     mutating func note(_ tally: ReplyTally) { self.tally = tally }
+
+    mutating func note(_ events: [ReplyEvent]) {
+        guard legacy != nil, events.contains(where: { if case .opened = $0 { true } else { false } }) else { return }
+        legacy?.noteToken()
+    }
 
     /// What has to go out before `[DONE]`: finish chunks that never came or were held back, and the usage chunk.
     /// - Parameter events: of the frame that is the terminal mark; reasons that were inferred are among them.
@@ -78,7 +87,18 @@ struct ChatStreamRepair: Sendable {
             chunks.append(last.text)
         }
         self.usage = nil
+        complete(&chunks)
         return chunks
+    }
+
+    private func complete(_ chunks: inout [ByteBuffer]) {
+        guard let legacy, let last = chunks.popLast() else { return }
+        let end = LegacyReply.End(
+            usage: tally.usage, bytes: tally.deltaBytes, reason: tally.finishReason ?? .stop,
+            isStopped: tally.isStopped)
+        guard var chunk = try? RawObject(last) else { return chunks.append(last) }
+        legacy.complete(&chunk, end, told: told)
+        chunks.append(chunk.text)
     }
 
     private mutating func repair(_ data: ByteBuffer) throws(JSONError) -> [ByteBuffer]? {
@@ -89,6 +109,7 @@ struct ChatStreamRepair: Sendable {
             return nil
         }
         repairHead(&top)
+        if legacy != nil { LegacyReply.take(from: &top, into: &told) }
         let hadUsage = takeUsage(&top, isAlone: elements.isEmpty)
         var before: [ByteBuffer] = []
         var kept: [ByteBuffer] = []
@@ -115,7 +136,7 @@ struct ChatStreamRepair: Sendable {
             }
             isChanged = isChanged || choice.isChanged
             let text = choice.isChanged ? choice.text : element
-            if choices[state].isFinished, usagePlacement == .finalChunk {
+            if choices[state].isFinished, usagePlacement == .finalChunk || legacy != nil {
                 held.append(text)
             } else {
                 kept.append(text)

@@ -34,6 +34,8 @@ package struct ChatStreamWriter: StreamWriter {
     private var calls: [Int: Int] = [:]
     private var begun: Set<Int> = []
     private var finishes: [(choice: Int, reason: FinishReason)] = []
+    private var isStopped = false
+    private var legacy: LegacyReply?
     private var usage = Usage()
     private var bytes = 0
     private var hasEnded = false
@@ -53,6 +55,7 @@ package struct ChatStreamWriter: StreamWriter {
         self.target = target
         self.context = context
         self.bytes = bytes
+        legacy = target.legacy
         ids = target.ids
         callIDs = CallIDs(context)
         let id = ids.chatCompletion()
@@ -73,9 +76,11 @@ package struct ChatStreamWriter: StreamWriter {
         case .blob(let block, let blob): thinking[block]?.blobs.append(blob)
         case .closed(let block): close(block, into: &out)
         case .usage(let usage): self.usage.update(with: usage)
-        case .finished(let choice, let reason, _): finishes.append((choice, reason))
+        case .finished(let choice, let reason, let stop):
+            finishes.append((choice, reason))
+            isStopped = isStopped || stop != nil
         case .progress: keepAlive(into: &out)
-        case .failed, .opaque, .ended: break
+        case .ran, .failed, .opaque, .ended: break
         }
     }
 
@@ -106,12 +111,21 @@ package struct ChatStreamWriter: StreamWriter {
             } else if target.usage == .asked {
                 out.writeString(",\"usage\":null")
             }
+            if target.usage != .asked, place == finishes.count - 1 { writeLegacy(into: &out) }
             out.writeString("}\n\n")
         }
         if target.usage == .asked {
-            ChatForm.writeUsageChunk(head, usage, bytes: bytes, context, into: &out)
+            ChatForm.writeUsageChunk(head, usage, bytes: bytes, context, into: &out) { writeLegacy(into: &$0) }
         }
         out.writeString("data: [DONE]\n\n")
+    }
+
+    private func writeLegacy(into out: inout ByteBuffer) {
+        let reason = finishes.first { $0.choice == 0 }?.reason ?? .stop
+        legacy?.writeMembers(
+            LegacyReply.End(
+                usage: usage, bytes: bytes, reason: ChatFinish.agree(reason, hasCalls: calls[0] != nil),
+                isStopped: isStopped), into: &out)
     }
 
     package mutating func keepAlive(into out: inout ByteBuffer) {
@@ -129,12 +143,14 @@ package struct ChatStreamWriter: StreamWriter {
 extension ChatStreamWriter {
     private mutating func open(_ id: BlockID, _ kind: BlockKind, into out: inout ByteBuffer) {
         begin(id.choice, into: &out)
+        legacy?.noteToken()
         switch kind {
         case .text: blocks[id] = .text("content")
         case .refusal: blocks[id] = .text("refusal")
         case .reasoning:
             blocks[id] = .text("reasoning_content")
             if target.showsThinkingBlocks { thinking[id] = Thinking() }
+        case .toolCall(let head) where head.hosted != nil: blocks[id] = Block.none
         case .toolCall(let head):
             let index = calls[id.choice, default: 0]
             calls[id.choice] = index + 1

@@ -13,11 +13,14 @@ struct CompletionStreamWriter: StreamWriter {
     private var deltas: DeltaFrame
     private var usage = Usage()
     private var finish = FinishReason.stop
+    private var isStopped = false
+    private var legacy: LegacyReply?
     private var bytes = 0
 
     init(_ target: ReplyTarget, context: ReplyContext) {
         self.target = target
         self.context = context
+        legacy = target.legacy
         var ids = target.ids
         head = ByteBuffer(string: "data: {\"id\":\"\(ids.completion())\",\"object\":\"text_completion\",\"created\":")
         head.writeString("\(target.created),\"model\":")
@@ -32,14 +35,18 @@ struct CompletionStreamWriter: StreamWriter {
 
     mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {
         switch event {
-        case .opened(let block, let kind): if kind == .text || kind == .refusal { shown.insert(block) }
+        case .opened(let block, let kind):
+            legacy?.noteToken()
+            if kind == .text || kind == .refusal { shown.insert(block) }
         case .delta(let block, let text):
             bytes += text.bytes.readableBytes
             if shown.contains(block) { deltas.write(text, into: &out) }
         case .usage(let usage): self.usage.update(with: usage)
-        case .finished(_, let reason, _): finish = reason
+        case .finished(_, let reason, let stop):
+            finish = reason
+            isStopped = stop != nil
         case .progress: keepAlive(into: &out)
-        case .started, .blob, .closed, .failed, .opaque, .ended: break
+        case .started, .blob, .closed, .ran, .failed, .opaque, .ended: break
         }
     }
 
@@ -52,9 +59,13 @@ struct CompletionStreamWriter: StreamWriter {
         } else {
             out.writeString(Self.noUsage(target.usage))
         }
+        let end = LegacyReply.End(usage: usage, bytes: bytes, reason: finish, isStopped: isStopped)
+        if target.usage != .asked { legacy?.writeMembers(end, into: &out) }
         out.writeString("}\n\n")
         if target.usage == .asked {
-            ChatForm.writeUsageChunk(head, usage, bytes: bytes, context, into: &out)
+            ChatForm.writeUsageChunk(head, usage, bytes: bytes, context, into: &out) {
+                legacy?.writeMembers(end, into: &$0)
+            }
         }
         out.writeString("data: [DONE]\n\n")
     }

@@ -21,6 +21,16 @@ extension JSONWalk {
         return count
     }
 
+    /// A time or a rate; nil, and stepped over, when it is none.
+    mutating func measure() throws(JSONError) -> Double? {
+        guard try kind() == .number else {
+            _ = try skip()
+            return nil
+        }
+        guard let measure = Double(text(try number())), measure.isFinite, measure >= 0 else { return nil }
+        return measure
+    }
+
     /// False: it is no object, and stepped over.
     mutating func enterObjectOrSkip() throws(JSONError) -> Bool {
         if try kind() == .object {

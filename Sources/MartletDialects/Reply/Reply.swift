@@ -20,6 +20,8 @@ package struct ReplyBlock: Sendable, Hashable {
     /// Text, reasoning or arguments, as the kind says.
     package var text = EscapedText()
     package var blobs: [OpaqueBlob] = []
+    /// Of a call that was run here.
+    package var run: ToolRun?
 
     package init(_ kind: BlockKind) { self.kind = kind }
 }
@@ -48,6 +50,9 @@ package struct ReplyFold: Sendable {
         case .blob(let block, let blob):
             guard let place = places[block] else { return }
             reply.blocks[place].blobs.append(blob)
+        case .ran(let block, let run):
+            guard let place = places[block] else { return }
+            reply.blocks[place].run = run
         case .usage(let usage): reply.usage.update(with: usage)
         case .finished(let choice, let reason, let stop):
             guard isFirst(choice) else { return }
@@ -66,6 +71,8 @@ package struct ReplyFold: Sendable {
 extension Reply {
     var summary: ReplySummary {
         let calls = blocks.filter { if case .toolCall = $0.kind { true } else { false } }.count
-        return ReplySummary(id: id, model: model, usage: usage, finishes: [finish], toolCalls: calls)
+        var summary = ReplySummary(id: id, model: model, usage: usage, finishes: [finish], toolCalls: calls)
+        summary.isStopped = matchedStop != nil
+        return summary
     }
 }

@@ -14,13 +14,13 @@ enum ReplyArguments {
     private static func object(_ text: ByteBuffer, isCut: Bool, depth: Int) -> ByteBuffer {
         let text = text.trimmed
         switch kind(text) {
-        case .object: return text
+        case .object: return text.withoutRepeats
         case .null: return ByteBuffer(string: "{}")
         case .string:
             guard depth == 0, let inner = text.rawString?.unescaped() else { break }
             let decoded = ByteBuffer(string: inner).trimmed
             if decoded.readableBytes == 0 { return decoded.orEmptyObject }
-            if kind(decoded) == .object { return decoded }
+            if kind(decoded) == .object { return decoded.withoutRepeats }
         case .array, .number, .bool: break
         case nil:
             if text.readableBytes == 0 { return text.orEmptyObject }
@@ -128,7 +128,7 @@ extension Reply {
     func brokenCall(_ context: ReplyContext) -> GatewayError? {
         let isCut = finish == .length || finish == .contextWindow
         for block in blocks {
-            guard case .toolCall(let head) = block.kind else { continue }
+            guard case .toolCall(let head) = block.kind, block.run == nil else { continue }
             if head.name.isEmpty { return ReplyArguments.namelessCall }
             guard ReplyArguments.isBroken(block.text, isCut: isCut) else { continue }
             return ReplyArguments.fault(of: context.toolNames.client(head.name))
@@ -224,4 +224,14 @@ extension ByteBuffer {
     }
 
     fileprivate var orEmptyObject: ByteBuffer { readableBytes == 0 ? ByteBuffer(string: "{}") : self }
+}
+
+extension ByteBuffer {
+    /// An object whose members all have names of their own: of two of one name the last is meant, as most parsers have
+    /// it, and those that refuse such an object shall not have to.
+    fileprivate var withoutRepeats: ByteBuffer {
+        guard var object = try? RawObject(self) else { return self }
+        object.keepLasts()
+        return object.isChanged ? object.text : self
+    }
 }

@@ -12,6 +12,8 @@ package enum ReplyEvent: Sendable, Hashable {
     /// Signature, encrypted or redacted reasoning.
     indirect case blob(BlockID, OpaqueBlob)
     case closed(BlockID)
+    /// A call of kind `hosted` has been run: behind its `closed`, and before the reply goes on.
+    indirect case ran(BlockID, ToolRun)
     /// Tokens so far; a later report updates an earlier one.
     indirect case usage(Usage)
     /// Once per choice. Usage may still follow.
@@ -47,9 +49,14 @@ package enum BlockKind: Sendable, Hashable {
 
 /// What is known of a tool call when it opens.
 package struct ToolCallHead: Sendable, Hashable {
-    package enum Kind: Sendable, Hashable { case function, custom, server }
+    package enum Kind: Sendable, Hashable {
+        case function, custom, server
+        /// Run here: `ran` follows. The name is the tool's own at its server; nil where no tool has such a name.
+        case hosted(ToolProvider?)
+    }
 
-    /// As the upstream gave it; empty when it gave none. Writers mint what their dialect needs.
+    /// As the upstream gave it; empty when it gave none. Writers mint what their dialect needs. Of a hosted call it is
+    /// ours already.
     package var id: String
     package var name: String
     package var kind: Kind
@@ -58,6 +65,11 @@ package struct ToolCallHead: Sendable, Hashable {
         self.id = id
         self.name = name
         self.kind = kind
+    }
+
+    /// Whose tool it is, where it is run here; nil where it is not.
+    package var hosted: ToolProvider?? {
+        if case .hosted(let provider) = kind { .some(provider) } else { nil }
     }
 }
 

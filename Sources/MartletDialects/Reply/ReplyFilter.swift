@@ -22,10 +22,16 @@ package struct ReplyFilter: Sendable {
     private var calls: TextCalls?
     private var mender: ArgumentMender?
     private var behind: [any ReplyStage] = []
+    /// Last: what it sees is what the client gets.
+    var hosted: HostedCalls?
     private var aside: [ReplyEvent] = []
 
     /// Nil when there is nothing to do.
-    package init?(_ context: ReplyContext) {
+    package init?(_ context: ReplyContext) { self.init(context, nil) }
+
+    /// - Parameter hosted: calls that are run here.
+    init?(_ context: ReplyContext, _ hosted: HostedCalls?) {
+        self.hosted = hosted
         think = context.splitter
         if let prefill = context.prefill, !prefill.isEmpty { before.append(PrefillCut(prefill)) }
         if let tools = context.tools, !tools.isEmpty {
@@ -48,7 +54,9 @@ package struct ReplyFilter: Sendable {
     }
 
     /// There is nothing left to do.
-    var isSpent: Bool { think == nil && before.isEmpty && calls == nil && mender == nil && behind.isEmpty }
+    var isSpent: Bool {
+        think == nil && before.isEmpty && calls == nil && mender == nil && behind.isEmpty && hosted == nil
+    }
 
     /// What became of calls in the text, and of arguments that were mended.
     package var callTally: CallTally {
@@ -71,12 +79,14 @@ package struct ReplyFilter: Sendable {
         if calls != nil { Self.run(&calls, &current, &aside) }
         if mender != nil { Self.run(&mender, &current, &aside) }
         for place in behind.indices { Self.run(&behind[place], &current, &aside) }
+        if hosted != nil { Self.run(&hosted, &current, &aside) }
         events += current
     }
 
     /// Whether a delta, still escaped, goes on as it is. Then it counts as taken; else `take` has to follow.
     mutating func passes(_ block: BlockID, _ text: UnsafeRawBufferPointer) -> Bool {
-        guard before.isEmpty, behind.isEmpty, think?.passes(block, text) ?? true, mender?.passes(block, text) ?? true
+        guard before.isEmpty, behind.isEmpty, hosted == nil, think?.passes(block, text) ?? true,
+            mender?.passes(block, text) ?? true
         else { return false }
         return calls?.passes(block, text) ?? true
     }

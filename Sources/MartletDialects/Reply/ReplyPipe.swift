@@ -5,10 +5,10 @@ package import NIOCore
 /// only when the client speaks another dialect than the upstream, else the frames' own bytes go on, edited at most.
 package struct ReplyPipe: Sendable {
     package private(set) var tally = ReplyTally()
-    private var framer = SSEFramer()
-    private var reader: any StreamReader
-    private var filter: ReplyFilter?
-    private var writer: (any StreamWriter)?
+    var framer = SSEFramer()
+    var reader: any StreamReader
+    var filter: ReplyFilter?
+    var writer: (any StreamWriter)?
     private var edit: (any FrameEdit)?
     /// Of a relay that becomes a translation once it finds a call in the text.
     private var watch: CallWatch?
@@ -17,18 +17,20 @@ package struct ReplyPipe: Sendable {
     /// Reused: nothing is allocated per event.
     private var events: [ReplyEvent] = []
     private var filtered: [ReplyEvent] = []
+    /// The round has ended, and there are calls to be run here.
+    var isRoundOver = false
     /// Bytes of the frame that has begun and not ended.
-    private var held = 0
+    var held = 0
     /// What an edit writes while frames before it wait to go out as they are; else empty.
     private var aside = ByteBuffer()
-    private var whole = WholeReply.undecided(ByteBuffer())
+    var whole = WholeReply.undecided(ByteBuffer())
     /// The upstream's own words for its failure, for relays that promise its bytes.
     private var failedFrame: ByteBuffer?
     /// The last frame went out as it came, without its blank line.
     private var isUnclosed = false
 
     /// A body that is a JSON object where a stream was asked for is collected and then said as a stream.
-    private enum WholeReply { case undecided(ByteBuffer), no, collecting(ByteBuffer) }
+    enum WholeReply { case undecided(ByteBuffer), no, collecting(ByteBuffer) }
 
     /// What became of calls the upstream left in the text.
     package var callTally: CallTally { filter?.callTally ?? watch?.calls?.tally ?? CallTally() }
@@ -52,7 +54,7 @@ package struct ReplyPipe: Sendable {
     }
 
     /// A relay in whose text calls and thinking are looked for.
-    init(reader: any StreamReader, edit: any FrameEdit, watch: CallWatch, dialect: DialectID, requestID: String) {
+    init(reader: any StreamReader, edit: (any FrameEdit)?, watch: CallWatch, dialect: DialectID, requestID: String) {
         self.init(reader: reader, edit: edit, dialect: dialect, requestID: requestID)
         self.watch = watch
     }
@@ -60,11 +62,11 @@ package struct ReplyPipe: Sendable {
     /// Takes one upstream read and appends what the client gets for it. Once it has answered `failed`, it writes
     /// nothing more: the caller says the failure, by status or by `fail`. What follows the terminal mark is ignored.
     package mutating func pass(_ read: ByteBuffer, into out: inout ByteBuffer) -> Finding {
-        guard !tally.isOver else { return tally.finding }
+        guard !isOver else { return finding }
         var read = read
-        if collects(&read) { return tally.finding }
+        if collects(&read) { return finding }
         passFrames(of: read, into: &out)
-        return tally.finding
+        return finding
     }
 
     private mutating func passFrames(of read: ByteBuffer, into out: inout ByteBuffer) {
@@ -75,23 +77,23 @@ package struct ReplyPipe: Sendable {
             held -= frame.bytes.readableBytes
             pass(frame, &run, into: &out)
             run.step(over: frame)
-            if tally.isOver { break }
+            if isOver { break }
         }
         run.flush(into: &out)
     }
 
     /// The upstream closed its side: writes what is still owed and gives the verdict.
     package mutating func finish(into out: inout ByteBuffer) -> Finding {
-        guard !tally.isOver else { return tally.finding }
+        guard !isOver else { return finding }
         if case .collecting(let body) = whole {
             passWhole(body, into: &out)
-            guard !tally.isOver else { return tally.finding }
+            guard !isOver else { return finding }
         }
         if case .undecided(let lead) = whole { passFrames(of: lead, into: &out) }
         if let frame = framer.finish() {
             var run = RelayRun(ByteBuffer(), held: held)
             pass(frame, &run, into: &out)
-            guard !tally.isOver else { return tally.finding }
+            guard !isOver else { return finding }
         }
         events.removeAll(keepingCapacity: true)
         do throws(DialectError) {
@@ -104,6 +106,10 @@ package struct ReplyPipe: Sendable {
         releaseWatched(into: &out)
         for event in events { tally.note(event) }
         guard tally.failure == nil else { return tally.finding }
+        if endsRound() {
+            writeEvents(into: &out)
+            return finding
+        }
         tally.end()
         if writer != nil {
             writeEvents(into: &out)
@@ -113,6 +119,10 @@ package struct ReplyPipe: Sendable {
         }
         return tally.finding
     }
+
+    mutating func note(_ event: ReplyEvent) { tally.note(event) }
+
+    mutating func fail(_ error: GatewayError) { tally.fail(error) }
 
     /// The whole reply, where the client's dialect keeps replies and the stream has ended.
     package var finalObject: ByteBuffer? { writer == nil ? edit?.finalObject : writer?.finalObject }
@@ -250,6 +260,7 @@ package struct ReplyPipe: Sendable {
         filtered.removeAll(keepingCapacity: true)
         filter?.take(events, into: &filtered)
         swap(&events, &filtered)
+        if filter?.hosted?.isOver == true { isRoundOver = true }
         if filter?.isSpent == true { filter = nil }
     }
 

@@ -7,6 +7,8 @@ package struct ReplySummary: Sendable, Hashable {
     /// One per choice, in their order.
     package var finishes: [FinishReason]
     package var toolCalls: Int
+    /// The first choice ended at a stop string of the request's, as far as that was told.
+    package var isStopped = false
     /// What became of calls the upstream left in the text.
     package var callTally = CallTally()
 

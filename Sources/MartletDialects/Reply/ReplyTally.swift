@@ -9,6 +9,8 @@ package struct ReplyTally: Sendable {
     package private(set) var usage = Usage()
     /// Per choice, in the order in which they ended. One element unless the client asked for several choices.
     package private(set) var finishes: [(choice: Int, reason: FinishReason)] = []
+    /// A choice ended at a stop string of the request's, as far as that was told.
+    package private(set) var isStopped = false
     package private(set) var failure: GatewayError? { didSet { isOver = failure != nil || isEnded } }
     /// A block has opened, or a choice has ended: something a client can use.
     package private(set) var isUsable = false
@@ -49,12 +51,13 @@ package struct ReplyTally: Sendable {
             }
         case .closed(let block): openToolCalls.remove(block)
         case .usage(let usage): self.usage.update(with: usage)
-        case .finished(let choice, let reason, _):
+        case .finished(let choice, let reason, let stop):
             isUsable = true
+            if stop != nil { isStopped = true }
             finishes.append((choice, reason))
         case .failed(let error): failure = failure ?? error
         case .ended: isEnded = true
-        case .delta, .blob, .opaque, .progress: break
+        case .delta, .blob, .ran, .opaque, .progress: break
         }
     }
 
@@ -79,5 +82,8 @@ package enum Finding: Sendable, Hashable {
     case usable
     /// Its end has gone by, or was agreed on.
     case complete
+    /// A round has ended, and there are calls to be run here.
+    /// - endsReply: the reply ends behind them, because the client has calls of its own to run.
+    case calls(endsReply: Bool)
     case failed(GatewayError)
 }

@@ -25,15 +25,26 @@ package struct ReplyTarget: Sendable {
     package var label: ResponseLabel?
     /// Responses: reasoning text is called `response.reasoning`, as the Open Responses specification has it.
     package var isOpenResponses: Bool
+    /// LM Studio's own API: what answers, by its name where it is; nil where the upstream says it.
+    package var instance: String?
     /// How long the model was loaded for this request; nil: it was there.
     package var loadTime: Duration?
+    /// For clients that are told how long it took: started when the request was sent.
+    package var stopwatch: Stopwatch?
+    /// Of LM Studio's older API: what replies hold beside what OpenAI's do.
+    package var legacy: LegacyReply?
+    /// The client wants its reply whole, though it comes as a stream.
+    package var folds = false
 
     package init(
         dialect: DialectID, model: String, usage: ChatFrameEdit.UsagePlacement = .hidden,
         mode: ChatFrameEdit.Mode = .repair, created: Int = 0, ids: IDSource, requestID: String = "",
         showsThinkingBlocks: Bool = false, seal: ReasoningSeal = .plain, clock: (@Sendable () -> Int)? = nil,
-        label: ResponseLabel? = nil, isOpenResponses: Bool = false, loadTime: Duration? = nil
+        label: ResponseLabel? = nil, isOpenResponses: Bool = false, instance: String? = nil, loadTime: Duration? = nil,
+        stopwatch: Stopwatch? = nil, legacy: LegacyReply? = nil
     ) {
+        self.legacy = legacy
+        self.stopwatch = stopwatch
         self.dialect = dialect
         self.model = model
         self.usage = usage
@@ -46,6 +57,7 @@ package struct ReplyTarget: Sendable {
         self.clock = clock
         self.label = label
         self.isOpenResponses = isOpenResponses
+        self.instance = instance
         self.loadTime = loadTime
     }
 }
@@ -57,8 +69,13 @@ package struct WholeReply: Sendable {
     package var summary: ReplySummary
     /// Set: the answer is not in the form it was asked for. Then there are no pieces.
     package var misfit: AnswerMisfit?
+    /// What is kept of it, where that is not the body.
+    package var kept: ByteBuffer?
 
-    package init(pieces: [ByteBuffer], summary: ReplySummary, misfit: AnswerMisfit? = nil) {
+    package init(
+        pieces: [ByteBuffer], summary: ReplySummary, misfit: AnswerMisfit? = nil, kept: ByteBuffer? = nil
+    ) {
+        self.kept = kept
         self.pieces = pieces
         self.summary = summary
         self.misfit = misfit

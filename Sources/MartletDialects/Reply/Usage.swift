@@ -1,15 +1,18 @@
 /// Tokens, as the upstream counted them. `nil` is "not reported", never zero. `input` is the whole prompt, tokens read
-/// from and written to a cache included; `output` includes reasoning.
+/// from and written to a cache included; `output` includes reasoning. Beside them what it said of the time they took.
 package struct Usage: Sendable, Hashable {
     package var input: Int?
     package var cacheRead: Int?
     package var cacheWrite: Int?
     package var output: Int?
     package var reasoning: Int?
+    package var timings: Timings?
 
     package init(
-        input: Int? = nil, cacheRead: Int? = nil, cacheWrite: Int? = nil, output: Int? = nil, reasoning: Int? = nil
+        input: Int? = nil, cacheRead: Int? = nil, cacheWrite: Int? = nil, output: Int? = nil, reasoning: Int? = nil,
+        timings: Timings? = nil
     ) {
+        self.timings = timings
         self.input = input
         self.cacheRead = cacheRead
         self.cacheWrite = cacheWrite
@@ -17,7 +20,8 @@ package struct Usage: Sendable, Hashable {
         self.reasoning = reasoning
     }
 
-    package var isEmpty: Bool { self == Usage() }
+    /// It counts nothing.
+    package var isEmpty: Bool { self == Usage(timings: timings) }
 
     /// Takes over what a later report says; what it does not mention stays.
     package mutating func update(with later: Usage) {
@@ -26,5 +30,6 @@ package struct Usage: Sendable, Hashable {
         cacheWrite = later.cacheWrite ?? cacheWrite
         output = later.output ?? output
         reasoning = later.reasoning ?? reasoning
+        timings = later.timings?.filled(from: timings ?? Timings()) ?? timings
     }
 }

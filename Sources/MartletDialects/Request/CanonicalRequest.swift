@@ -10,6 +10,12 @@ package struct CanonicalRequest: Sendable, Hashable {
     package var items: [Item]
     package var tools: ToolTable
     package var settings: Settings
+    /// MCP servers whose tools are run here.
+    package var integrations: [Integration] = []
+    /// Labels of MCP servers whose tools the conversation has been told.
+    package var listedServers: Set<String> = []
+    /// A call to one of these servers is demanded.
+    package var servedChoice: ServedChoice?
     /// Members we do not read, for upstreams of the same family.
     package var raw: RawMembers
     package var origin: RequestOrigin
@@ -53,8 +59,15 @@ extension CanonicalRequest {
         case .chat, .completions: "reasoning_effort"
         case .anthropic: "output_config.effort"
         case .responses: "reasoning.effort"
+        case .lmstudio: "reasoning"
         }
     }
+}
+
+/// A server of which a tool is to be called, and which; nil: any.
+package struct ServedChoice: Sendable, Hashable {
+    package var server: String
+    package var tool: String?
 }
 
 /// Where a request came from.

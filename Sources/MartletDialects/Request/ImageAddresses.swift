@@ -28,7 +28,7 @@ package enum ImageAddresses {
     private static func conversation(
         _ document: JSONDocument, _ client: DialectID
     ) throws(JSONError) -> (name: String, value: JSON)? {
-        let name = client == .responses ? "input" : "messages"
+        let name = client == .responses || client == .lmstudio ? "input" : "messages"
         guard let member = try document.member(name), member.kind == .array else { return nil }
         return (name, try JSON(parsing: document.slice(member.value)))
     }

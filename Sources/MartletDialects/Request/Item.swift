@@ -73,6 +73,8 @@ package struct ToolCall: Sendable, Hashable {
     package var name: String
     package var kind: Kind
     package var arguments: CallArguments
+    /// Label of the MCP server whose tool it was made to, where it was run for the client.
+    package var server: String?
 
     package init(id: String, name: String, kind: Kind = .function, arguments: CallArguments) {
         self.id = id

@@ -48,6 +48,8 @@ package struct ReplyContext: Sendable, Hashable {
     package var echo: ResponsesEcho?
     /// Of a relay: events that tell how far the prompt is read were asked for by us, not by the client.
     package var hidesProgress: Bool
+    /// What the reply may call that is run here; nil for nothing.
+    package var served: ServedTable?
     /// What the reply may call; nil when it may call nothing.
     package var tools: OfferedTools?
     /// The upstream leaves calls in the text.

@@ -59,7 +59,7 @@ struct RequestDraft {
         switch setting {
         case .temperature: return target.defaults.temperature.map(JSONNumber.init)
         case .topP: return target.defaults.topP.map(JSONNumber.init)
-        case .topK, .presencePenalty, .frequencyPenalty, .seed: return nil
+        case .topK, .presencePenalty, .frequencyPenalty, .seed, .minP, .repeatPenalty: return nil
         }
     }
 
@@ -150,6 +150,8 @@ enum SamplingSetting: String {
     case topK = "top_k"
     case presencePenalty = "presence_penalty"
     case frequencyPenalty = "frequency_penalty"
+    case minP = "min_p"
+    case repeatPenalty = "repeat_penalty"
 }
 
 extension Settings {
@@ -161,6 +163,8 @@ extension Settings {
         case .presencePenalty: presencePenalty
         case .frequencyPenalty: frequencyPenalty
         case .seed: seed
+        case .minP: minP
+        case .repeatPenalty: repeatPenalty
         }
     }
 }

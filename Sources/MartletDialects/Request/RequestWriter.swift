@@ -25,6 +25,10 @@ extension RequestWriter {
     static func write(_ request: CanonicalRequest, for target: WriteTarget) throws(GatewayError) -> TranslatedRequest {
         var writer = Self(
             draft: RequestDraft(request, target), out: JSONOut(capacity: request.origin.bytes + 4096))
+        guard request.integrations.isEmpty else {
+            throw GatewayError(
+                code: .mcpDenied, message: "integrations: this server runs no MCP servers", param: "integrations")
+        }
         try writer.refuse()
         if let answer = request.localAnswer {
             let context = ReplyContext(inputEstimate: TokenEstimate.of(request))

@@ -11,6 +11,9 @@ package struct Settings: Sendable, Hashable {
     package var seed: JSONNumber?
     package var presencePenalty: JSONNumber?
     package var frequencyPenalty: JSONNumber?
+    /// Of LM Studio's own API; 1 asks for no penalty.
+    package var repeatPenalty: JSONNumber?
+    package var minP: JSONNumber?
     package var stops: [String] = []
     package var streams = false
     /// A Chat client asked for the usage chunk.

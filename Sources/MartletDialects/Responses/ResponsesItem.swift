@@ -7,6 +7,10 @@ struct ResponsesItem: Sendable {
         case message(isRefusal: Bool)
         case reasoning(isSummary: Bool)
         case call(ResponsesTool, callID: String)
+        /// A call that is run here.
+        case served(label: String, tool: String)
+        /// Tools of an MCP server; a JSON array's text.
+        case listing(label: String)
         /// A summary of the conversation, beside which so many of the user's last messages go on.
         case compaction(kept: Int)
     }
@@ -20,7 +24,7 @@ struct ResponsesItem: Sendable {
 
     enum Status: String, Sendable {
         case inProgress = "in_progress"
-        case completed, incomplete
+        case completed, incomplete, failed
     }
 
     let block: BlockID
@@ -44,6 +48,8 @@ struct ResponsesItem: Sendable {
     /// Of the arguments up to the index `weighed` of `text`.
     private var balance = ArgumentBalance()
     private var weighed = 0
+    /// Of a call that is run here, what became of it.
+    var run: ToolRun?
     /// The item as JSON, once it has been said to be done.
     var done: ByteBuffer?
 
@@ -58,12 +64,29 @@ struct ResponsesItem: Sendable {
     var isPlain: Bool {
         switch kind {
         case .message, .reasoning: true
-        case .call, .compaction: false
+        case .call, .served, .listing, .compaction: false
         }
     }
 
     var isCall: Bool {
-        if case .call = kind { return true }
+        switch kind {
+        case .call, .served: true
+        case .message, .reasoning, .listing, .compaction: false
+        }
+    }
+
+    /// Its arguments are a JSON object's text.
+    var isFunction: Bool {
+        switch kind {
+        case .call(let tool, _): tool.form == .function
+        case .served: true
+        case .message, .reasoning, .listing, .compaction: false
+        }
+    }
+
+    /// It is not done before it has been run.
+    var awaitsRun: Bool {
+        if case .served = kind { return run == nil }
         return false
     }
 
@@ -86,9 +109,9 @@ struct ResponsesItem: Sendable {
 
     /// Whether a call may get more of its arguments.
     mutating func isGrowing() -> Bool {
-        guard case .call(let tool, _) = kind, !isClosed, done == nil else { return false }
+        guard isCall, !isClosed, done == nil else { return false }
         if let input { return !input.isDone }
-        guard tool.form != .custom else { return true }
+        if case .call(let tool, _) = kind, tool.form == .custom { return true }
         if let rest = text.getSlice(at: weighed, length: text.writerIndex - weighed) { balance.take(EscapedText(rest)) }
         weighed = text.writerIndex
         return !balance.isComplete
@@ -97,6 +120,7 @@ struct ResponsesItem: Sendable {
     /// What the reply's end makes of it. What a limit ended is incomplete: the last item, and calls
     /// whose arguments lack their end.
     func status(_ finish: FinishReason?, isLast: Bool) -> Status {
+        if case .served = kind { return run.map { $0.reason == nil ? .completed : .failed } ?? .incomplete }
         switch finish {
         case .length, .contextWindow, .contentFilter: break
         case .stop, .toolCalls, .pauseTurn, nil: return .completed
@@ -119,7 +143,7 @@ struct ResponsesItem: Sendable {
         case .compaction(let kept):
             let heading = EscapedText(escaping: ResponsesCompaction.heading)
             return seal.sealed(Reasoning(text: heading + EscapedText(text)), keeping: kept)
-        case .message, .reasoning, .call: return nil
+        case .message, .reasoning, .call, .served, .listing: return nil
         }
     }
 
@@ -164,10 +188,55 @@ struct ResponsesItem: Sendable {
         case .call(let tool, let callID):
             out.writeString("\"call_id\":\"\(callID)\",")
             writeCall(tool, isBegun: isBegun, isCut: status == .incomplete, into: &out)
-        case .compaction: break
+        case .served(let label, let tool): writeServed(label, tool, isBegun: isBegun, into: &out)
+        case .listing, .compaction: break
         }
         out.writeString("}")
         return out
+    }
+
+    private func writeServed(_ label: String, _ tool: String, isBegun: Bool, into out: inout ByteBuffer) {
+        out.writeString("\"server_label\":")
+        out.writeJSONString(label)
+        out.writeString(",\"name\":")
+        out.writeJSONString(tool)
+        out.writeString(",\"arguments\":\"")
+        if !isBegun { out.writeImmutableBuffer(text) }
+        out.writeString("\",\"approval_request_id\":null,\"output\":")
+        ChatErrors.writeOrNull(run?.reason == nil ? run?.shown : nil, into: &out)
+        out.writeString(",\"error\":")
+        ChatErrors.writeOrNull(run?.reason, into: &out)
+    }
+
+    /// The tools of a server, as the first of its events has them, and as the last.
+    static func listing(_ id: String, _ label: String, _ tools: [ServedTool]) -> ByteBuffer {
+        var out = JSONOut(capacity: 1024)
+        out.openObject()
+        out.key("id")
+        out.value(id)
+        out.key("type")
+        out.value("mcp_list_tools")
+        out.key("server_label")
+        out.value(label)
+        out.key("tools")
+        out.openArray()
+        for tool in tools {
+            out.openObject()
+            out.key("name")
+            out.value(tool.name)
+            out.key("description")
+            if let description = tool.description { out.value(description) } else { out.null() }
+            out.key("input_schema")
+            out.value(json: (tool.schema ?? ByteBuffer(string: "{}")).onOneLine)
+            out.key("annotations")
+            out.null()
+            out.closeObject()
+        }
+        out.closeArray()
+        out.key("error")
+        out.null()
+        out.closeObject()
+        return out.bytes
     }
 
     private func writeCall(_ tool: ResponsesTool, isBegun: Bool, isCut: Bool, into out: inout ByteBuffer) {
@@ -193,6 +262,8 @@ struct ResponsesItem: Sendable {
         case .message: "message"
         case .reasoning: "reasoning"
         case .compaction: "compaction"
+        case .served: "mcp_call"
+        case .listing: "mcp_list_tools"
         case .call(let tool, _):
             switch tool.form {
             case .function: "function_call"
@@ -213,7 +284,7 @@ struct ResponsesItem: Sendable {
         case .message(isRefusal: true): out.writeString("{\"type\":\"refusal\",\"refusal\":\"")
         case .reasoning(isSummary: true): out.writeString("{\"type\":\"summary_text\",\"text\":\"")
         case .reasoning(isSummary: false): out.writeString("{\"type\":\"reasoning_text\",\"text\":\"")
-        case .call, .compaction: return
+        case .call, .served, .listing, .compaction: return
         }
         if !isEmpty { out.writeImmutableBuffer(text) }
         out.writeString("\"}")
@@ -236,6 +307,8 @@ struct ResponsesItem: Sendable {
         case .message: "msg_"
         case .reasoning: "rs_"
         case .compaction: "cmp_"
+        case .served: "mcp_"
+        case .listing: "mcpl_"
         case .call(let tool, _):
             switch tool.form {
             case .function: "fc_"
@@ -284,6 +357,10 @@ struct ResponsesEventNames {
             case .localShell, .shell, .applyPatch, .search: text = nil
             }
             member = tool.form == .custom ? "input" : "arguments"
+        case .served:
+            text = "mcp_call_arguments"
+            member = "arguments"
+        case .listing: member = "tools"
         case .compaction: member = "encrypted_content"
         }
     }

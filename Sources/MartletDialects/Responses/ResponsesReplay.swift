@@ -50,6 +50,14 @@ struct ResponsesReplay {
             say(parts: item["content"], of: "reasoning_text", "content", [id, place])
         case "function_call": say(all: item["arguments"], "function_call_arguments", "arguments", [id, place])
         case "custom_tool_call": say(all: item["input"], "custom_tool_call_input", "input", [id, place])
+        case "mcp_call":
+            say("response.mcp_call.in_progress", [id, place])
+            say(all: item["arguments"], "mcp_call_arguments", "arguments", [id, place])
+            let hasFailed = item["error"].map { $0.rawKind != .null } ?? false
+            say("response.mcp_call.\(hasFailed ? "failed" : "completed")", [id, place])
+        case "mcp_list_tools":
+            say("response.mcp_list_tools.in_progress", [id, place])
+            say("response.mcp_list_tools.completed", [id, place])
         default: break
         }
         say("response.output_item.done", [place, ("item", text)])
@@ -62,6 +70,12 @@ struct ResponsesReplay {
         for (name, value) in nothing where begun[name] != nil { begun.set(name, ByteBuffer(string: value)) }
         if begun["status"] != nil { begun.set("status", .rawString("in_progress")) }
         begun.remove("encrypted_content")
+        switch item["type"]?.rawString?.unescaped() {
+        case "mcp_call":
+            for name in ["output", "error"] where begun[name] != nil { begun.set(name, .rawNull) }
+        case "mcp_list_tools": begun.set("tools", ByteBuffer(string: "[]"))
+        default: break
+        }
         return begun
     }
 

@@ -10,6 +10,7 @@ enum ResponsesReplyWriter {
             let id = BlockID(choice: 0, index: index)
             writer.write(.opened(id, block.kind), into: &nothing)
             if !block.text.isEmpty { writer.write(.delta(id, block.text), into: &nothing) }
+            if let run = block.run { writer.write(.ran(id, run), into: &nothing) }
             for blob in block.blobs { writer.write(.blob(id, blob), into: &nothing) }
             // Calls close with the reply, which says whether they were cut off.
             if case .toolCall = block.kind { continue }

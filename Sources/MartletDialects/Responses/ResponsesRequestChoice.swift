@@ -6,6 +6,8 @@ struct ResponsesChoice {
     var choice: ToolChoice?
     /// Flat names and types of hosted tools of what is left, where the choice says so.
     var allowed: Set<String>?
+    /// An MCP server, or a tool of one.
+    var served: ServedChoice?
     /// It names a hosted tool nobody offered.
     var isUnknown = false
 
@@ -32,6 +34,10 @@ struct ResponsesChoice {
             var allowed: Set<String> = []
             for tool in members.tools { allowed.formUnion(flatNames(tool, names, tools)) }
             return ResponsesChoice(choice: members.mode.flatMap(ToolChoice.init(word:)), allowed: allowed)
+        }
+        if members.type == "mcp", let label = flatNames(members, names, tools).first {
+            return ResponsesChoice(
+                choice: .tool(name: label), served: ServedChoice(server: label, tool: members.name))
         }
         if let name = flatNames(members, names, tools).first { return ResponsesChoice(choice: .tool(name: name)) }
         if let name = members.name { return ResponsesChoice(choice: .tool(name: name)) }

@@ -21,10 +21,13 @@ struct ResponsesInputItem {
     var operation: ByteBuffer?
     var author: String?
     var text: EscapedText?
+    var server: String?
+    var error: ByteBuffer?
 
     private enum Field: String, RequestField {
         case type, role, id, status, content, name, namespace, arguments, input, output, summary, tools, action
-        case operation, author, text
+        case operation, author, text, error
+        case server = "server_label"
         case callID = "call_id"
         case encrypted = "encrypted_content"
     }
@@ -52,6 +55,8 @@ struct ResponsesInputItem {
             case .operation: item.operation = try walk.skip()
             case .author: item.author = try walk.stringIfAny()
             case .text: item.text = try walk.escapedIfAny()
+            case .server: item.server = try walk.stringIfAny()
+            case .error: item.error = try walk.skip()
             }
         }
         return item

@@ -10,6 +10,8 @@ struct ResponsesItemReader {
     let seal: ReasoningSeal
     /// The first reference to an item that nobody has put in its place.
     private(set) var missingItem: String?
+    /// Labels of MCP servers whose tools have been told.
+    private(set) var listedServers: Set<String> = []
     /// The last item of the input asks for a summary of those before it.
     private(set) var endsInTrigger = false
     /// Where the user's own messages stand.
@@ -92,6 +94,8 @@ struct ResponsesItemReader {
                 throw error.inside("tools")
             }
         case "reasoning": try addReasoning(item)
+        case "mcp_list_tools": if let server = item.server { listedServers.insert(server) }
+        case "mcp_call": addServed(item)
         case "agent_message":
             var parts = try item.parts(item.content, at: "content")
             if let author = item.author, !author.isEmpty, let place = parts.firstIndex(where: { $0.text != nil }) {
@@ -105,7 +109,7 @@ struct ResponsesItemReader {
         }
     }
 
-    private mutating func addOpaque(_ item: ResponsesInputItem) {
+    mutating func addOpaque(_ item: ResponsesInputItem) {
         items.append(.opaque(.responses, name: item.kind))
     }
 
@@ -189,6 +193,16 @@ struct ResponsesItemReader {
         }
         let flat = tools.called(ResponsesTool(form, name: name))
         append(item, ToolCall(id: "", name: flat, arguments: .json(ResponsesBuiltins.arguments(form, action))))
+    }
+
+    /// A call and its result at once.
+    mutating func add(_ call: ToolCall, _ run: ToolRun) {
+        var call = call
+        if call.id.isEmpty { call.id = "call_\(calls)" }
+        calls += 1
+        hasBegun = true
+        answered.insert(call.id)
+        items += [.toolCall(call), .toolResult(run.result(of: call.id, tool: call.name))]
     }
 
     private mutating func append(_ item: ResponsesInputItem, _ call: ToolCall) {

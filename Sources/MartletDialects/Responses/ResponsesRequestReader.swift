@@ -11,6 +11,7 @@ struct ResponsesRequestReader {
     private var unread: [String] = []
     private var includes: Set<String> = []
     private var wantsSummary = false
+    private var servedChoice: ServedChoice?
     /// A reference that should have been put in its place before.
     private(set) var missingItem: String?
 
@@ -44,6 +45,8 @@ struct ResponsesRequestReader {
             model: model ?? "", items: items, tools: table, settings: settings, raw: members.rest,
             origin: RequestOrigin(dialect: .responses), unread: unread, echo: echo)
         request.isCompaction = reader.endsInTrigger
+        request.listedServers = reader.listedServers
+        request.servedChoice = servedChoice
         return request
     }
 
@@ -153,6 +156,7 @@ struct ResponsesRequestReader {
         }
         guard let choice else { return }
         settings.toolChoice = choice.choice
+        servedChoice = choice.served
         if choice.isUnknown {
             unread.append("tool_choice")
             settings.toolChoice = tools.contains { !$0.isServer } ? .auto : .never

@@ -90,6 +90,7 @@ struct ResponsesToolReader {
 
     /// Clients validate the members of a repeated function: none may be missing.
     private static func whole(_ text: ByteBuffer, _ members: Members) -> ByteBuffer {
+        if members.type == "mcp" { return ResponsesServer.withoutSecrets(text) }
         guard members.type == "function", members.function == nil else { return text }
         let missing = ["description", "parameters", "strict"].filter { !members.seen.contains($0) }
         guard !missing.isEmpty else { return text }

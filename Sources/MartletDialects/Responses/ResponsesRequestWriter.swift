@@ -105,7 +105,7 @@ struct ResponsesRequestWriter: OpenAIRequestWriter {
     }
 
     private mutating func writeSampling() throws(GatewayError) {
-        try draft.drop([.topK])
+        try draft.drop([.topK, .minP, .repeatPenalty])
         guard flags.sampling else { return try draft.drop([.temperature, .topP]) }
         write([.temperature, .topP, .presencePenalty, .frequencyPenalty])
     }

@@ -47,6 +47,18 @@ enum ResponsesSplice {
         return edit.applied(to: document.bytes)
     }
 
+    /// A message that tells the model what to be.
+    static func isInstruction(_ item: ByteBuffer) -> Bool {
+        guard let head = head(item), head.type ?? "message" == "message" else { return false }
+        return head.role == "system" || head.role == "developer"
+    }
+
+    /// A message of the user.
+    static func isUsers(_ item: ByteBuffer) -> Bool {
+        guard let head = head(item) else { return false }
+        return head.type ?? "message" == "message" && head.role == "user"
+    }
+
     private enum Field: String, RequestField {
         case type, role, id
         case callID = "call_id"

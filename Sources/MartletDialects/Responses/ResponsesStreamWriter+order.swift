@@ -49,7 +49,7 @@ extension ResponsesStreamWriter {
         }
         var settled: [Int] = []
         for place in items.indices where items[place].done == nil && !items[place].isHeld {
-            guard all || items[place].isClosed || !items[place].isCall else { continue }
+            guard all || !items[place].awaitsRun && (items[place].isClosed || !items[place].isCall) else { continue }
             settled.append(place)
         }
         for place in settled { endText(place, into: &out) }
@@ -68,12 +68,30 @@ extension ResponsesStreamWriter {
         } else if let half = items[place].join.end() {
             add(half, to: place, into: &out)
         }
-        if case .call(let tool, _) = items[place].kind, tool.form == .function, items[place].text.readableBytes == 0,
+        if items[place].isFunction, items[place].text.readableBytes == 0,
             place < items.count - 1 || status(place) == .completed
         {
             // Clients parse the arguments whatever they are.
             add(EscapedText(escaping: "{}"), to: place, into: &out)
         }
+    }
+
+    /// A call has been run: it is done, unless one before it is not even told.
+    mutating func ran(_ block: BlockID, _ run: ToolRun, into out: inout ByteBuffer) {
+        guard let place = items.lastIndex(where: { $0.block == block }) else { return }
+        cool()
+        items[place].isClosed = true
+        items[place].run = run
+        release(all: false, into: &out)
+        guard !items[place].isHeld else { return }
+        endText(place, into: &out)
+        let item = items[place]
+        if !isWhole {
+            let names = ResponsesEventNames(item.kind, isOpenResponses: isOpenResponses)
+            let word = run.reason == nil ? "completed" : "failed"
+            writeEvent("mcp_call.\(word)", into: &out) { $0.writeString(item.place(names)) }
+        }
+        endItem(place, into: &out)
     }
 
     private func status(_ place: Int) -> ResponsesItem.Status {

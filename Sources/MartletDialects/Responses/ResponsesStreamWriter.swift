@@ -10,14 +10,14 @@ package import NIOCore
 /// object (`ResponsesReplyWriter`).
 package struct ResponsesStreamWriter: StreamWriter {
     private let object: ResponsesObject
-    private let context: ReplyContext
+    let context: ReplyContext
     let echo: ResponsesEcho
     let seal: ReasoningSeal
     private let clock: (@Sendable () -> Int)?
     let isOpenResponses: Bool
     /// Only the object is wanted.
     let isWhole: Bool
-    private var ids: IDSource
+    var ids: IDSource
     private var callIDs: CallIDs
     var items: [ResponsesItem] = []
     private var places: [BlockID: Int] = [:]
@@ -84,6 +84,7 @@ package struct ResponsesStreamWriter: StreamWriter {
             }
             settle(all: true, into: &out)
         case .progress: keepAlive(into: &out)
+        case .ran(let block, let run): ran(block, run, into: &out)
         case .failed, .opaque, .ended: break
         }
     }
@@ -154,6 +155,9 @@ extension ResponsesStreamWriter {
         case .text: promised = ResponsesItem.Promised(block: block, kind: .message(isRefusal: false))
         case .refusal: promised = ResponsesItem.Promised(block: block, kind: .message(isRefusal: true))
         case .reasoning: promised = ResponsesItem.Promised(block: block, kind: .reasoning(isSummary: echo.wantsSummary))
+        case .toolCall(let head) where head.hosted != nil:
+            let label = head.hosted??.label ?? ""
+            begin(block, .served(label: label, tool: head.name), id: head.id, into: &out)
         case .toolCall(let head):
             let name = context.toolNames.client(head.name)
             let isWrapped = context.toolNames.isWrapped(head.name) && head.kind != .custom
@@ -263,10 +267,11 @@ extension ResponsesStreamWriter {
 
     /// - Parameter hasText: a piece of its text follows.
     private mutating func begin(
-        _ block: BlockID, _ kind: ResponsesItem.Kind, hasText: Bool = true, into out: inout ByteBuffer
+        _ block: BlockID, _ kind: ResponsesItem.Kind, id: String? = nil, hasText: Bool = true,
+        into out: inout ByteBuffer
     ) {
         let item = ResponsesItem(
-            block: block, kind: kind, id: ids.mintHex(ResponsesItem.prefix(kind)), index: items.count)
+            block: block, kind: kind, id: id ?? ids.mintHex(ResponsesItem.prefix(kind)), index: items.count)
         places[block] = item.index
         items.append(item)
         let isHeld = hasToWait(item.index)
@@ -283,6 +288,7 @@ extension ResponsesStreamWriter {
             $0.writeString(",\"output_index\":\(place),\"item\":")
             $0.writeImmutableBuffer(item.json(.inProgress))
         }
+        if item.awaitsRun { writeEvent("mcp_call.in_progress", into: &out) { $0.writeString(item.place(names)) } }
         guard let text = names.text else { return }
         if hasText { writePartEvent("added", item, names, isEmpty: true, into: &out) }
         items[place].frame = NumberedFrame(
@@ -297,7 +303,10 @@ extension ResponsesStreamWriter {
     private mutating func start(into out: inout ByteBuffer) {
         guard !hasStarted else { return }
         hasStarted = true
-        defer { beginWithSummary(into: &out) }
+        defer {
+            beginWithSummary(into: &out)
+            beginWithTools(into: &out)
+        }
         guard !isWhole else { return }
         var begun = ByteBuffer()
         object.write(ResponsesObject.Ending(status: .inProgress), into: &begun)
@@ -305,25 +314,6 @@ extension ResponsesStreamWriter {
             writeEvent(name, into: &out) {
                 $0.writeString(",\"response\":")
                 $0.writeImmutableBuffer(begun)
-            }
-        }
-    }
-
-    /// The conversation was summed up before it was answered, which is told first.
-    private mutating func beginWithSummary(into out: inout ByteBuffer) {
-        guard let summary = context.summary, let id = (try? RawObject(summary))?["id"]?.rawString?.unescaped() else {
-            return
-        }
-        var item = ResponsesItem(block: BlockID(choice: 0, index: -1), kind: .compaction(kept: 0), id: id, index: 0)
-        item.isClosed = true
-        item.isComplete = true
-        item.done = summary
-        items.append(item)
-        guard !isWhole else { return }
-        for (step, json) in [("added", item.json(.inProgress)), ("done", summary)] {
-            writeEvent("output_item.\(step)", into: &out) {
-                $0.writeString(",\"output_index\":0,\"item\":")
-                $0.writeImmutableBuffer(json)
             }
         }
     }

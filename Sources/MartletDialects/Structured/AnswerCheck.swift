@@ -102,6 +102,6 @@ extension Usage {
         return Usage(
             input: sum(first.input, second.input), cacheRead: sum(first.cacheRead, second.cacheRead),
             cacheWrite: sum(first.cacheWrite, second.cacheWrite), output: sum(first.output, second.output),
-            reasoning: sum(first.reasoning, second.reasoning))
+            reasoning: sum(first.reasoning, second.reasoning), timings: second.timings ?? first.timings)
     }
 }

@@ -59,7 +59,7 @@ extension OutputFormat {
     /// What a client of this dialect calls it.
     package static func member(of client: DialectID) -> String {
         switch client {
-        case .chat, .completions: "response_format"
+        case .chat, .completions, .lmstudio: "response_format"
         case .anthropic: "output_config.format"
         case .responses: "text.format"
         }

@@ -59,7 +59,12 @@ package struct PreparedTask: Sendable {
     package let body: [ByteBuffer]
     let wish: Wish
 
-    /// The reply for the client.
+    /// The reply for the client; throws as `reply(_:model:)` does.
+    package func reply(_ body: ByteBuffer, for target: ReplyTarget) throws(GatewayError) -> WholeReply {
+        let reply = try reply(body, model: target.model)
+        return target.legacy?.completed(reply) ?? reply
+    }
+
     /// - Parameter model: as the client spelled it.
     /// - Throws: the upstream's own error when a 200 carries one; `upstreamBadReply` for a reply
     ///   that does not answer the request.

@@ -41,6 +41,14 @@ enum Disk {
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+    /// Whether a program holds the lock (flock(2)) of that file.
+    static func isLocked(_ path: String) -> Bool {
+        let file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        return flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+    }
+
     static func isProgram(_ path: String) -> Bool {
         access(path, X_OK) == 0 && entry(path)?.isRegular == true
     }

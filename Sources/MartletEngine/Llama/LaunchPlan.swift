@@ -110,7 +110,9 @@ package struct LaunchPlan: Sendable, Hashable {
         if let draft { arguments += ["--model-draft", draft.path] }
         if let projector = model.projector { arguments += ["--mmproj", projector] }
         switch kind {
-        case .embedding: arguments.append("--embeddings")
+        case .embedding(let pooling):
+            arguments.append("--embeddings")
+            if pooling != .own { arguments += ["--pooling", pooling.rawValue] }
         case .reranker: arguments.append("--rerank")
         case .llm, .projector, .other: break
         }

@@ -1,3 +1,5 @@
+import MartletProcess
+
 /// What asking an engine whether it can answer has shown.
 package enum Probe: Sendable, Hashable {
     case notYet

@@ -1,3 +1,4 @@
+import MartletProcess
 import Subprocess
 import Synchronization
 

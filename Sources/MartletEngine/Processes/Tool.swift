@@ -1,3 +1,4 @@
+import MartletProcess
 import Synchronization
 
 /// Runs a program that ends by itself and says what it printed.

@@ -5,6 +5,7 @@
 #else
     import Glibc
 #endif
+import MartletProcess
 
 /// The memory of this machine, and how much of it an engine takes.
 package enum EngineMemory {

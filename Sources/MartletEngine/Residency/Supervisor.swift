@@ -1,4 +1,5 @@
 package import Logging
+import MartletProcess
 
 /// Runs the engines: performs what ``Residency`` decides, each engine in a child task of ``run()``.
 package actor Supervisor {

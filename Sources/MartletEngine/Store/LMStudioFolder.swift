@@ -8,12 +8,16 @@ package enum LMStudioFolder {
     /// As LM Studio 0.4 looks for it: its home is what `~/.lmstudio-home-pointer` says, else `~/.cache/lm-studio` if there is one, else
     /// `~/.lmstudio`; `downloadsFolder` of its settings moves the models.
     package static func models(home: String) -> String? {
-        let own = pointed(home) ?? ["\(home)/.cache/lm-studio", "\(home)/.lmstudio"].first { isFolder($0) }
-        guard let own else { return nil }
+        guard let own = own(home: home) else { return nil }
         let text = Disk.read("\(own)/settings.json").map { String(decoding: $0, as: UTF8.self) }
         let settings = text.flatMap { try? JSON(parsing: $0) }
         if let moved = settings?["downloadsFolder"]?.string, moved.hasPrefix("/"), isFolder(moved) { return moved }
         return isFolder("\(own)/models") ? "\(own)/models" : nil
+    }
+
+    /// LM Studio's own folder; nil where there is none.
+    package static func own(home: String) -> String? {
+        pointed(home) ?? ["\(home)/.cache/lm-studio", "\(home)/.lmstudio"].first { isFolder($0) }
     }
 
     /// Whether a path leads into its folder of models, links followed.

@@ -1,11 +1,21 @@
 /// What a model's files say of it in their headers, checked but not proven: only the engine that loads it knows.
 package struct ModelFacts: Sendable, Hashable {
     package enum Kind: Sendable, Hashable {
-        case llm, embedding, reranker
+        case llm
+        case embedding(Pooling = .own)
+        case reranker
         /// What lets a model see or hear; loaded beside its weights.
         case projector
         /// Nothing to be loaded by itself; the clause says why: `it is an adapter (LoRA), …`.
         case other(String)
+    }
+
+    /// How the vectors of a text's tokens become one.
+    package enum Pooling: String, Sendable, Hashable {
+        /// As the file says.
+        case own
+        /// The file says nothing, and the engine has to be told.
+        case mean, last
     }
 
     package var kind: Kind

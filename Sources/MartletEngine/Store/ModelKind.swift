@@ -14,7 +14,7 @@ extension ModelFacts {
     ]
 
     /// llama.cpp's `LLAMA_POOLING_TYPE_*` (llama.h).
-    private enum Pooling { static let none = 0, rank = 4 }
+    private enum PoolingType { static let none = 0, rank = 4 }
 
     static func kind(_ keys: ModelKeys, _ tensors: [GGUFHeader.Tensor]) -> Kind {
         switch keys.text("general.type") {
@@ -30,13 +30,21 @@ extension ModelFacts {
             return .other("it is part \(number + 1) of a model, whose first part loads them all")
         }
         if tensors.isEmpty { return .other("it holds a vocabulary and no weights") }
-        let pooling = keys.count("\(architecture).pooling_type")
-        if pooling == Pooling.rank
+        let pooling = keys.count("\(architecture).pooling_type") ?? PoolingType.none
+        if pooling == PoolingType.rank
             || tensors.contains(where: { $0.name.hasPrefix("cls.") && $0.name != "cls.norm.weight" })
         {
             return .reranker
         }
-        if encoders.contains(architecture) || (pooling ?? Pooling.none) != Pooling.none { return .embedding }
-        return .llm
+        if pooling != PoolingType.none { return .embedding(.own) }
+        if encoders.contains(architecture) { return .embedding(.mean) }
+        return isNamedForEmbeddings(keys) ? .embedding(.last) : .llm
+    }
+
+    /// Files of embedding models made of ones that write text are old enough to say nothing of it but their name, and
+    /// have no chat template. Such models put the sense of a text into its last token.
+    private static func isNamedForEmbeddings(_ keys: ModelKeys) -> Bool {
+        let name = [keys.text("general.name"), keys.text("general.basename")].compactMap(\.self).joined(separator: " ")
+        return name.lowercased().contains("embed") && keys.template() == nil
     }
 }

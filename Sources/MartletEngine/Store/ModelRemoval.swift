@@ -20,7 +20,7 @@ package struct ModelRemoval: Sendable, Hashable {
 extension ModelStore {
     /// What has to go for a model to be gone: its weights with all parts, what unfinished downloads and imports of them
     /// left, and its projector when no other model in the folder uses it. Of a link only the link goes.
-    /// - Throws: `.outsideModels`.
+    /// - Throws: `.outsideModels`, `.underWay`.
     package func removal(of model: InstalledModel) throws(EngineError) -> ModelRemoval {
         guard let top = Disk.resolved(root), model.path == "\(top)/\(model.place)" else {
             throw EngineError(
@@ -37,6 +37,7 @@ extension ModelStore {
         if Disk.entry(folder)?.isLink != false {
             return ModelRemoval(model: model, others: neighbours.map(\.id), paths: [folder], bytes: 0)
         }
+        for part in model.parts { try Unfinished.checkRest(of: part) }
         var paths = model.parts
         if let projector = model.projector, neighbours.isEmpty { paths.append(projector) }
         let files = paths.map { String($0.dropFirst(folder.count + 1)) }

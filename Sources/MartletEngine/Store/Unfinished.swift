@@ -13,6 +13,19 @@ package struct Unfinished: Sendable, Hashable {
     package let path: String
     package let bytes: Int64
 
+    /// - Parameter path: of a file that shall go, as it is called when it is whole.
+    /// - Throws: `.underWay`, while a program is getting it: it would go on writing what nobody finds.
+    static func checkRest(of path: String) throws(EngineError) {
+        let names = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard let file = names.last, Disk.isLocked(names.dropLast().joined(separator: "/") + "/.\(file).lock") else {
+            return
+        }
+        throw EngineError(
+            .underWay,
+            "\(Shown.text(String(file))) is being downloaded: end that first, by Ctrl-C where martlet get runs, or "
+                + "DELETE /api/v1/models/download/JOB at the server that does")
+    }
+
     /// The file that a part is of: `m.gguf` of `m.gguf.0123456789ab.part`; nil for other names.
     static func file(of name: String) -> String? {
         let words = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -42,12 +55,14 @@ extension ModelStore {
     }
 
     /// Removes it, and the folders that are empty then.
-    /// - Throws: `.fileSystem`.
+    /// - Throws: `.underWay`, `.fileSystem`.
     package func remove(_ unfinished: Unfinished) throws(EngineError) {
+        let folder = unfinished.path.split(separator: "/").dropLast()
+        let file = unfinished.place.split(separator: "/").last.map(String.init) ?? ""
+        try Unfinished.checkRest(of: "/" + (folder + [file[...]]).joined(separator: "/"))
         guard unlink(unfinished.path) == 0 || errno == ENOENT else {
             throw Disk.failure("remove", unfinished.path)
         }
-        let folder = unfinished.path.split(separator: "/").dropLast()
         if rmdir("/" + folder.joined(separator: "/")) == 0 { _ = rmdir("/" + folder.dropLast().joined(separator: "/")) }
     }
 }

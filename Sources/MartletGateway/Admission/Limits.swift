@@ -37,6 +37,16 @@ package enum Limits {
     package static let imageTime = TimeAmount.seconds(20)
     /// Bytes of a model name: long enough for any repository path, short enough for a header line.
     package static let modelName = 512
+    /// How often a model may call tools that are run here before it has to have answered.
+    package static let toolRounds = 25
+    /// Calls of one round that are run; the model is told of the others. And how many of them at the same time.
+    package static let roundCalls = 32
+    package static let callsAtOnce = 4
+    /// From the first call of a reply to its last result.
+    package static let toolTime = TimeAmount.minutes(10)
+    /// Bytes of one result, and of all of one reply: more is no use to a model, and is paid for in every round.
+    package static let toolResult = 256 << 10
+    package static let toolResults = 1 << 20
     /// Responses that are made in the background at the same time.
     package static let background = 32
     /// How long one of them may take. Nobody waits for it, so nobody else would ever end it.

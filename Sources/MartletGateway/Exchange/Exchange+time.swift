@@ -6,8 +6,11 @@ extension Exchange {
     /// precision, and bytes need only note the time.
     mutating func tick(at now: NIODeadline, into actions: inout [Action]) {
         if case .following = phase { return followingTick(at: now, into: &actions) }
+        if toolsTick(at: now, into: &actions) { return }
         guard let deadlines = candidate?.upstream.deadlines else { return }
-        if let (total, setting) = deadlines.total(streams: mayTakeLong), now - startedAt >= total, isWaiting {
+        if let (total, setting) = deadlines.total(streams: mayTakeLong), now - roundStartedAt >= total, isWaiting,
+            !awaitsTools
+        {
             return timedOut("total", total, setting, at: now, into: &actions)
         }
         switch phase {
@@ -39,8 +42,7 @@ extension Exchange {
         case .draining:
             if now - waitingSince >= .milliseconds(250) {
                 actions.append(.closeUpstream)
-                actions.append(.endReply)
-                return end(.complete, at: now, into: &actions)
+                return drained(at: now, into: &actions)
             }
         case .backingOff(let until):
             if now >= until { acquire(into: &actions) }
@@ -65,7 +67,15 @@ extension Exchange {
     /// Whether something else than the client is being waited for.
     private var isWaiting: Bool {
         switch phase {
-        case .acquiring, .connecting, .sent, .whole, .streaming, .backingOff: true
+        case .equipping, .acquiring, .connecting, .sent, .whole, .streaming, .runningTools, .backingOff: true
+        default: false
+        }
+    }
+
+    /// Whether it is tools that are waited for, not an upstream.
+    private var awaitsTools: Bool {
+        switch phase {
+        case .equipping, .runningTools: true
         default: false
         }
     }

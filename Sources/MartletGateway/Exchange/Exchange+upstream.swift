@@ -6,9 +6,10 @@ extension Exchange {
 
     mutating func received(_ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]) {
         guard case .sent = phase, let plan else { return }
-        firstByteAt = now
+        firstByteAt = isInFirstRound ? now : firstByteAt ?? now
         waitingSince = now
         if head.isSuccess, !plan.takesWhole {
+            if isPaused { actions.append(.pauseUpstream) }
             // The pipe notices by itself when a JSON body comes where a stream was asked for (specs 0.3).
             phase = .streaming(head)
         } else {
@@ -22,17 +23,17 @@ extension Exchange {
             waitingSince = now
             if !committed { heldBytes += bytes.readableBytes }
             hasUnflushed = true
+            if plan?.folds == true, heldBytes > Limits.wholeReply {
+                actions.append(.closeUpstream)
+                return giveUp(replyTooLong, at: now, into: &actions)
+            }
             actions.append(.pass(bytes))
         case .whole(let head, let before):
             waitingSince = now
             let count = before + bytes.readableBytes
             if head.isSuccess, count > Limits.wholeReply {
                 actions.append(.closeUpstream)
-                return giveUp(
-                    GatewayError(
-                        code: .upstreamBadReply,
-                        message: "\(shownUpstream)'s reply is longer than \(Limits.wholeReply >> 20) MiB"),
-                    at: now, into: &actions)
+                return giveUp(replyTooLong, at: now, into: &actions)
             }
             phase = .whole(head, bytes: count)
             guard head.isSuccess || count <= Limits.errorBody else {
@@ -63,23 +64,23 @@ extension Exchange {
         case .usable: commit(head, at: now, into: &actions)
         case .complete:
             commit(head, at: now, into: &actions)
-            if isKept { return keep(.stream(hasEnded: false), into: &actions) }
-            phase = .draining
-            waitingSince = now
-            flushIfDue(at: now, into: &actions)
+            completed(head, hasEnded: false, at: now, into: &actions)
+        case .calls(let endsReply):
+            commit(head, at: now, into: &actions)
+            runTools(head, endsReply: endsReply, hasEnded: false, at: now, into: &actions)
         case .failed(let error):
             actions.append(.closeUpstream)
             trouble(error, retryAfter: nil, at: now, into: &actions)
         }
     }
 
-    private mutating func wholeRead(
+    mutating func wholeRead(
         _ finding: Finding, _ head: UpstreamHead, at now: NIODeadline, into actions: inout [Action]
     ) {
         if case .failed(let error) = finding {
             if simplify(after: error, into: &actions) { return }
             if error.code == .answerMisfit { return askAgain(after: error, at: now, into: &actions) }
-            if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed,
+            if Exchange.isRetryable(status: head.status), error.code != .contextOverflow, !committed, isInFirstRound,
                 mayTryAgain(after: head.retryAfter, at: now) || hasNextCandidate
             {
                 return tryAgain(error, retryAfter: head.retryAfter, at: now, into: &actions)
@@ -148,7 +149,7 @@ extension Exchange {
     }
 
     private mutating func commit(_ head: UpstreamHead?, at now: NIODeadline, into actions: inout [Action]) {
-        guard !committed else { return }
+        guard !committed, plan?.folds != true else { return }
         committed = true
         lastWrite = now
         actions.append(.commitStream(head))
@@ -171,10 +172,13 @@ extension Exchange {
             actions.append(reusable ? .keepUpstream : .closeUpstream)
             endCause = cause
             actions.append(.finishPipe(cleanly: cleanly))
+        case .runningTools(var round) where !round.hasEnded:
+            actions.append(reusable ? .keepUpstream : .closeUpstream)
+            round.hasEnded = true
+            phase = .runningTools(round)
         case .draining:
             actions.append(reusable ? .keepUpstream : .closeUpstream)
-            actions.append(.endReply)
-            end(.complete, at: now, into: &actions)
+            drained(at: now, into: &actions)
         case .keeping(.stream(hasEnded: false)):
             actions.append(reusable ? .keepUpstream : .closeUpstream)
             phase = .keeping(.stream(hasEnded: true))
@@ -188,15 +192,23 @@ extension Exchange {
 
     /// Answer to `finishPipe`: the stream's last word.
     mutating func finished(_ finding: Finding, at now: NIODeadline, into actions: inout [Action]) {
-        guard case .streaming(let head) = phase else { return }
+        let head: UpstreamHead
+        var hasEnded = true
+        switch phase {
+        case .streaming(let streamed): head = streamed
+        case .runningTools(let round): (head, hasEnded) = (round.head, round.hasEnded)
+        default: return
+        }
         switch finding {
-        case .failed(let error): trouble(endCause ?? error, retryAfter: nil, at: now, into: &actions)
+        case .failed(let error):
+            if !hasEnded { actions.append(.closeUpstream) }
+            trouble(endCause ?? error, retryAfter: nil, at: now, into: &actions)
         case .nothing, .usable, .complete:
             commit(head, at: now, into: &actions)
-            if isKept { return keep(.stream(hasEnded: true), into: &actions) }
-            actions.append(.flush)
-            actions.append(.endReply)
-            end(.complete, at: now, into: &actions)
+            completed(head, hasEnded: hasEnded, at: now, into: &actions)
+        case .calls(let endsReply):
+            commit(head, at: now, into: &actions)
+            runTools(head, endsReply: endsReply, hasEnded: true, at: now, into: &actions)
         }
     }
 
@@ -217,7 +229,7 @@ extension Exchange {
         case .whole:
             actions.append(.closeUpstream)
             trouble(error, retryAfter: nil, at: now, into: &actions)
-        case .streaming, .draining, .keeping:
+        case .streaming, .runningTools, .draining, .keeping:
             upstreamEnded(cleanly: false, reusable: false, cause: error, at: now, into: &actions)
         default: break
         }
@@ -232,14 +244,16 @@ extension Exchange {
         // What killed an engine would kill it again.
         if error.code == .engineFailed { return giveUp(error, at: now, into: &actions) }
         if simplify(after: error, into: &actions) { return }
-        guard !committed, Exchange.isRetryable(error.code) else { return fail(error, at: now, into: &actions) }
+        guard !committed, isInFirstRound, Exchange.isRetryable(error.code) else {
+            return fail(error, at: now, into: &actions)
+        }
         tryAgain(error, retryAfter: retryAfter, at: now, into: &actions)
     }
 
     /// Asks again with simpler schemas where these were refused (specs 5.3); each form
     /// once, and none counts as a retry.
     private mutating func simplify(after error: GatewayError, into actions: inout [Action]) -> Bool {
-        guard error.code == .schemaRefused, !committed, let candidate,
+        guard error.code == .schemaRefused, !committed, isInFirstRound, let candidate,
             let next = plan?.rung(after: rung, at: candidate, refusal: error)
         else { return false }
         rung = next
@@ -283,6 +297,11 @@ extension Exchange {
     }
 
     static func isRetryable(status: Int) -> Bool { [408, 429, 502, 503, 529].contains(status) }
+
+    private var replyTooLong: GatewayError {
+        GatewayError(
+            code: .upstreamBadReply, message: "\(shownUpstream)'s reply is longer than \(Limits.wholeReply >> 20) MiB")
+    }
 
     var closedEarly: GatewayError {
         GatewayError(

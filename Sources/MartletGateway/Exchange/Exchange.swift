@@ -10,6 +10,8 @@ package struct Exchange: Sendable {
         case receiving
         /// A decision, or a fresh model list, is on its way.
         case deciding(InboundRequest, mayRefresh: Bool)
+        /// Tools are being listed that the request is given; set: its prompt is weighed with them.
+        case equipping(weighing: InboundRequest?)
         /// A control route is at work.
         case answering
         /// The reply is made elsewhere and read along.
@@ -21,12 +23,23 @@ package struct Exchange: Sendable {
         /// The reply is taken whole: an unstreamed reply, or an error's body.
         case whole(UpstreamHead, bytes: Int)
         case streaming(UpstreamHead)
+        /// A round has ended, and its calls are run.
+        case runningTools(Round)
         /// The stream has said all; its transport has not ended yet.
         case draining
         /// The reply is all there; it leaves once it is stored.
         case keeping(Kept)
         case backingOff(until: NIODeadline)
         case ended
+    }
+
+    /// A round whose calls are run here.
+    struct Round: Sendable {
+        var head: UpstreamHead
+        /// The client has calls of its own to run: there is no further round.
+        var endsReply: Bool
+        /// The upstream's transport has ended.
+        var hasEnded: Bool
     }
 
     /// Which reply is being stored.
@@ -61,7 +74,14 @@ package struct Exchange: Sendable {
     /// Bytes were passed since the last flush.
     var hasUnflushed = false
 
+    var rounds = ToolRounds()
+    /// Set where a reply that came as a stream leaves whole, once all of it is there.
+    var folded: UpstreamHead?
+
     var startedAt = NIODeadline.distantPast
+    /// Of the last attempt.
+    package private(set) var sentAt: NIODeadline?
+    var roundStartedAt = NIODeadline.distantPast
     var firstByteAt: NIODeadline?
     /// When the current wait (connect, first byte, idle, stall) began.
     var waitingSince = NIODeadline.distantPast
@@ -93,14 +113,13 @@ package struct Exchange: Sendable {
         case .upstreamFailed(let error, let stale): upstreamFailed(error, stale: stale, at: now, into: &actions)
         case .requestComplete(let request):
             guard case .receiving = phase else { return }
-            startedAt = now
-            lastWrite = now
+            start(at: now)
             phase = .deciding(request, mayRefresh: true)
             actions.append(.decide(request, mayRefresh: true))
         case .planned(let plan):
             guard case .receiving = phase else { return }
-            startedAt = now
-            lastWrite = now
+            start(at: now)
+            if plan.awaitsTools { return listTools(plan, into: &actions) }
             self.plan = plan
             acquire(into: &actions)
         case .decided(let decision): decided(decision, at: now, into: &actions)
@@ -123,6 +142,11 @@ package struct Exchange: Sendable {
         case .prepared(let reply):
             guard case .acquiring = phase, !committed else { return }
             keep(.own(reply), into: &actions)
+        case .toolsListed(let plan): listed(plan, into: &actions)
+        case .toolsRefused(let error): unlisted(error, at: now, into: &actions)
+        case .toolRan(let place, let run, let isLast):
+            ran(place, run, isLast: isLast, at: now, into: &actions)
+        case .roundPrepared(let plan): goOn(behindRound: plan, at: now, into: &actions)
         case .summedUp(let plan): goOn(with: plan, into: &actions)
         case .kept(let error): kept(error, at: now, into: &actions)
         case .progress(let progress): told(progress, at: now, into: &actions)
@@ -139,17 +163,26 @@ package struct Exchange: Sendable {
             guard case .connecting = phase, let plan, let candidate else { return }
             phase = .sent
             waitingSince = now
+            sentAt = now
             actions.append(.send(plan, candidate))
         }
+    }
+
+    private mutating func start(at now: NIODeadline) {
+        startedAt = now
+        roundStartedAt = now
+        lastWrite = now
     }
 
     private mutating func decided(_ decision: Decision, at now: NIODeadline, into actions: inout [Action]) {
         guard case .deciding(let request, _) = phase else { return }
         switch decision {
+        case .refuse(let error) where committed: fail(error, stores: false, at: now, into: &actions)
         case .refuse(let error):
             actions.append(.refuse(error))
             end(.failed(error.code), at: now, into: &actions)
         case .refresh: actions.append(.refreshCatalog)
+        case .weigh(let plan) where plan.awaitsTools: listTools(plan, weighing: request, into: &actions)
         case .weigh(let plan): actions.append(.weigh(plan))
         case .recall(let plan): actions.append(.recall(plan))
         case .control:
@@ -158,6 +191,7 @@ package struct Exchange: Sendable {
         case .complete(let plan) where plan.isToBeQueued:
             phase = .answering
             actions.append(.queue(plan))
+        case .complete(let plan) where plan.awaitsTools: listTools(plan, into: &actions)
         case .complete(let plan):
             self.plan = plan
             acquire(into: &actions)
@@ -200,10 +234,19 @@ package struct Exchange: Sendable {
             if writable, !isWaiting { follow(following, into: &actions) }
             return
         }
-        guard case .streaming = phase, writable == isPaused else { return }
+        if plan?.runsTools == true, !isStreaming, !hasEnded {
+            // Between two rounds; the next one's stream is paused when it comes.
+            isPaused = !writable
+            return
+        }
+        guard isStreaming, writable == isPaused else { return }
         isPaused = !writable
         waitingSince = now
         actions.append(writable ? .resumeUpstream : .pauseUpstream)
+    }
+
+    private var isStreaming: Bool {
+        if case .streaming = phase { true } else { false }
     }
 
     private mutating func clientGone(at now: NIODeadline, into actions: inout [Action]) {
@@ -225,7 +268,10 @@ package struct Exchange: Sendable {
         case .receiving:
             phase = .ended
             return false
-        case .deciding, .answering, .acquiring, .following: actions.append(.stopWaiting)
+        case .deciding, .equipping, .answering, .acquiring, .following: actions.append(.stopWaiting)
+        case .runningTools(let round):
+            actions.append(.stopWaiting)
+            if !round.hasEnded { actions.append(.closeUpstream) }
         case .connecting, .sent, .whole, .streaming, .draining, .keeping(.stream(hasEnded: false)):
             actions.append(.closeUpstream)
         case .keeping: break
@@ -238,10 +284,7 @@ package struct Exchange: Sendable {
 
     /// The one place where an exchange ends and its record is made.
     mutating func end(_ outcome: ExchangeRecord.Outcome, at now: NIODeadline, into actions: inout [Action]) {
-        if holdsSlot {
-            holdsSlot = false
-            actions.append(.release)
-        }
+        releaseSlot(into: &actions)
         phase = .ended
         hasUnflushed = false
         actions.append(
@@ -265,7 +308,7 @@ package struct Exchange: Sendable {
 
     /// This candidate will not answer: the next one, or the error.
     mutating func giveUp(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
-        guard !committed, hasNextCandidate else { return fail(error, at: now, into: &actions) }
+        guard !committed, isInFirstRound, hasNextCandidate else { return fail(error, at: now, into: &actions) }
         prepareNextAttempt(into: &actions)
         candidateIndex += 1
         attemptsHere = 0
@@ -277,15 +320,20 @@ package struct Exchange: Sendable {
 
     /// The slot is given back before the next is asked for.
     mutating func prepareNextAttempt(into actions: inout [Action]) {
-        if holdsSlot {
-            holdsSlot = false
-            actions.append(.release)
-        }
-        heldBytes = 0
+        releaseSlot(into: &actions)
         endCause = nil
+        // What the rounds before have said stays said.
+        guard isInFirstRound else { return }
+        heldBytes = 0
         hasUnflushed = false
         isPaused = false
         actions.append(.resetReply)
+    }
+
+    mutating func releaseSlot(into actions: inout [Action]) {
+        guard holdsSlot else { return }
+        holdsSlot = false
+        actions.append(.release)
     }
 }
 

@@ -20,6 +20,13 @@ extension Exchange {
         case prepared(ControlReply)
         /// The candidate's model is being loaded, or waits for that.
         case progress(Progress)
+        /// Answers to `listTools`.
+        case toolsListed(Plan)
+        case toolsRefused(GatewayError)
+        /// What became of a call; they come in the order of the calls.
+        case toolRan(Int, ToolRun, isLast: Bool)
+        /// Answer to `prepareRound`.
+        case roundPrepared(Plan)
         case slotGranted(Origin)
         case slotRefused(GatewayError)
         // From the upstream's handler.
@@ -52,6 +59,16 @@ extension Exchange {
         case weigh(Plan)
         /// Puts stored items into the request; answered by `decided`.
         case recall(Plan)
+        /// Lists the tools a request is given; answered by `toolsListed` or `toolsRefused`.
+        case listTools(Plan)
+        /// Runs the calls with which a round has ended; answered by `toolRan` for each.
+        case runTools
+        /// Tells the client what became of a call.
+        case tellRun(Int, ToolRun)
+        /// Puts what the round has brought behind the conversation; answered by `roundPrepared`.
+        case prepareRound
+        /// The reply ends behind its calls; answered by `finished`.
+        case endRounds
         /// Stores the whole reply, and holds back what has been written of its end; answered by `kept`.
         case keepResponse
         case answer(InboundRequest)
@@ -119,7 +136,9 @@ package struct ControlReply: Sendable {
     package init(refusing error: GatewayError, _ request: InboundRequest) {
         self.init(
             status: ErrorTable.status(error, for: request.dialect),
-            body: ErrorTable.body(error, for: request.dialect, requestID: request.id),
+            body: request.isLegacy
+                ? ErrorTable.bareBody(error)
+                : ErrorTable.body(error, for: request.dialect, requestID: request.id),
             headers: error.retryAfterSeconds.map { ["retry-after: \($0)"] } ?? [])
     }
 }

@@ -18,6 +18,8 @@ package final class InboundRequest: Sendable {
     package let owner: KeyTable.Digest
     /// Nil: it came over HTTP.
     package let turn: SocketTurn?
+    /// Of LM Studio's older API.
+    package let isLegacy: Bool
 
     package init(
         id: String, method: String, path: String, endpoint: Endpoint, dialect: DialectID,
@@ -34,6 +36,7 @@ package final class InboundRequest: Sendable {
         self.body = body
         self.owner = owner
         self.turn = turn
+        isLegacy = Endpoints.isLegacy(path[...])
     }
 }
 

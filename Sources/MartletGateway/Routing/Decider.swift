@@ -12,7 +12,9 @@ package enum Decider {
         default: return .control
         }
         do throws(GatewayError) {
-            let document = try check(request.body)
+            let isNative = request.endpoint == .completion(.lmstudio)
+            var document = try check(request.body)
+            if isNative { document = try LMStudioRequest.settled(document, snapshot.native) }
             let members = try NamedMembers(decidingNames, of: document)
             let clientModel = try model(members.member(0, of: document), in: document)
             if clientModel == nil, request.endpoint == .compactResponse {
@@ -22,7 +24,7 @@ package enum Decider {
             }
             let candidates: [Candidate]
             do throws(GatewayError) {
-                candidates = try snapshot.routes.resolve(clientModel)
+                candidates = try snapshot.routes.resolve(clientModel, for: task)
                 if mayRefresh, snapshot.routes.awaitsList(candidates) { return .refresh }
             } catch {
                 if error.code == .modelNotFound, mayRefresh { return .refresh }
@@ -37,21 +39,25 @@ package enum Decider {
             let streams =
                 request.endpoint == .compactResponse
                 ? false : try flag(members.member(1, of: document), "stream", in: document)
+            if isNative, let first = candidates.first { try checkReasoning(document, first) }
             if let first = candidates.first, first.upstream.mode == .repair {
                 if request.dialect == .chat {
                     try ChatRequestCheck.check(document, ImageRequirement(first, fetches: snapshot.fetchesImages))
                 } else if request.dialect == .completions {
                     try ChatRequestCheck.checkSettings(document)
+                } else if isNative {
+                    try ImageRequirement(first, fetches: false).check(input: document)
                 }
             }
             let wantsUsage =
                 streams && request.dialect.hasUsageOption
                 ? try self.wantsUsage(members.member(2, of: document), in: document) : false
             let state = try responsesState(document, request, candidates, snapshot)
-            let plan = Plan(
+            var plan = Plan(
                 request: request, responses: state, clientModel: clientModel, streams: streams,
                 usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
                 defaults: snapshot.defaults, seal: snapshot.seal, fetchesImages: snapshot.fetchesImages)
+            if let wish = try plan.toolWish(snapshot.tools) { plan = plan.with(wish) }
             guard let state else { return weighed(plan) }
             if let before = request.turn?.remembered {
                 let continued = try plan.remembering(before)
@@ -63,15 +69,37 @@ package enum Decider {
         }
     }
 
+    /// Refuses a word for reasoning that the model has no switch for, where that is known.
+    private static func checkReasoning(
+        _ document: JSONDocument, _ candidate: Candidate
+    ) throws(GatewayError) {
+        guard let known = candidate.traits?.reasoning,
+            let word = try NamedMembers(["reasoning"], of: document).member(0, of: document).flatMap(document.string),
+            !known.contains(word), !(known.isEmpty && word == "off")
+        else { return }
+        throw GatewayError(
+            code: .invalidRequest,
+            message: known.isEmpty
+                ? "reasoning: \(candidate.model) does not reason; leave it out"
+                : "reasoning: \(candidate.model) takes \(known.joined(separator: ", ")), not \"\(word.prefix(64))\"",
+            param: "reasoning")
+    }
+
     /// What follows once the prompt is all there.
     package static func weighed(_ plan: Plan) -> Decision {
         plan.awaitsImages || mayOverflow(plan) || plan.mayPassThreshold ? .weigh(plan) : .complete(plan)
     }
 
-    /// What is asked of whoever keeps responses; nil for clients of other dialects.
+    /// What is asked of whoever keeps conversations; nil for clients of other dialects.
     private static func responsesState(
         _ document: JSONDocument, _ request: InboundRequest, _ candidates: [Candidate], _ snapshot: Snapshot
     ) throws(GatewayError) -> ResponsesState? {
+        if request.endpoint == .completion(.lmstudio) {
+            var state = try LMStudioRequest.state(document)
+            try state.check(stores: snapshot.keepsResponses)
+            state.isStored = state.isStored && snapshot.keepsResponses
+            return state
+        }
         guard request.dialect == .responses else { return nil }
         var state = try ResponsesState(document)
         if request.endpoint == .compactResponse {

@@ -26,14 +26,20 @@ package enum Endpoint: Sendable, Hashable {
     case downloadModel
     /// How far one download is, or all where none is named; the id is the end of the path, percent-decoded.
     case downloadStatus(String?)
+    /// The end of a download, which is ours.
+    case cancelDownload(String)
     /// A model of this machine is to be loaded, or an instance of one unloaded; by LM Studio's own API, and by routes of
     /// the older one that clients call.
     case loadModel, unloadModel, legacyLoad, legacyUnload
     /// What is loaded on this machine, and an instance of that is to stay, or not.
     case residents, pinResident
+    /// The server's log, line by line as it is written.
+    case serverLog
     case health, live, ready
     /// `/` and `/api/hello`: probes that want a quick 200.
     case hello
+    /// LM Studio's probes: whether its server is there, and which version.
+    case greeting, apiStatus
     case unknown
 }
 
@@ -47,10 +53,12 @@ package enum Endpoints {
 
     package static func match(_ path: Substring) -> Match {
         switch path {
-        case "/v1/chat/completions", "/chat/completions":
+        case "/v1/chat/completions", "/chat/completions", "/api/v0/chat/completions":
             return Match(endpoint: .completion(.chat), methods: ["POST"])
-        case "/v1/completions", "/completions": return Match(endpoint: .completion(.completions), methods: ["POST"])
-        case "/v1/embeddings", "/embeddings": return Match(endpoint: .vectors(.embeddings), methods: ["POST"])
+        case "/v1/completions", "/completions", "/api/v0/completions":
+            return Match(endpoint: .completion(.completions), methods: ["POST"])
+        case "/v1/embeddings", "/embeddings", "/api/v0/embeddings":
+            return Match(endpoint: .vectors(.embeddings), methods: ["POST"])
         case "/v1/rerank", "/rerank": return Match(endpoint: .vectors(.rerank), methods: ["POST"])
         case "/v1/messages", "/anthropic/v1/messages":
             return Match(endpoint: .completion(.anthropic), methods: ["POST"])
@@ -62,6 +70,7 @@ package enum Endpoints {
         case "/v1/responses/compact", "/responses/compact":
             return Match(endpoint: .compactResponse, methods: ["POST"])
         case "/v1/models", "/models", "/anthropic/v1/models": return Match(endpoint: .models, methods: ["GET", "HEAD"])
+        case "/api/v1/chat": return Match(endpoint: .completion(.lmstudio), methods: ["POST"])
         case "/api/v1/models": return Match(endpoint: .nativeModels, methods: ["GET", "HEAD"])
         case "/api/v0/models": return Match(endpoint: .legacyModels, methods: ["GET", "HEAD"])
         case "/api/v1/models/download": return Match(endpoint: .downloadModel, methods: ["POST"])
@@ -73,9 +82,12 @@ package enum Endpoints {
         case "/api/v0/models/unload": return Match(endpoint: .legacyUnload, methods: ["POST"])
         case "/admin/v1/residents": return Match(endpoint: .residents, methods: ["GET", "HEAD"])
         case "/admin/v1/residents/pin": return Match(endpoint: .pinResident, methods: ["POST"])
+        case "/admin/v1/logs": return Match(endpoint: .serverLog, methods: ["GET"])
         case "/health": return Match(endpoint: .health, methods: ["GET", "HEAD"])
         case "/health/live": return Match(endpoint: .live, methods: ["GET", "HEAD"])
         case "/health/ready": return Match(endpoint: .ready, methods: ["GET", "HEAD"])
+        case "/lmstudio-greeting": return Match(endpoint: .greeting, methods: ["GET", "HEAD"])
+        case "/lms-status": return Match(endpoint: .apiStatus, methods: ["GET", "HEAD"])
         case "/", "/api/hello": return Match(endpoint: .hello, methods: ["GET", "HEAD"])
         default:
             for prefix in ["/v1/models/", "/models/", "/anthropic/v1/models/"] where path.hasPrefix(prefix) {
@@ -89,12 +101,15 @@ package enum Endpoints {
 
     /// Paths of LM Studio's that end in an id.
     private static func native(_ path: Substring) -> Match? {
-        let kinds: [(prefix: String, endpoint: (String) -> Endpoint)] = [
-            ("/api/v0/models/", Endpoint.legacyModel), ("/api/v1/models/download/status/", Endpoint.downloadStatus),
+        let reading = ["GET", "HEAD"]
+        let kinds: [(prefix: String, endpoint: (String) -> Endpoint, methods: [String])] = [
+            ("/api/v0/models/", Endpoint.legacyModel, reading),
+            ("/api/v1/models/download/status/", Endpoint.downloadStatus, reading),
+            ("/api/v1/models/download/", Endpoint.cancelDownload, ["DELETE"]),
         ]
-        for (prefix, endpoint) in kinds where path.hasPrefix(prefix) {
+        for (prefix, endpoint, methods) in kinds where path.hasPrefix(prefix) {
             guard let id = percentDecoded(path.dropFirst(prefix.count)), !id.isEmpty else { return nil }
-            return Match(endpoint: endpoint(id), methods: ["GET", "HEAD"])
+            return Match(endpoint: endpoint(id), methods: methods)
         }
         return nil
     }
@@ -117,9 +132,13 @@ package enum Endpoints {
         return nil
     }
 
+    /// Whether a path is one of LM Studio's older API. Its errors are words alone.
+    package static func isLegacy(_ path: Substring) -> Bool { path.hasPrefix("/api/v0/") }
+
     /// The dialect whose error shape an answer on this path has (specs 0.1).
     package static func dialect(of endpoint: Endpoint, path: Substring, hasAnthropicVersion: Bool) -> DialectID {
         if case .completion(let dialect) = endpoint { return dialect }
+        if path.hasPrefix("/api/v1/") { return .lmstudio }
         if hasAnthropicVersion || path.hasPrefix("/v1/messages") || path.hasPrefix("/anthropic") { return .anthropic }
         return path.hasPrefix("/v1/responses") || path.hasPrefix("/responses") ? .responses : .chat
     }

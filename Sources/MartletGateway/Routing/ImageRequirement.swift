@@ -33,6 +33,19 @@ package struct ImageRequirement: Sendable {
         }
     }
 
+    /// - Parameter document: whose `input` is a list of items of Responses.
+    func check(input document: JSONDocument) throws(GatewayError) {
+        guard !takesAny || refusesTypes else { return }
+        for item in try ResponsesRequest.inputItems(document) {
+            for part in (try? JSON(parsing: item))?["content"]?.array ?? [] where part["type"] == "input_image" {
+                guard let problem = takesAny ? part["image_url"]?.string.flatMap(problem) : blindness else { continue }
+                throw GatewayError(code: .invalidRequest, message: "input: \(problem)", param: "input")
+            }
+        }
+    }
+
+    private var blindness: String { "\(candidate.model) cannot see images; choose a model with vision" }
+
     /// What is not known to be refused is passed on.
     private var refusesSome: Bool { refusesAddresses || refusesTypes }
 

@@ -32,7 +32,8 @@ extension Plan {
         context.spent = misfit?.usage
         return UpstreamRequest(
             dialect: UpstreamDialect(dialect), body: body,
-            dropped: simplified + (form != nil && streams ? [OutputFormat.member(of: dialect)] : []), context: context)
+            dropped: simplified + (form != nil && streams ? [OutputFormat.member(of: dialect)] : []), context: context,
+            isLegacy: isLegacy(at: candidate))
     }
 
     /// What the repair of a relayed reply has to know of its request.
@@ -128,7 +129,7 @@ extension Plan {
     private func asksForUsage(_ candidate: Candidate) -> Bool {
         guard streams, dialect.hasUsageOption, usage != .asked else { return false }
         return usage == .finalChunk
-            || candidate.upstream.mode == .repair && candidate.capabilities.usage == .streamOptions
+            || (candidate.upstream.mode == .repair || isLegacy) && candidate.capabilities.usage == .streamOptions
     }
 
     /// Whether progress is asked for on our own account; a client that has a word about it is left alone.

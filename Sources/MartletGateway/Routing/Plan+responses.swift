@@ -8,7 +8,7 @@ extension Plan {
         let own = try ResponsesRequest.inputItems(document)
         try ResponsesRequest.checkOutputs(own, after: before)
         let expanded = try ResponsesRequest.expanded(document, with: before)
-        return continued(try Decider.check(expanded), RecalledItems(before: before, own: own))
+        return try continued(try Decider.check(expanded), RecalledItems(before: before, own: own))
     }
 
     /// A request that wants no reply: it is read as any other, and answered here.
@@ -33,7 +33,7 @@ extension Plan {
     /// Whether an upstream of the client's own dialect gets another request than the client's: it is asked for a
     /// summary that it does not make by itself, or for an answer behind one.
     func isRewritten(for candidate: Candidate) throws(GatewayError) -> Bool {
-        if sumsUpFirst || summary != nil { return true }
+        if sumsUpFirst || summary != nil || runsTools { return true }
         guard dialect == .responses, !candidate.upstream.profile.compacts else { return false }
         return compacts ? true : try ResponsesRequest.endsInTrigger(document)
     }

@@ -13,7 +13,7 @@ extension Plan {
     package func rung(
         after rung: SchemaRung?, at candidate: Candidate, refusal: GatewayError
     ) -> SchemaRung? {
-        let isRelayed = candidate.upstream.profile.speaks(dialect)
+        let isRelayed = candidate.upstream.profile.speaks(dialect) && dialect != .lmstudio
         if isRelayed, candidate.upstream.mode == .exact || dialect != .chat { return nil }
         guard holds("tools") || Plan.formatNames.contains(where: holds) else { return nil }
         let refused = rung ?? (isRelayed ? .verbatim : .fitted)

@@ -35,8 +35,10 @@ package final class Plan: Sendable {
     package let document: JSONDocument
     /// Whose the reply is, where it is kept.
     package let owner: KeyTable.Digest
-    /// Of a client of Responses: what is kept here.
+    /// Of a client of Responses or of LM Studio's own API: what is kept here.
     package let responses: ResponsesState?
+    /// Its reply is one of LM Studio's older API.
+    package let isLegacy: Bool
     /// Of a request over a WebSocket.
     package let turn: SocketTurn?
     /// A summary of the conversation is asked for by its route.
@@ -55,6 +57,8 @@ package final class Plan: Sendable {
     private let promptScale: Double?
     let defaults: WriteTarget.Defaults
     private let fetchesImages: Bool
+    /// Set where it is given tools that are run here.
+    package let tools: ToolWish?
 
     init(
         request: InboundRequest, responses: ResponsesState?, clientModel: String?, streams: Bool,
@@ -68,6 +72,7 @@ package final class Plan: Sendable {
         summary = nil
         requestID = request.id
         dialect = request.dialect
+        isLegacy = request.isLegacy
         task = nil
         self.clientModel = clientModel
         self.streams = streams
@@ -84,6 +89,7 @@ package final class Plan: Sendable {
         recalled = nil
         background = nil
         promptScale = nil
+        tools = nil
     }
 
     /// Nothing of it is left to defaults, streamed or kept.
@@ -92,6 +98,7 @@ package final class Plan: Sendable {
     ) {
         requestID = request.id
         dialect = request.dialect
+        isLegacy = request.isLegacy
         self.task = task
         compacts = false
         sumsUpFirst = false
@@ -112,14 +119,16 @@ package final class Plan: Sendable {
         background = nil
         promptScale = nil
         fetchesImages = false
+        tools = nil
     }
 
     /// The same but for what is given. The answer to a conversation that is summed up comes behind its summary.
     private init(
         _ plan: Plan, document: JSONDocument? = nil, recalled: RecalledItems? = nil,
         background: QueuedResponse? = nil, promptScale: Double? = nil, sumsUpFirst: Bool? = nil,
-        summary: ByteBuffer? = nil
+        summary: ByteBuffer? = nil, tools: ToolWish? = nil
     ) {
+        self.tools = tools ?? plan.tools
         self.document = document ?? plan.document
         self.recalled = recalled ?? plan.recalled
         self.background = background ?? plan.background
@@ -130,6 +139,7 @@ package final class Plan: Sendable {
         compacts = plan.compacts
         requestID = plan.requestID
         dialect = plan.dialect
+        isLegacy = plan.isLegacy
         task = plan.task
         clientModel = plan.clientModel
         // Whoever polls gets the whole reply, and whoever reads along its events.
@@ -147,9 +157,13 @@ package final class Plan: Sendable {
 
     /// The same with stored items before its own.
     /// - Parameter document: the request with all of them in its input.
-    package func continued(_ document: JSONDocument, _ recalled: RecalledItems) -> Plan {
-        Plan(self, document: document, recalled: recalled)
+    package func continued(_ document: JSONDocument, _ recalled: RecalledItems) throws(GatewayError) -> Plan {
+        guard dialect == .lmstudio else { return Plan(self, document: document, recalled: recalled) }
+        let led = try LMStudioRequest.led(document, before: recalled.before, own: recalled.own)
+        return Plan(self, document: led.document, recalled: RecalledItems(before: led.before, own: led.own))
     }
+
+    func with(_ tools: ToolWish?) -> Plan { Plan(self, tools: tools) }
 
     /// The same, made while nobody waits for it.
     package func inBackground(_ queued: QueuedResponse) -> Plan { Plan(self, background: queued) }
@@ -176,7 +190,7 @@ package final class Plan: Sendable {
     }
 
     /// The upstream's reply is taken whole before anything is made of it.
-    package var takesWhole: Bool { !streams || sumsUpFirst }
+    package var takesWhole: Bool { !streams && !runsTools || sumsUpFirst }
 
     /// Whether it has to be queued before anything else is done about it.
     package var isToBeQueued: Bool { responses?.isBackground == true && background == nil }
@@ -224,7 +238,7 @@ package final class Plan: Sendable {
 
     /// Whether an upstream's error may go to the client as it is: same dialect, and nothing to be mended.
     package func relaysErrors(of candidate: Candidate?) -> Bool {
-        guard let candidate, background == nil else { return false }
+        guard let candidate, background == nil, !runsTools else { return false }
         return candidate.upstream.mode == .exact && candidate.speaks(dialect)
     }
 
@@ -236,11 +250,12 @@ package final class Plan: Sendable {
     package func request(
         for candidate: Candidate, rung: SchemaRung? = nil, after misfit: AnswerMisfit? = nil
     ) throws(GatewayError) -> UpstreamRequest {
+        try candidate.traits?.work?.check(task, of: candidate.model)
         if let task { return try request(of: task, for: candidate) }
         if turn?.generates == false { return try warmUp(candidate) }
         let simplified = rung.map { [$0.note] } ?? []
-        let upstream = candidate.dialect(for: dialect)
-        if upstream == UpstreamDialect(dialect), try !isRewritten(for: candidate) {
+        let upstream = upstreamDialect(at: candidate)
+        if upstream == UpstreamDialect(dialect), upstream != .lmstudio, try !isRewritten(for: candidate) {
             return try compacts ? relayedCompaction(to: candidate) : relayed(to: candidate, rung, misfit, simplified)
         }
         var flags = candidate.capabilities
@@ -259,14 +274,24 @@ package final class Plan: Sendable {
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
             betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit,
-            compacts: compacts || sumsUpFirst)
+            compacts: compacts || sumsUpFirst, serving: tools?.served)
         translated.context.summary = summary
         if let responses, let echo = translated.context.echo {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
         }
         return UpstreamRequest(
             dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
-            context: translated.context, answer: translated.answer, isTranslated: true)
+            context: translated.context, answer: translated.answer, isTranslated: true,
+            isLegacy: isLegacy(at: candidate))
+    }
+
+    /// LM Studio's own API takes nothing but what the user says: a conversation goes to it as to others.
+    private func upstreamDialect(at candidate: Candidate) -> UpstreamDialect {
+        let upstream = candidate.dialect(for: dialect)
+        guard upstream == .lmstudio, dialect == .lmstudio, !LMStudioRequest.fitsOwnAPI(document) else {
+            return upstream
+        }
+        return candidate.upstream.profile.dialects.first { $0 != .lmstudio } ?? upstream
     }
 
     private func header(_ name: String) -> String? {
@@ -282,7 +307,9 @@ package final class Plan: Sendable {
         }
         let prepared = try task.prepare(
             document, edit: edit, for: candidate.capabilities, repairs: candidate.upstream.mode == .repair)
-        return UpstreamRequest(dialect: UpstreamDialect(dialect), body: prepared.body, task: prepared)
+        return UpstreamRequest(
+            dialect: UpstreamDialect(dialect), body: prepared.body, task: prepared,
+            isLegacy: task == .embeddings && isLegacy(at: candidate))
     }
 }
 

@@ -1,30 +1,5 @@
 package import MartletDialects
 
-/// What is known of an upstream's models.
-package struct ServedModels: Sendable, Hashable {
-    /// Ids in the upstream's own order. Nil: its list was never read, so any id is taken on trust.
-    package var ids: [String]?
-    /// The loaded ones, where the upstream says so.
-    package var loaded: [String]
-    /// Of a loaded one that is an instance of a model under another name, that model's id.
-    package var instances: [String: String]
-    /// By id, of those of which something is known.
-    package var windows: [String: ContextWindow]
-    /// Other spellings of ids, in lower case; a name in any case may be one.
-    package var spellings: [String: String]
-
-    package init(
-        ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
-        spellings: [String: String] = [:], instances: [String: String] = [:]
-    ) {
-        self.instances = instances
-        self.spellings = spellings
-        self.ids = ids
-        self.loaded = loaded
-        self.windows = windows
-    }
-}
-
 /// A place a request can go: an upstream and the model's name there.
 package struct Candidate: Sendable {
     package let upstream: Upstream
@@ -145,15 +120,16 @@ package struct RouteTable: Sendable {
     }
 
     /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
+    /// - Parameter task: what is asked of it, where none is named; nil: a completion.
     /// - Throws: `modelNotFound`, `modelNotAllowed`, or `invalidRequest` when no model is named and several are served.
-    package func resolve(_ asked: String?) throws(GatewayError) -> [Candidate] {
-        var places = try places(for: asked)
+    package func resolve(_ asked: String?, for task: VectorTask? = nil) throws(GatewayError) -> [Candidate] {
+        var places = try places(for: asked, task)
         guard !traits.isEmpty || !flags.isEmpty else { return places }
         for index in places.indices {
             let place = places[index]
             places[index].traits =
                 traits[place.upstream.name]?[place.model]
-                ?? (flags.isEmpty ? nil : ModelTraits.of(place.model, at: place.upstream, nil, flags))
+                ?? (flags.isEmpty ? nil : ModelTraits.of(place.model, at: place.upstream, nil, nil, nil, flags))
         }
         return places
     }
@@ -191,9 +167,9 @@ package struct RouteTable: Sendable {
         return nil
     }
 
-    private func places(for asked: String?) throws(GatewayError) -> [Candidate] {
-        if let asked, let id = respelled(asked) { return try places(for: id) }
-        guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked) }
+    private func places(for asked: String?, _ task: VectorTask?) throws(GatewayError) -> [Candidate] {
+        if let asked, let id = respelled(asked) { return try places(for: id, task) }
+        guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked, task) }
         guard ModelName.isPlain(asked) else {
             throw GatewayError(
                 code: .invalidRequest,
@@ -314,15 +290,17 @@ package struct RouteTable: Sendable {
     }
 
     /// Models that may be chosen for a client that names none, each once.
-    private func choices(_ ids: (ServedModels) -> [String]) -> [Candidate] {
+    private func choices(_ task: VectorTask?, _ ids: (ServedModels) -> [String]) -> [Candidate] {
         var seen: Set<String> = []
         return upstreams.flatMap { upstream in
-            (served[upstream.name].map(ids) ?? []).filter { isAllowed($0) && seen.insert($0).inserted }
-                .map { Candidate(upstream: upstream, model: $0) }
+            let models = served[upstream.name] ?? ServedModels()
+            return ids(models).filter {
+                isAllowed($0) && models.work[$0]?.does(task) != false && seen.insert($0).inserted
+            }.map { Candidate(upstream: upstream, model: $0) }
         }
     }
 
-    private func resolveDefault(_ asked: String?) throws(GatewayError) -> [Candidate] {
+    private func resolveDefault(_ asked: String?, _ task: VectorTask?) throws(GatewayError) -> [Candidate] {
         let asked = asked?.isEmpty == true ? nil : asked
         if let asked, isAllowed(asked), let found = try known(asked) { return found }
         if let found = try configuredDefault() {
@@ -333,9 +311,9 @@ package struct RouteTable: Sendable {
             }
             throw notAllowed(found[0].model)
         }
-        let loaded = choices(\.loaded)
+        let loaded = choices(task, \.loaded)
         if loaded.count == 1 { return loaded }
-        let all = choices { $0.ids ?? [] }
+        let all = choices(task) { $0.ids ?? [] }
         if all.count == 1 { return all }
         let onTrust = trusting.map { Candidate(upstream: $0, model: asked ?? "local-model") }
         if all.isEmpty, !onTrust.isEmpty { return onTrust }

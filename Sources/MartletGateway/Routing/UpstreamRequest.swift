@@ -12,13 +12,16 @@ package final class UpstreamRequest: Sendable {
     /// Set: nothing is sent, the gateway answers this itself.
     package let answer: LocalAnswer?
     package let isTranslated: Bool
+    /// It goes to LM Studio's older API, which tells more of the reply.
+    package let isLegacy: Bool
     /// Nil: a completion.
     package let task: PreparedTask?
 
     init(
         dialect: UpstreamDialect, body: [ByteBuffer], dropped: [String] = [], context: ReplyContext = ReplyContext(),
-        answer: LocalAnswer? = nil, isTranslated: Bool = false, task: PreparedTask? = nil
+        answer: LocalAnswer? = nil, isTranslated: Bool = false, task: PreparedTask? = nil, isLegacy: Bool = false
     ) {
+        self.isLegacy = isLegacy
         self.task = task
         self.dialect = dialect
         self.body = body
@@ -29,10 +32,10 @@ package final class UpstreamRequest: Sendable {
     }
 
     package var path: StaticString {
-        if let task { return task.path }
+        if let task { return isLegacy ? "/api/v0/embeddings" : task.path }
         return switch dialect {
-        case .chat: "/v1/chat/completions"
-        case .completions: "/v1/completions"
+        case .chat: isLegacy ? "/api/v0/chat/completions" : "/v1/chat/completions"
+        case .completions: isLegacy ? "/api/v0/completions" : "/v1/completions"
         case .anthropic: "/v1/messages"
         case .responses: context.compaction == .relayed ? "/v1/responses/compact" : "/v1/responses"
         case .lmstudio: "/api/v1/chat"

@@ -131,6 +131,10 @@ package struct CapabilityFlag: Sendable {
             }),
         bool("prompt_progress") { $0.promptProgress = $1 },
         bool("top_k") { $0.topK = $1 },
+        word(
+            "local_sampling",
+            ["none": .none, "repeat_penalty": .repeatPenalty, "repetition_penalty": .repetitionPenalty]
+        ) { (flags: inout Capabilities, form: Capabilities.LocalSampling) in flags.localSampling = form },
         bool("sampling") { $0.sampling = $1 },
         word("usage", ["stream_options": .streamOptions, "always": .always, "never": .never]) {
             (flags: inout Capabilities, form: Capabilities.UsageForm) in flags.usage = form

@@ -13,6 +13,7 @@ extension Capabilities {
         flags.reasoningIn = .field("reasoning_content")
         flags.stopLimit = nil
         flags.topK = true
+        flags.localSampling = .repeatPenalty
         flags.completions = []
         flags.embeddings = .text
         flags.rerank = false
@@ -28,6 +29,7 @@ extension Capabilities {
         flags.stopLimit = nil
         flags.n = true
         flags.topK = true
+        flags.localSampling = .repeatPenalty
         flags.prefill = true
         flags.parallelIsOffByDefault = true
         flags.promptProgress = true
@@ -35,12 +37,11 @@ extension Capabilities {
         return flags
     }
 
-    /// The local engine runs every model without a projector, and such a model is blind; and for chat, not for vectors.
+    /// All that the local engine does; each model is for some of it (``ModelWork``).
     static var engine: Capabilities {
         var flags = llamaCpp
-        flags.images = .none
-        flags.embeddings = .none
-        flags.rerank = false
+        // What it reads images with (stb_image.h) knows no WebP.
+        flags.imageTypes = ["image/png", "image/jpeg", "image/gif"]
         return flags
     }
 
@@ -73,6 +74,7 @@ extension Capabilities {
         flags.n = true
         flags.logprobs = true
         flags.topK = true
+        flags.localSampling = .repetitionPenalty
         flags.schemaProfile = .guided
         flags.completions = [.prompts, .tokens, .echo, .choices, .logprobs]
         return flags
@@ -91,6 +93,7 @@ extension Capabilities {
         flags.schemaProfile = .none
         flags.stopLimit = nil
         flags.topK = true
+        flags.localSampling = .repeatPenalty
         flags.strictTools = true
         flags.prefill = true
         flags.completions = nil

@@ -4,11 +4,19 @@ package import MartletDialects
 /// carries it at the cost of one count.
 package final class ModelTraits: Sendable {
     package let window: ContextWindow
+    /// Nil: nobody says what it is for.
+    package let work: ModelWork?
+    /// Words for reasoning that it takes; none where it does not reason, nil where that is not known.
+    package let reasoning: [String]?
     /// Where they differ from the upstream's.
     package let capabilities: Capabilities?
 
-    package init(window: ContextWindow, capabilities: Capabilities? = nil) {
+    package init(
+        window: ContextWindow, work: ModelWork? = nil, reasoning: [String]? = nil, capabilities: Capabilities? = nil
+    ) {
+        self.reasoning = reasoning
         self.window = window
+        self.work = work
         self.capabilities = capabilities
     }
 
@@ -18,10 +26,13 @@ package final class ModelTraits: Sendable {
     ) -> [String: [String: ModelTraits]] {
         var all: [String: [String: ModelTraits]] = [:]
         for upstream in upstreams {
-            guard let models = served[upstream.name], !flags.isEmpty || !models.windows.isEmpty else { continue }
+            guard let models = served[upstream.name],
+                !flags.isEmpty || !models.windows.isEmpty || !models.work.isEmpty || !models.reasoning.isEmpty
+            else { continue }
             let instances = models.loaded.filter { models.ids?.contains($0) == false }
             for model in models.ids.map({ $0 + instances }) ?? Array(models.windows.keys) {
-                all[upstream.name, default: [:]][model] = of(model, at: upstream, models.windows[model], flags)
+                all[upstream.name, default: [:]][model] = of(
+                    model, at: upstream, models.windows[model], models.work[model], models.reasoning[model], flags)
             }
         }
         return all
@@ -29,12 +40,15 @@ package final class ModelTraits: Sendable {
 
     /// - Parameter flags: the most specific last.
     static func of(
-        _ model: String, at upstream: Upstream, _ window: ContextWindow?, _ flags: [ModelFlags]
+        _ model: String, at upstream: Upstream, _ window: ContextWindow?, _ work: ModelWork?, _ reasoning: [String]?,
+        _ flags: [ModelFlags]
     ) -> ModelTraits? {
         let settings = flags.filter { $0.matches(model, at: upstream.name) }.flatMap(\.settings)
-        guard window != nil || !settings.isEmpty else { return nil }
+        guard window != nil || work != nil || reasoning != nil || !settings.isEmpty else { return nil }
+        let own = upstream.profile.capabilities
+        let capabilities = (work.map(own.limited(to:)) ?? own).with(settings)
         return ModelTraits(
-            window: window ?? ContextWindow(),
-            capabilities: settings.isEmpty ? nil : upstream.profile.capabilities.with(settings))
+            window: window ?? ContextWindow(), work: work, reasoning: reasoning,
+            capabilities: capabilities == own ? nil : capabilities)
     }
 }

@@ -8,10 +8,13 @@ package struct Origin: Hashable, Sendable {
     package var address: Address
     /// TLS with the host's name as server name; never on Unix sockets.
     package var usesTLS: Bool
+    /// Of a model of this machine: the name of what is loaded there.
+    package var instance: String?
 
-    package init(address: Address, usesTLS: Bool = false) {
+    package init(address: Address, usesTLS: Bool = false, instance: String? = nil) {
         self.address = address
         self.usesTLS = usesTLS
+        self.instance = instance
     }
 
     /// The `Host` field: the authority of the URL, without a default port.

@@ -31,6 +31,9 @@ package struct ProxyRules: Sendable, Hashable {
         exceptions = list.split { $0 == "," || $0.isWhitespace }.compactMap { Exception($0.lowercased()) }
     }
 
+    /// The proxy of all that is no exception, where there is one.
+    package var proxy: Proxy? { use.proxy }
+
     package func use(for origin: Origin) -> ProxyUse {
         guard origin.usesTLS, !origin.isLocal, case .tcp(let host, let port) = origin.address else { return .none }
         return exceptions.contains { $0.covers(host.lowercased(), port) } ? .none : use

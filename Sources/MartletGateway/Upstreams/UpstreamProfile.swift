@@ -29,17 +29,26 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var mayOverflowSilently: Bool
     /// It sums conversations up by itself: `/v1/responses/compact` and `compaction_trigger`.
     package var compacts: Bool
+    /// It runs tools of MCP servers by itself where the client's own dialect asks for them.
+    package var runsTools: Bool
     /// How it counts the tokens of a prompt.
     package var counting: Counting
     /// How it lists its models.
     package var listing: ModelListing
+    /// It has LM Studio's two APIs beside OpenAI's, with routes for models, and replies that tell how long they took.
+    package var hasLegacyAPI: Bool
+    /// What runs its models, as far as the kind tells.
+    package var runtime: ModelRuntime
 
     package init(
         kind: String, shownName: String, hint: String, dialects: [UpstreamDialect], mode: RelayMode,
         credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
         listing: ModelListing = .common, mayAnswerWithAnother: Bool = false, refusesImageAddresses: Bool = false,
-        mayOverflowSilently: Bool = false, compacts: Bool = false
+        mayOverflowSilently: Bool = false, compacts: Bool = false, runsTools: Bool = false,
+        hasLegacyAPI: Bool = false, runtime: ModelRuntime? = nil
     ) {
+        self.hasLegacyAPI = hasLegacyAPI
+        self.runtime = runtime ?? ModelRuntime(name: kind)
         self.kind = kind
         self.shownName = shownName
         self.hint = hint
@@ -53,6 +62,7 @@ package struct UpstreamProfile: Sendable, Hashable {
         self.refusesImageAddresses = refusesImageAddresses
         self.mayOverflowSilently = mayOverflowSilently
         self.compacts = compacts
+        self.runsTools = runsTools
     }
 
     package static let all: [UpstreamProfile] = [
@@ -63,11 +73,12 @@ package struct UpstreamProfile: Sendable, Hashable {
 
     package static let lmStudio = UpstreamProfile(
         kind: "lmstudio", shownName: "LM Studio", hint: "Is its server running? (lms server start)",
-        dialects: [.chat], mode: .repair, capabilities: .lmStudio, listing: .lmStudio, mayAnswerWithAnother: true,
-        refusesImageAddresses: true, mayOverflowSilently: true)
+        dialects: [.chat, .lmstudio], mode: .repair, capabilities: .lmStudio, listing: .lmStudio,
+        mayAnswerWithAnother: true, refusesImageAddresses: true, mayOverflowSilently: true, runsTools: true,
+        hasLegacyAPI: true)
     package static let llamaCpp = UpstreamProfile(
         kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair,
-        capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp)
+        capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp, runtime: .llamaCpp)
     package static let ollama = UpstreamProfile(
         kind: "ollama", shownName: "Ollama", hint: "Is it running? (ollama serve)", dialects: [.chat], mode: .repair,
         capabilities: .ollama, listing: .ollama)
@@ -76,11 +87,12 @@ package struct UpstreamProfile: Sendable, Hashable {
         capabilities: .vllm, counting: .messagesCountTokens, listing: .vllm)
     package static let openAI = UpstreamProfile(
         kind: "openai", shownName: "OpenAI", hint: "Check the network and the URL.",
-        dialects: [.responses, .chat], mode: .exact, capabilities: .openAI, listing: .openAI, compacts: true)
+        dialects: [.responses, .chat], mode: .exact, capabilities: .openAI, listing: .openAI, compacts: true,
+        runsTools: true)
     package static let anthropic = UpstreamProfile(
         kind: "anthropic", shownName: "Anthropic", hint: "Check the network and the URL.", dialects: [.anthropic],
         mode: .exact, credential: .apiKey, capabilities: .anthropic, counting: .messagesCountTokens,
-        listing: .anthropic)
+        listing: .anthropic, runsTools: true)
     package static let openAICompatible = UpstreamProfile(
         kind: "openai-compatible", shownName: "the upstream", hint: "Is its server running?", dialects: [.chat],
         mode: .repair)
@@ -91,7 +103,8 @@ package struct UpstreamProfile: Sendable, Hashable {
     /// Our own llama.cpp processes, one per model, behind private Unix sockets.
     package static let engine = UpstreamProfile(
         kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,
-        capabilities: .engine, counting: .chatInputTokens, listing: .llamaCpp)
+        capabilities: .engine, counting: .chatInputTokens, listing: .llamaCpp, refusesImageAddresses: true,
+        runtime: .llamaCpp)
 
     /// The dialect this upstream is spoken to in for a client of `dialect`: the client's own if it can be.
     package func dialect(for client: DialectID) -> UpstreamDialect {
@@ -107,6 +120,11 @@ package struct UpstreamProfile: Sendable, Hashable {
         if dialect == .lmstudio { profile.capabilities = capabilities.inLMStudioAPI }
         return profile
     }
+}
+
+extension ModelRuntime {
+    /// Its replies tell which build it is.
+    static let llamaCpp = ModelRuntime(name: "llama.cpp", formats: ["gguf"])
 }
 
 /// How an upstream counts the tokens of a prompt (specs 2.9.8).

@@ -46,9 +46,13 @@ struct FileDownload: Sendable {
             do {
                 try Task.checkCancellation()
                 report(part.bytes)
-                if part.bytes < file.bytes { try await attempt(&etag) }
-                guard part.bytes == file.bytes else {
-                    throw failed("keeps sending less of \(subject) than there is")
+                while part.bytes < file.bytes {
+                    let (source, begin) = file.source(after: part.bytes)
+                    try await attempt(source, from: begin, &etag)
+                    guard part.bytes == begin + source.bytes else {
+                        throw failed("keeps sending less of \(subject) than there is")
+                    }
+                    etag = nil
                 }
                 if part.isRight { return }
                 guard mayBeginAnew else {
@@ -75,29 +79,31 @@ struct FileDownload: Sendable {
     }
 
     /// One request. Returns when the server has ended its reply, also too early.
-    /// - Parameter etag: of the content that the part's bytes are of, if this run got them.
-    private func attempt(_ etag: inout String?) async throws {
+    /// - Parameters:
+    ///   - begin: where its bytes stand in the file.
+    ///   - etag: of the content that the part's bytes of it are of, if this run got them.
+    private func attempt(_ source: HubFile, from begin: Int64, _ etag: inout String?) async throws {
         var headers: HTTPHeaders = ["accept-encoding": "identity"]
-        let start = part.bytes
+        let start = part.bytes - begin
         if start > 0 {
             headers.add(name: "range", value: "bytes=\(start)-")
             if let etag { headers.add(name: "if-range", value: etag) }
         }
-        let reply = try await client.open(client.address(of: file, in: plan), headers: headers)
+        let reply = try await client.open(client.address(of: source, in: plan), headers: headers)
         let now = reply.response.headers.first(name: "etag").flatMap { $0.hasPrefix("\"") ? $0 : nil }
         switch reply.status {
         case 200:
-            if start > 0 { try part.empty() }
+            if start > 0 { try part.emptySource() }
         case 206 where start > 0:
             let range = reply.response.headers.first(name: "content-range").flatMap { ContentRange($0) }
             guard let range, range.start == start, etag == nil || now == nil || etag == now else {
-                try part.empty()
+                try part.emptySource()
                 etag = nil
                 throw failed("does not go on with \(subject) where it was cut")
             }
-            if let total = range.total, total != file.bytes { throw wrongSize(total) }
+            if let total = range.total, total != source.bytes { throw wrongSize(total, of: source) }
         case 416:
-            try part.empty()
+            try part.emptySource()
             etag = nil
             throw failed("does not go on with \(subject) where it was cut")
         case 401, 403, 404, 410:
@@ -115,21 +121,21 @@ struct FileDownload: Sendable {
         }
         if reply.status == 200,
             let length = reply.response.headers.first(name: "content-length").flatMap({ Int64($0) }),
-            length != file.bytes
+            length != source.bytes
         {
-            throw wrongSize(length)
+            throw wrongSize(length, of: source)
         }
         try part.seekToEnd()
-        try await receive(reply)
+        try await receive(reply, of: source, from: begin)
     }
 
-    private func receive(_ reply: HubClient.Reply) async throws {
+    private func receive(_ reply: HubClient.Reply, of source: HubFile, from begin: Int64) async throws {
         var waiting = ByteBuffer()
         do {
             for try await var piece in reply.response.body {
                 waiting.writeBuffer(&piece)
-                let bytes = part.bytes + Int64(waiting.readableBytes)
-                guard bytes <= file.bytes else { throw wrongSize(bytes) }
+                let bytes = part.bytes + Int64(waiting.readableBytes) - begin
+                guard bytes <= source.bytes else { throw wrongSize(bytes, of: source) }
                 guard waiting.readableBytes >= Self.batch else { continue }
                 let batch = waiting
                 waiting.clear()
@@ -150,11 +156,13 @@ struct FileDownload: Sendable {
         HubError(.serverFailed, "\(client.endpoint.host) \(how): try again later")
     }
 
-    private func wrongSize(_ bytes: Int64) -> HubError {
+    private func wrongSize(_ bytes: Int64, of source: HubFile) -> HubError {
         HubError(
             .wrongSize,
-            "\(client.endpoint.host) sends \(ByteCount.shown(bytes)) or more for \(subject), which it lists with "
-                + "\(ByteCount.shown(file.bytes)): get it again, and look at HF_ENDPOINT and proxies if that fails")
+            "\(client.endpoint.host) sends \(ByteCount.shown(bytes)) or more for \(plan.id)/\(source.path), which it "
+                + "lists with \(ByteCount.shown(source.bytes)): get it again, and look at HF_ENDPOINT and proxies if "
+                + "that fails"
+        )
     }
 }
 

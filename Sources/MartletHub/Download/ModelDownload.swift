@@ -52,15 +52,23 @@ package struct ModelDownload: Sendable {
             locks.forEach { $0.release() }
             folder.removeIfEmpty()
         }
-        for file in plan.files { locks.append(try FileLock(file, in: folder)) }
+        for file in plan.weights { locks.append(try FileLock(file, in: folder)) }
         var missing: [HubFile] = []
         for file in plan.files where try await !isHere(file) { missing.append(file) }
-        missing.forEach(folder.removeOtherParts)
         try checkDisk(for: missing)
         let progress = ProgressReport(total: plan.bytes, every: client.limits.reportEvery, report)
         var done = plan.bytes - missing.reduce(0) { $0 + $1.bytes }
         var parts: [PartFile] = []
         for file in missing {
+            if file == plan.projector {
+                // Other quantisations of the model use it too, and may be getting it.
+                locks.append(try await FileLock.wait(for: file, in: folder))
+                guard try await !isHere(file) else {
+                    done += file.bytes
+                    continue
+                }
+            }
+            folder.removeOtherParts(of: file)
             let part = try PartFile(file, in: folder.path, writer: writer)
             let before = done
             try await FileDownload(client: client, plan: plan, file: file, part: part, logger: logger) { bytes in

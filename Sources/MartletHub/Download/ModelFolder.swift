@@ -127,6 +127,19 @@ final class FileLock: Sendable {
         }
     }
 
+    /// Waits until whoever has the lock has given it up.
+    /// - Throws: `fileSystem`, `CancellationError`.
+    static func wait(for file: HubFile, in folder: ModelFolder) async throws -> FileLock {
+        while true {
+            do throws(HubError) {
+                return try FileLock(file, in: folder)
+            } catch {
+                guard error.code == .busy else { throw error }
+            }
+            try await Task.sleep(for: .milliseconds(200))
+        }
+    }
+
     /// Ends the lock. Its file goes first: what others lock is then a file of theirs.
     func release() {
         _ = unlink(path)

@@ -125,6 +125,18 @@ final class PartFile: Sendable {
         state.withLock { $0 = State(digester: Digester(for: file)) }
     }
 
+    /// Begins anew with the source that its next byte is of.
+    func emptySource() throws(HubError) {
+        let begin = file.source(after: bytes).begin
+        guard ftruncate(descriptor, off_t(begin)) == 0, lseek(descriptor, off_t(begin), SEEK_SET) >= 0 else {
+            throw HubError.fileSystem("write", file.name)
+        }
+        state.withLock { state in
+            state.bytes = begin
+            state.digester.restart()
+        }
+    }
+
     /// To where the next byte is written.
     func seekToEnd() throws(HubError) {
         guard lseek(descriptor, off_t(bytes), SEEK_SET) >= 0 else { throw HubError.fileSystem("write", file.name) }

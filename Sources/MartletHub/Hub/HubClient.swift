@@ -18,11 +18,16 @@ internal import NIOPosix
 package final class HubClient: Sendable {
     package let endpoint: HubEndpoint
     package let limits: HubLimits
-    private let http: HTTPClient
+    private let proxy: HubProxy
+    private let redirects: RedirectGuard
+    private let direct: HTTPClient
+    private let proxied: HTTPClient?
 
-    package init(endpoint: HubEndpoint, limits: HubLimits = HubLimits()) {
+    package init(endpoint: HubEndpoint, limits: HubLimits = HubLimits(), proxy: HubProxy = .none) {
         self.endpoint = endpoint
         self.limits = limits
+        self.proxy = proxy
+        redirects = RedirectGuard(endpoint: endpoint.origin)
         var configuration = HTTPClient.Configuration.singletonConfiguration
         configuration.redirectConfiguration = .disallow
         configuration.decompression = .disabled
@@ -30,11 +35,21 @@ package final class HubClient: Sendable {
         configuration.timeout.connect = .nanoseconds(limits.connect.nanoseconds)
         configuration.timeout.read = .nanoseconds(limits.stall.nanoseconds)
         configuration.connectionPool.retryConnectionEstablishment = false
-        http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        direct = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        guard let server = proxy.server else {
+            proxied = nil
+            return
+        }
+        configuration.proxy = .server(
+            host: server.host, port: server.port, authorization: server.credentials.map { .basic(credentials: $0) })
+        proxied = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }
 
     /// Closes its connections; requests under way fail.
-    package func shutdown() async { try? await http.shutdown() }
+    package func shutdown() async {
+        try? await direct.shutdown()
+        try? await proxied?.shutdown()
+    }
 
     /// A reply whose head has come.
     struct Reply {
@@ -51,6 +66,10 @@ package final class HubClient: Sendable {
     /// - Returns: whatever answered; a status that is no success is no error.
     /// - Throws: ``HubError``, `CancellationError`.
     func open(_ address: String, headers: HTTPHeaders = [:]) async throws -> Reply {
+        guard !endpoint.isOffline else {
+            throw HubError(
+                .offline, "HF_HUB_OFFLINE is set, so nothing is asked of \(endpoint.host): unset it to get models")
+        }
         guard var url = URL(string: address) else {
             throw HubError(.badReply, "\(endpoint.host) has a file whose address cannot be spelled")
         }
@@ -65,13 +84,17 @@ package final class HubClient: Sendable {
             if mayHaveToken, let token = endpoint.token {
                 request.headers.replaceOrAdd(name: "authorization", value: "Bearer \(token.secret)")
             }
-            let response = try await send(request, to: origin?.shown ?? endpoint.host)
+            let isProxied = try origin.map { origin throws(HubError) in try proxy.covers(origin) } ?? false
+            let response = try await send(request, to: origin?.shown ?? endpoint.host, isProxied: isProxied)
             guard [301, 302, 303, 307, 308].contains(response.status.code) else {
                 return Reply(response: response, origin: origin, hadToken: mayHaveToken && endpoint.token != nil)
             }
             _ = try? await response.body.collect(upTo: 64 << 10)
             url = try Redirect.target(
                 from: url, location: response.headers.first(name: "location"), count: count, limits: limits)
+            if let target = WebOrigin(url) {
+                try await redirects.check(target, from: origin, isProxied: try proxy.covers(target))
+            }
             count += 1
         }
     }
@@ -120,7 +143,7 @@ package final class HubClient: Sendable {
     func failure(_ reply: Reply, subject: String) -> HubError {
         HubFailure.error(
             status: reply.status, headers: reply.response.headers, subject: subject,
-            host: reply.origin?.shown ?? endpoint.host, hasToken: reply.hadToken)
+            host: reply.origin?.shown ?? endpoint.host, token: reply.hadToken ? endpoint.token?.name : nil)
     }
 
     /// The `cursor` of the page a `Link` header calls the next. The rest of that address is not used: mirrors pass on
@@ -137,10 +160,13 @@ package final class HubClient: Sendable {
         return nil
     }
 
-    private func send(_ request: HTTPClientRequest, to host: String) async throws -> HTTPClientResponse {
+    private func send(
+        _ request: HTTPClientRequest, to host: String, isProxied: Bool
+    ) async throws -> HTTPClientResponse {
         do {
             let wait = limits.connect + limits.stall
-            return try await http.execute(request, timeout: .nanoseconds(wait.nanoseconds))
+            return try await (isProxied ? proxied ?? direct : direct).execute(
+                request, timeout: .nanoseconds(wait.nanoseconds))
         } catch {
             throw Self.transportError(error, host: host, hasBegun: false)
         }
@@ -156,6 +182,13 @@ package final class HubClient: Sendable {
             return HubError(.stalled, "\(host) went silent: try again later")
         case let error as HTTPClientError where error == .connectTimeout:
             return HubError(.unreachable, "\(host) does not answer: is this machine on the network?")
+        case let error as HTTPClientError where error == .proxyAuthenticationRequired:
+            return HubError(
+                .invalidSetting, "the proxy on the way to \(host) wants a user and a password: set them in HTTPS_PROXY")
+        case let error as HTTPClientError where error == .invalidProxyResponse:
+            return HubError(
+                .unreachable,
+                "the proxy on the way to \(host) makes no connection to it: are HTTPS_PROXY and NO_PROXY right?")
         case let error as HTTPClientError where error == .cancelled:
             return CancellationError()
         case let error as NIOConnectionError where error.connectionErrors.isEmpty:

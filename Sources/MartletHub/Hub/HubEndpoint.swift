@@ -11,14 +11,25 @@ package struct HubEndpoint: Sendable {
     /// Without a slash at its end; may have a path, as mirrors have.
     package let base: String
     let origin: WebOrigin
-    let token: HubToken?
+    private(set) var token: HubToken?
+    /// Nothing is to be asked of it.
+    package private(set) var isOffline = false
 
-    /// As `HF_ENDPOINT` (else Hugging Face itself) and `HF_TOKEN` say.
+    /// As `HF_ENDPOINT` (else Hugging Face itself), `HF_HUB_OFFLINE` and `HF_TOKEN` say; where there is no such token,
+    /// the one that Hugging Face's own programs saved ([variables](
+    /// https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables)).
     /// - Throws: `invalidSetting`.
     package init(environment: [String: String]) throws(HubError) {
+        let named = environment["HF_TOKEN"].flatMap { $0.trimmed.isEmpty ? nil : $0 }
         try self.init(
-            base: environment["HF_ENDPOINT"].flatMap { $0.isEmpty ? nil : $0 } ?? Self.huggingFace,
-            token: environment["HF_TOKEN"])
+            base: environment["HF_ENDPOINT"].flatMap { $0.isEmpty ? nil : $0 } ?? Self.huggingFace, token: named)
+        if named == nil { token = SavedToken.find(environment, for: origin) }
+        isOffline = Self.isOn(environment["HF_HUB_OFFLINE"])
+    }
+
+    /// As Hugging Face's programs read switches.
+    static func isOn(_ value: String?) -> Bool {
+        ["1", "on", "yes", "true"].contains(value?.trimmed.lowercased() ?? "")
     }
 
     /// - Parameters:
@@ -42,15 +53,15 @@ package struct HubEndpoint: Sendable {
             self.token = nil
             return
         }
-        guard secret.utf8.allSatisfy({ $0 > 0x20 && $0 < 0x7f }) else {
+        guard HubToken.isToken(secret) else {
             throw HubError(.invalidSetting, "HF_TOKEN holds characters that no token has: copy it again")
         }
-        guard origin.scheme == "https" || origin.isLoopback else {
+        guard origin.keepsSecrets else {
             throw HubError(
                 .invalidSetting,
                 "HF_TOKEN is not sent without encryption: use https in HF_ENDPOINT, or unset HF_TOKEN")
         }
-        self.token = HubToken(secret: secret)
+        self.token = HubToken(secret: secret, name: "HF_TOKEN")
     }
 
     /// The host as in addresses of its pages, with the port if it is not the scheme's own.
@@ -60,19 +71,24 @@ package struct HubEndpoint: Sendable {
 /// A secret that does not show when it is printed.
 struct HubToken: Sendable, CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
     let secret: String
+    /// What people know it by, for sentences.
+    let name: String
+
+    static func isToken(_ text: String) -> Bool { text.utf8.allSatisfy { $0 > 0x20 && $0 < 0x7f } }
+
     var description: String { "(hidden)" }
     var debugDescription: String { description }
     var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// Scheme, host and port: what a token belongs to.
-struct WebOrigin: Sendable, Hashable {
+package struct WebOrigin: Sendable, Hashable {
     let scheme: String
     let host: String
     let port: Int
 
     /// nil when the URL is not http or https, or has no host.
-    init?(_ url: URL) {
+    package init?(_ url: URL) {
         guard let scheme = url.scheme?.lowercased(), scheme == "http" || scheme == "https",
             let host = url.host()?.lowercased(), !host.isEmpty
         else { return nil }
@@ -86,6 +102,9 @@ struct WebOrigin: Sendable, Hashable {
         return host == "localhost" || host.hasPrefix("127.") && host.allSatisfy { $0.isNumber || $0 == "." }
             || host == "::1" || host == "::1]"
     }
+
+    /// Nobody on the way reads what is sent to it.
+    var keepsSecrets: Bool { scheme == "https" || isLoopback }
 
     var shown: String { port == (scheme == "https" ? 443 : 80) ? host : "\(host):\(port)" }
 }

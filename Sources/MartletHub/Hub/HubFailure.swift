@@ -5,12 +5,12 @@ enum HubFailure {
     /// - Parameters:
     ///   - subject: what was asked for, such as `owner/repo` or `owner/repo/file.gguf`.
     ///   - host: who answered.
-    ///   - hasToken: whether a token was sent.
+    ///   - token: what the token that was sent is called; nil when none was.
     ///
     /// Sources: [errors](https://huggingface.co/docs/huggingface_hub/package_reference/utilities),
     /// [rate limits](https://huggingface.co/docs/hub/rate-limits).
     static func error(
-        status: Int, headers: HTTPHeaders, subject: String, host: String, hasToken: Bool
+        status: Int, headers: HTTPHeaders, subject: String, host: String, token: String?
     ) -> HubError {
         let code = headers.first(name: "x-error-code") ?? ""
         let said = headers.first(name: "x-error-message") ?? ""
@@ -19,11 +19,12 @@ enum HubFailure {
         case (_, "GatedRepo"):
             return HubError(
                 .gated,
-                hasToken
-                    ? "\(repository) is gated: accept its conditions at https://\(host)/\(repository) with the account "
-                        + "HF_TOKEN is of, and see that the token may read gated repositories"
-                    : "\(repository) is gated: accept its conditions at https://\(host)/\(repository), then set "
-                        + "HF_TOKEN to a token of that account (https://\(host)/settings/tokens)")
+                token.map { name in
+                    "\(repository) is gated: accept its conditions at https://\(host)/\(repository) with the account "
+                        + "\(name) is of, and see that the token may read gated repositories"
+                }
+                    ?? "\(repository) is gated: accept its conditions at https://\(host)/\(repository), then set "
+                    + "HF_TOKEN to a token of that account (https://\(host)/settings/tokens)")
         case (404, "RevisionNotFound"):
             return HubError(.notFound, "\(repository) has no such branch, tag or commit at \(host)")
         case (404, "EntryNotFound"):
@@ -32,29 +33,29 @@ enum HubFailure {
             return HubError(
                 .notFound,
                 "\(repository) does not exist at \(host), or is private"
-                    + (hasToken ? " and HF_TOKEN may not read it" : ": for a private one set HF_TOKEN")
+                    + (token.map { " and \($0) may not read it" } ?? ": for a private one set HF_TOKEN")
                     + ". Look for its name with: martlet search")
         case (401, _):
             return HubError(
                 .unauthorized,
-                hasToken
-                    ? "\(host) does not accept HF_TOKEN: make a new one at https://\(host)/settings/tokens, or unset it"
-                    : "\(host) wants a token for \(repository): set HF_TOKEN (https://\(host)/settings/tokens)")
+                token.map {
+                    "\(host) does not accept \($0): make a new one at https://\(host)/settings/tokens, or unset it"
+                }
+                    ?? "\(host) wants a token for \(repository): set HF_TOKEN (https://\(host)/settings/tokens)")
         case (403, _) where said.contains("disabled"):
             return HubError(.notFound, "\(host) has disabled \(repository)")
         case (403, _):
             return HubError(
                 .unauthorized,
-                hasToken
-                    ? "HF_TOKEN may not read \(repository): use a token with read access to it"
-                    : "\(host) refuses \(repository) without a token: set HF_TOKEN (https://\(host)/settings/tokens)")
+                token.map { "\($0) may not read \(repository): use a token with read access to it" }
+                    ?? "\(host) refuses \(repository) without a token: set HF_TOKEN (https://\(host)/settings/tokens)")
         case (429, _):
             let wait = retryAfter(headers)
             let when = wait.map { "in \($0.components.seconds) s" } ?? "in some minutes"
             return HubError(
                 .rateLimited,
                 "\(host) counts too many requests: try again \(when)"
-                    + (hasToken ? "" : ", or set HF_TOKEN, which raises the limit"),
+                    + (token != nil ? "" : ", or set HF_TOKEN, which raises the limit"),
                 retryAfter: wait)
         case (408, _), (500..., _):
             return HubError(

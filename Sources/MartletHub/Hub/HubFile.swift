@@ -43,11 +43,41 @@ package struct HubFile: Sendable, Hashable {
     package var path: String
     package var bytes: Int64
     package var digest: FileDigest
+    /// The files that make it one behind the other, where it lies at the hub in such (`x.gguf.part1of2`); else none.
+    package private(set) var pieces: [HubFile] = []
 
     package init(path: String, bytes: Int64, digest: FileDigest) {
         self.path = path
         self.bytes = bytes
         self.digest = digest
+    }
+
+    /// The file that pieces make, in order; nil when they are none, or their sizes make no sense.
+    init?(path: String, joining pieces: [HubFile]) {
+        var bytes: Int64 = 0
+        for piece in pieces {
+            let (sum, overflow) = bytes.addingReportingOverflow(piece.bytes)
+            guard piece.bytes > 0, !overflow else { return nil }
+            bytes = sum
+        }
+        guard bytes > 0 else { return nil }
+        self.init(path: path, bytes: bytes, digest: Digester.name(of: pieces))
+        self.pieces = pieces
+    }
+
+    func isMade(of path: String) -> Bool { pieces.contains { $0.path == path } }
+
+    /// What is asked for at the hub to get it.
+    var sources: [HubFile] { pieces.isEmpty ? [self] : pieces }
+
+    /// Which source its next byte is of, when there are so many, and with how many bytes that begins.
+    func source(after bytes: Int64) -> (file: HubFile, begin: Int64) {
+        var begin: Int64 = 0
+        for source in sources.dropLast() {
+            guard bytes >= begin + source.bytes else { return (source, begin) }
+            begin += source.bytes
+        }
+        return (sources.last ?? self, begin)
     }
 
     /// Without folders.

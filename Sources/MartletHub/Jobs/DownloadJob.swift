@@ -11,7 +11,7 @@ package struct DownloadJob: Sendable, Hashable {
     /// In LM Studio's words.
     package enum Status: String, Sendable, Hashable {
         case downloading
-        /// The server stopped; what was got is kept.
+        /// It was cancelled, or the server stopped; what was got is kept.
         case paused
         case completed, failed
     }

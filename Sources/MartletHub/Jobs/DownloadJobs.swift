@@ -15,6 +15,10 @@ package final class DownloadJobs: Sendable {
     private struct State: Sendable {
         var list = JobList()
         var work: [String: Work] = [:]
+        /// Of jobs that run: ended, it ends the job.
+        var stops: [String: AsyncStream<Never>.Continuation] = [:]
+        /// Of jobs that were told to end: who waits until they have.
+        var ends: [String: [CheckedContinuation<Void, Never>]] = [:]
         var hasStopped = false
     }
 
@@ -40,7 +44,7 @@ package final class DownloadJobs: Sendable {
     package func run() async {
         await withDiscardingTaskGroup { group in
             for await _ in changes {
-                while let (id, work) = takeNext() { group.addTask { await self.perform(id, work) } }
+                while let (id, work, stop) = takeNext() { group.addTask { await self.perform(id, work, until: stop) } }
             }
         }
         state.withLock { state in
@@ -70,30 +74,67 @@ package final class DownloadJobs: Sendable {
         return try job.get()
     }
 
+    /// Ends a job that waits or runs, and returns it when it has ended: paused, with what came kept. One that is over
+    /// stays as it is; nil: there is none of that name.
+    package func cancel(_ id: String) async -> DownloadJob? {
+        await withCheckedContinuation { continuation in
+            let stop = state.withLock { state -> AsyncStream<Never>.Continuation? in
+                state.work[id] = nil
+                guard let stop = state.stops[id] else {
+                    if state.list.job(id)?.status == .downloading { state.list.pause(id) }
+                    return nil
+                }
+                state.ends[id, default: []].append(continuation)
+                return stop
+            }
+            if let stop { stop.finish() } else { continuation.resume() }
+        }
+        change.yield()
+        return job(id)
+    }
+
     package func job(_ id: String) -> DownloadJob? { state.withLock { $0.list.job(id) } }
 
     /// All that run or wait and the last that are over, in the order they were asked for.
     package var all: [DownloadJob] { state.withLock { $0.list.jobs } }
 
-    private func takeNext() -> (String, Work)? {
+    private func takeNext() -> (String, Work, AsyncStream<Never>)? {
         state.withLock { state in
             guard let id = state.list.next(), let work = state.work.removeValue(forKey: id) else { return nil }
-            return (id, work)
+            let (stop, continuation) = AsyncStream<Never>.makeStream()
+            state.stops[id] = continuation
+            return (id, work, stop)
         }
     }
 
-    private func perform(_ id: String, _ work: Work) async {
+    private func perform(_ id: String, _ work: @escaping Work, until stop: AsyncStream<Never>) async {
         do {
-            try await work { progress in self.state.withLock { $0.list.note(id, progress) } }
-            let time = now()
-            state.withLock { $0.list.finish(id, failure: nil, now: time) }
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask { try await work { progress in self.state.withLock { $0.list.note(id, progress) } } }
+                group.addTask {
+                    for await _ in stop {}
+                    throw CancellationError()
+                }
+                defer { group.cancelAll() }
+                try await group.next()
+            }
+            end(id) { $0.finish(id, failure: nil, now: $1) }
         } catch let error as HubError {
-            let time = now()
-            state.withLock { $0.list.finish(id, failure: error, now: time) }
+            end(id) { $0.finish(id, failure: error, now: $1) }
         } catch {
-            state.withLock { $0.list.pause(id) }
+            end(id) { list, _ in list.pause(id) }
         }
         change.yield()
+    }
+
+    private func end(_ id: String, _ edit: (inout JobList, Date) -> Void) {
+        let time = now()
+        let waiting = state.withLock { state in
+            edit(&state.list, time)
+            state.stops[id] = nil
+            return state.ends.removeValue(forKey: id) ?? []
+        }
+        waiting.forEach { $0.resume() }
     }
 
     private func newId() -> String {

@@ -62,7 +62,7 @@ package struct JobList: Sendable {
         forget(id)
     }
 
-    /// The job was cancelled, by the server's end.
+    /// The job was cancelled, by a client or the server's end.
     package mutating func pause(_ id: String) {
         edit(id) { $0.status = .paused }
         forget(id)

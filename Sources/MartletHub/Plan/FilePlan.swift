@@ -70,7 +70,9 @@ package struct FilePlan: Sendable, Hashable {
         of path: String, in model: HubModel, _ variants: [Variant]
     ) throws(HubError) -> Variant {
         let wanted = path.lowercased()
-        if let exact = variants.first(where: { $0.files.contains { $0.path == path } }) { return exact }
+        if let exact = variants.first(where: { $0.files.contains { $0.path == path || $0.isMade(of: path) } }) {
+            return exact
+        }
         let alike = variants.filter { variant in
             variant.files.contains { $0.path.lowercased() == wanted || $0.name.lowercased() == wanted }
         }

@@ -18,7 +18,7 @@ struct Variant: Sendable, Hashable {
     static func all(in files: [HubFile]) -> [Variant] {
         var found: [String: Variant] = [:]
         var numbers: [String: Set<Int>] = [:]
-        for file in files.sorted(by: { $0.path < $1.path }) where isWeights(file) {
+        for file in (files + joined(files)).sorted(by: { $0.path < $1.path }) where isWeights(file) {
             let (stem, part) = cut(file.path)
             let key = part.map { "\(stem) of \($0.count)" } ?? stem
             // The same number twice: the first stands for both.
@@ -53,6 +53,35 @@ struct Variant: Sendable, Hashable {
             let number = number(words[words.count - 3]), number >= 1, number <= count
         else { return (stem, nil) }
         return (words.dropLast(3).joined(separator: "-"), (number, count))
+    }
+
+    /// The files that lie in the repository only in pieces, `x.gguf.part1of2` and so on, which llama.cpp cannot read as
+    /// they are. A file of which a piece is missing is none.
+    private static func joined(_ files: [HubFile]) -> [HubFile] {
+        var found: [String: [Int: HubFile]] = [:]
+        var counts: [String: Int] = [:]
+        for file in files {
+            guard let (whole, number, count) = piece(file.path), !files.contains(where: { $0.path == whole }) else {
+                continue
+            }
+            found[whole, default: [:]][number] = file
+            counts[whole] = max(counts[whole] ?? 0, count)
+        }
+        return found.compactMap { whole, pieces in
+            guard pieces.count == counts[whole] else { return nil }
+            return HubFile(path: whole, joining: pieces.sorted { $0.key < $1.key }.map(\.value))
+        }
+    }
+
+    /// `x.gguf.part2of3` is piece 2 of 3 of `x.gguf`.
+    private static func piece(_ path: String) -> (whole: String, number: Int, count: Int)? {
+        guard let dot = path.lastIndex(of: "."), path[..<dot].lowercased().hasSuffix(".gguf") else { return nil }
+        let numbers = path[dot...].dropFirst().lowercased()
+        guard numbers.hasPrefix("part"), let of = numbers.firstRange(of: "of"),
+            let number = Int(numbers[numbers.index(numbers.startIndex, offsetBy: 4)..<of.lowerBound]),
+            let count = Int(numbers[of.upperBound...]), (1...count).contains(number), count <= 1000
+        else { return nil }
+        return (String(path[..<dot]), number, count)
     }
 
     private static func number(_ word: Substring) -> Int? { word.utf8.count == 5 ? Int(word) : nil }

@@ -1,5 +1,5 @@
 package import Logging
-import MartletDialects
+package import MartletDialects
 package import MartletEngine
 package import MartletGateway
 package import MartletTransport
@@ -116,13 +116,28 @@ package actor Catalog {
                 let windows = windows(served[upstream.name]?.windows ?? [:], spellings)
                 let ready = loaded.filter { $0.state == .ready }
                 served[upstream.name] = ServedModels(
-                    ids: ids, loaded: ready.map(\.instance), windows: windows, spellings: spellings,
+                    ids: ids, loaded: ready.map(\.instance), windows: windows, work: of(\.work),
+                    reasoning: of(\.reasoning), spellings: spellings,
                     instances: Dictionary(
-                        ready.map { ($0.instance, $0.model.id) }, uniquingKeysWith: { first, _ in first }))
+                        ready.map { ($0.instance, $0.model.id) }, uniquingKeysWith: { first, _ in first }),
+                    cards: cards, runtime: served[upstream.name]?.runtime)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }
         use(served)
+    }
+
+    /// Of the models of this machine, and of their instances.
+    private var cards: [String: ModelCard] {
+        var cards: [String: ModelCard] = [:]
+        for model in local {
+            guard let facts = model.usable else { continue }
+            let card = ModelCard(
+                architecture: facts.architecture, quantisation: facts.quantisation?.name, format: "gguf")
+            cards[model.model.id] = card
+            for resident in loaded where resident.model.id == model.model.id { cards[resident.instance] = card }
+        }
+        return cards
     }
 
     /// Of the models of this machine, and of their instances: as an engine has told it, as long as that lives; else as
@@ -143,6 +158,16 @@ package actor Catalog {
         return windows.filter { $0.value.isKnown }
     }
 
+    /// What is known of the models of this machine, and so of their instances.
+    private func of<Fact>(_ fact: (LocalModel) -> Fact?) -> [String: Fact] {
+        var facts: [String: Fact] = [:]
+        for model in local {
+            facts[model.model.id] = fact(model)
+            for resident in loaded where resident.model.id == model.model.id { facts[resident.instance] = fact(model) }
+        }
+        return facts
+    }
+
     /// Which models of this machine are loaded has changed.
     package func noteLoaded() async {
         loaded = await residents()
@@ -153,6 +178,13 @@ package actor Catalog {
         guard served != snapshot.routes.served else { return }
         snapshot = snapshot.with(routes: snapshot.routes.with(served: served))
         listener.use(snapshot)
+    }
+
+    /// The engine that runs models has been found.
+    package func note(_ runtime: ModelRuntime, of name: String) {
+        var served = snapshot.routes.served
+        served[name, default: ServedModels()].runtime = runtime
+        use(served)
     }
 
     /// An engine of this machine has been asked what it serves, once it was ready.

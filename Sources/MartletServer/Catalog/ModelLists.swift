@@ -45,9 +45,11 @@ package struct ModelLists: Sendable {
                 reply: ModelLists.tokens(listing.reply, in: entry))
             if window.isKnown { models.windows[id] = window }
         }
-        for (id, window) in await aside() where models.ids?.contains(id) == true {
+        let told = await aside()
+        for (id, window) in told.windows where models.ids?.contains(id) == true {
             models.windows[id] = (models.windows[id] ?? ContextWindow()).filled(from: window)
         }
+        models.cards = told.cards.filter { models.ids?.contains($0.key) == true }
         for (id, window) in known where models.ids?.contains(id) == true && models.windows[id]?.maximum == nil {
             guard let maximum = window.maximum else { continue }
             models.windows[id, default: ContextWindow()].maximum = maximum
@@ -77,8 +79,9 @@ package struct ModelLists: Sendable {
     }
 
     /// What single replies tell about many models.
-    private func aside() async -> [String: ContextWindow] {
+    private func aside() async -> (windows: [String: ContextWindow], cards: [String: ModelCard]) {
         var windows: [String: ContextWindow] = [:]
+        var cards: [String: ModelCard] = [:]
         for question in listing.questions {
             guard case .many(let member, let id) = question.subject, let json = await answer(question.path),
                 let entries = json[member]?.array
@@ -86,9 +89,19 @@ package struct ModelLists: Sendable {
             for entry in entries {
                 guard let id = entry[id]?.string else { continue }
                 windows[id] = ModelLists.window(question, entry).filled(from: windows[id])
+                let card = ModelLists.card(entry)
+                if !card.isEmpty { cards[id] = card }
             }
         }
-        return windows
+        return (windows, cards)
+    }
+
+    /// In the words of either of LM Studio's lists.
+    private static func card(_ entry: JSON) -> ModelCard {
+        ModelCard(
+            architecture: (entry["architecture"] ?? entry["arch"])?.string,
+            quantisation: (entry["quantization"]?["name"] ?? entry["quantization"])?.string,
+            format: (entry["format"] ?? entry["compatibility_type"])?.string)
     }
 
     /// Asks about models whose window nothing has told so far.

@@ -18,6 +18,7 @@ package struct Configuration: Sendable, Equatable {
     package var queue = QueueSettings()
     package var store = StoreSettings()
     package var images = ImageSettings()
+    package var mcp = MCPSettings()
     package var log = LogSettings()
     package var network = NetworkSettings()
     /// `--mode`: of every upstream, also of those found on loopback. Nil: each upstream's own.
@@ -37,6 +38,8 @@ package struct Configuration: Sendable, Equatable {
         package var maxBody = 32 << 20
         package var allowedHosts: [String] = []
         package var allowedOrigins: [String] = []
+        /// How much a request of LM Studio's own API may say.
+        package var native = NativeForm.strict
         /// Event loops. Nil: one per core.
         package var loops: Int?
     }

@@ -1,3 +1,4 @@
+import MartletDialects
 import MartletGateway
 
 /// What may stand as a key's value in a file.
@@ -30,7 +31,7 @@ struct ConfigurationKey<Target>: Sendable {
 enum ConfigurationKeys {
     /// Keys of the documentation whose feature does not exist yet; they are refused by name. `*` stands for any name.
     static let notBuilt =
-        ["limits", "store.exchanges", "store.capture", "model_list", "mcp"]
+        ["limits", "store.exchanges", "store.capture", "model_list"]
         + CapabilityFlag.notBuilt.map { "upstreams.*.capabilities.\($0)" }
 
     /// The key of `ModelFlags`, a mapping from models to mappings of flags, which stands in files only.
@@ -53,7 +54,7 @@ enum ConfigurationKeys {
         + LoadKey.all.map { "\(modelLoads).MODEL.\($0.name)" }
 
     static let general: [ConfigurationKey<Configuration>] =
-        server + auth + models + engine + queue + store + images + log
+        server + auth + models + engine + queue + store + images + mcp + log
 
     private static let server: [ConfigurationKey<Configuration>] = [
         .init("server.host", set: { $0.server.host = try $1.host() }, show: { $0.server.host }),
@@ -67,6 +68,9 @@ enum ConfigurationKeys {
         .init(
             "server.allowed_origins", .list, set: { $0.server.allowedOrigins = try $1.allowedOrigins() },
             show: { SettingText.show($0.server.allowedOrigins) }),
+        .init(
+            "server.native", set: { $0.server.native = try $1.word(NativeForm.allCases) },
+            show: { $0.server.native.rawValue }),
         .init(
             "server.loops",
             set: { $0.server.loops = try $1.optional { try $0.int(1...1024) } },

@@ -14,7 +14,9 @@ package struct Control: ControlRoutes {
     private let images: ImageFetch
     private let models: ModelRoutes
     private let loads: LoadRoutes
+    private let others: UpstreamNative
     private let downloads: Downloads
+    private let log: LogFeed
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
@@ -22,8 +24,11 @@ package struct Control: ControlRoutes {
     ///     does not change from list to list.
     init(
         catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
-        responses: ResponseLedger?, images: ImageFetch, models: ModelRoutes, loads: LoadRoutes, downloads: Downloads
+        responses: ResponseLedger?, images: ImageFetch, models: ModelRoutes, loads: LoadRoutes, downloads: Downloads,
+        log: LogFeed, others: UpstreamNative
     ) {
+        self.log = log
+        self.others = others
         self.models = models
         self.loads = loads
         self.downloads = downloads
@@ -34,6 +39,9 @@ package struct Control: ControlRoutes {
         self.instance = instance
         self.startedAt = startedAt
     }
+
+    /// Of LM Studio, whose API this server has: what `/lms-status` tells.
+    static let apiVersion = "0.4.1"
 
     package func refreshCatalog() async { await catalog.value?.refresh(ifOlderThan: .seconds(1)) }
 
@@ -70,16 +78,20 @@ package struct Control: ControlRoutes {
             } catch {
                 return self.error(error, request)
             }
-        case .nativeModels, .legacyModels, .legacyModel, .downloadModel, .downloadStatus, .loadModel, .unloadModel,
+        case .nativeModels, .legacyModels, .legacyModel, .downloadModel, .downloadStatus, .cancelDownload, .loadModel,
+            .unloadModel,
             .legacyLoad, .legacyUnload, .residents, .pinResident:
             do throws(NativeError) {
                 return try await native(request)
             } catch {
-                return error.reply
+                return request.isLegacy ? error.bareReply : error.reply
             }
+        case .serverLog: return log.reply
         case .health: return await health()
         case .live: return ok(["status": "ok"])
         case .ready: return await ready()
+        case .greeting: return ok(["lmstudio": true])
+        case .apiStatus: return ok(["package": "lmstudio", "version": .string(Control.apiVersion)])
         case .hello: return ok(["message": "Ok", "name": "martlet", "instance": .string(instance)])
         default:
             return error(
@@ -93,19 +105,24 @@ package struct Control: ControlRoutes {
     private func native(_ request: InboundRequest) async throws(NativeError) -> ControlReply {
         if request.endpoint != .residents { await catalog.value?.refresh() }
         let catalog = catalog.value
+        if let reply = try await others.answer(request, catalog, ownsJob: downloads.owns) {
+            return reply
+        }
         switch request.endpoint {
-        case .nativeModels: return await models.native(catalog)
-        case .legacyModel(let id): return try await models.legacy(id, catalog)
+        case .nativeModels: return await models.native(catalog, beside: await others.native(catalog))
+        case .legacyModel(let id):
+            return try await models.legacy(id, catalog, beside: await others.legacy(catalog))
         case .downloadModel:
             return try await downloads.start(request.body) { await catalog?.refresh() }
         case .downloadStatus(let id): return try downloads.status(id)
+        case .cancelDownload(let id): return try await downloads.cancel(id)
         case .loadModel: return try await loads.load(request.body, catalog)
         case .unloadModel: return try await loads.unload(request.body)
         case .legacyLoad: return try await loads.legacyLoad(request.body, catalog)
         case .legacyUnload: return try await loads.legacyUnload(request.body, catalog)
         case .residents: return await loads.residents()
         case .pinResident: return try await loads.pin(request.body)
-        default: return await models.legacy(catalog)
+        default: return await models.legacy(catalog, beside: await others.legacy(catalog))
         }
     }
 

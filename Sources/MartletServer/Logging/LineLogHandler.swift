@@ -18,11 +18,14 @@ package struct LineLogHandler: LogHandler {
     package var metadata: Logger.Metadata = [:]
     private let label: String
     private let format: Format
+    /// Is told each line, too.
+    private let feed: LogFeed?
 
-    package init(label: String, level: Logger.Level, format: Format) {
+    package init(label: String, level: Logger.Level, format: Format, feed: LogFeed? = nil) {
         self.label = label
         self.logLevel = level
         self.format = format
+        self.feed = feed
     }
 
     package subscript(metadataKey key: String) -> Logger.Metadata.Value? {
@@ -33,11 +36,11 @@ package struct LineLogHandler: LogHandler {
     package func log(event: LogEvent) {
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         let fields = all.sorted { $0.key < $1.key }.map { ($0.key, "\($0.value)") }
+        feed?.append(event.level) { LineLogHandler.text(event.message.description, fields) }
         var line = ""
         switch format {
         case .text:
-            line = "\(event.level.rawValue.uppercased()) \(LineLogHandler.printable(event.message.description))"
-            for (key, value) in fields { line += " \(key)=\(LineLogHandler.quoted(value))" }
+            line = "\(event.level.rawValue.uppercased()) \(LineLogHandler.text(event.message.description, fields))"
         case .json:
             line = "{\"time\":\"\(LineLogHandler.timestamp())\",\"level\":\"\(event.level.rawValue)\","
             line += "\"label\":\(LineLogHandler.json(label)),"
@@ -46,6 +49,11 @@ package struct LineLogHandler: LogHandler {
             line += "}"
         }
         LineLogHandler.write(line + "\n")
+    }
+
+    /// `message key=value key="two words"`, on one line.
+    static func text(_ message: String, _ fields: [(String, String)]) -> String {
+        fields.reduce(into: printable(message)) { $0 += " \($1.0)=\(quoted($1.1))" }
     }
 
     /// One system call per line, so that lines of different threads never mix.

@@ -19,8 +19,8 @@ struct Downloads: Sendable {
     let root: String
     let logger: Logger
 
-    init(hub: Result<HubEndpoint, HubError>, root: String, logger: Logger) {
-        self.hub = SharedHub(hub)
+    init(hub: Result<HubEndpoint, HubError>, proxy: HubProxy, root: String, logger: Logger) {
+        self.hub = SharedHub(hub, proxy)
         self.root = root
         self.logger = logger
     }
@@ -82,16 +82,27 @@ struct Downloads: Sendable {
         }
     }
 
+    /// Whether it is a download of this machine.
+    func owns(_ job: String) -> Bool { jobs.job(job) != nil }
+
     /// - Parameter id: of a job; nil: all, which is ours.
     func status(_ id: String?) throws(NativeError) -> ControlReply {
         guard let id else { return Self.ok(["jobs": .array(jobs.all.map { $0.statusReply(at: .now) })]) }
-        guard let job = jobs.job(id) else {
-            throw NativeError(
-                status: 404, type: "job_not_found",
-                message: "there is no download \(id.prefix(64)): see GET /api/v1/models/download/status for all",
-                param: "job_id")
-        }
+        guard let job = jobs.job(id) else { throw Self.unknown(id) }
         return Self.ok(job.statusReply(at: .now))
+    }
+
+    /// Ends a job that is under way. What it got is kept, and gone on with when the model is asked for again.
+    func cancel(_ id: String) async throws(NativeError) -> ControlReply {
+        guard let job = await jobs.cancel(id) else { throw Self.unknown(id) }
+        return Self.ok(job.statusReply(at: .now))
+    }
+
+    private static func unknown(_ id: String) -> NativeError {
+        NativeError(
+            status: 404, type: "job_not_found",
+            message: "there is no download \(id.prefix(64)): see GET /api/v1/models/download/status for all",
+            param: "job_id")
     }
 
     private static func ok(_ json: JSON) -> ControlReply { ControlReply(status: 200, body: json.buffer) }
@@ -100,16 +111,20 @@ struct Downloads: Sendable {
 /// The one client of the hub that a server has, made when it is first needed.
 actor SharedHub {
     private let endpoint: Result<HubEndpoint, HubError>
+    private let proxy: HubProxy
     private var made: HubClient?
     private var hasEnded = false
 
-    init(_ endpoint: Result<HubEndpoint, HubError>) { self.endpoint = endpoint }
+    init(_ endpoint: Result<HubEndpoint, HubError>, _ proxy: HubProxy) {
+        self.endpoint = endpoint
+        self.proxy = proxy
+    }
 
     /// - Throws: `HubError` (`.invalidSetting`); `CancellationError` once the server stops.
     func client() throws -> HubClient {
         guard !hasEnded else { throw CancellationError() }
         if let made { return made }
-        let client = HubClient(endpoint: try endpoint.get())
+        let client = HubClient(endpoint: try endpoint.get(), proxy: proxy)
         made = client
         return client
     }

@@ -1,4 +1,5 @@
 package import MartletEngine
+package import MartletGateway
 package import MartletWire
 
 /// A model of this machine, with what its files say of it, in the words of LM Studio's lists (docs/LMSTUDIO.md,
@@ -35,7 +36,23 @@ package struct LocalModel: Sendable, Hashable {
     }
 
     /// It makes vectors or ranks, and writes no text.
-    package var isEncoder: Bool { usable.map { $0.kind == .embedding || $0.kind == .reranker } ?? false }
+    package var isEncoder: Bool { work == .embeddings || work == .ranking }
+
+    /// What it is for; nil when it cannot be loaded.
+    package var work: ModelWork? {
+        switch usable?.kind {
+        case .llm: .text(seesImages: usable?.senses.vision == true)
+        case .embedding: .embeddings
+        case .reranker: .ranking
+        case .projector, .other, nil: nil
+        }
+    }
+
+    /// Words for reasoning that it takes, none where it does not reason; nil when it writes no text.
+    package var reasoning: [String]? {
+        guard let facts = usable, facts.kind == .llm, let template = facts.template else { return nil }
+        return template.reasoning?.allowed.map(\.rawValue) ?? []
+    }
 
     /// Of `tool_use`, `vision`, `audio`, `reasoning`.
     package var abilities: [String] {

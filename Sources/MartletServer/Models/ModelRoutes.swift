@@ -3,15 +3,18 @@ import MartletEngine
 import MartletGateway
 import MartletWire
 
-/// Lists of this machine's models as LM Studio has them (docs/LMSTUDIO.md, its own API). Those that cannot be
-/// loaded are left out.
+/// Lists of models as LM Studio has them (docs/LMSTUDIO.md, its own API): this machine's, and beside them those of other
+/// servers. What cannot be loaded here is left out, and what another server answers to requests for.
 struct ModelRoutes: Sendable {
     /// What is loaded, or about to be.
     let residents: @Sendable () async -> [ResidentModel]
-    func native(_ catalog: Catalog?) async -> ControlReply {
+
+    func native(_ catalog: Catalog?, beside others: [JSON]) async -> ControlReply {
         let residents = await residents().filter { $0.state == .ready || $0.state == .draining }
         let routes = await catalog?.routes
-        let entries = await catalog?.local.filter { $0.usable != nil }.map { local -> JSON in
+        let foreign = Set(others.compactMap { $0["key"]?.string })
+        let usable = await catalog?.local.filter { $0.usable != nil && !foreign.contains($0.model.id) }
+        let entries = usable?.map { local -> JSON in
             var entry = local.entry
             let loaded = residents.filter { $0.model.id == local.model.id }.map { resident -> JSON in
                 var config = resident.config(isEncoder: local.isEncoder)
@@ -23,34 +26,40 @@ struct ModelRoutes: Sendable {
             entry["loaded_instances"] = .array(loaded)
             return entry
         }
-        return ok(["models": .array(entries ?? [])])
+        return ok(["models": .array((entries ?? []) + others)])
     }
 
-    func legacy(_ catalog: Catalog?) async -> ControlReply {
-        ok(["data": .array(await legacyEntries(catalog)), "object": "list"])
+    func legacy(_ catalog: Catalog?, beside others: [JSON]) async -> ControlReply {
+        ok(["data": .array(await legacyEntries(catalog, beside: others)), "object": "list"])
     }
 
     /// - Parameter id: in any spelling that requests may have.
-    func legacy(_ id: String, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
-        let entries = await legacyEntries(catalog)
-        let key = await catalog?.routes.localID(id)
-        guard let entry = entries.first(where: { $0["id"]?.string == key }) else {
+    func legacy(
+        _ id: String, _ catalog: Catalog?, beside others: [JSON]
+    ) async throws(NativeError) -> ControlReply {
+        let entries = await legacyEntries(catalog, beside: others)
+        let routes = await catalog?.routes
+        let names = [id, routes?.place(of: id)?.model, routes?.localID(id)].compactMap(\.self)
+        let found = names.lazy.compactMap { name in entries.first { $0["id"]?.string == name } }.first
+        guard let entry = found else {
             throw NativeError.notInstalled(id, closest: entries.compactMap { $0["id"]?.string })
         }
         return ok(entry)
     }
 
-    private func legacyEntries(_ catalog: Catalog?) async -> [JSON] {
+    private func legacyEntries(_ catalog: Catalog?, beside others: [JSON]) async -> [JSON] {
         let residents = await residents()
         let routes = await catalog?.routes
-        return await catalog?.local.compactMap { local in
+        let foreign = Set(others.compactMap { $0["id"]?.string })
+        let own = await catalog?.local.filter { !foreign.contains($0.model.id) }.compactMap { local in
             // The one that is furthest tells the model's state.
-            let own = residents.filter { $0.model.id == local.model.id }
-            let first = own.first { $0.state == .ready || $0.state == .draining } ?? own.first
+            let instances = residents.filter { $0.model.id == local.model.id }
+            let first = instances.first { $0.state == .ready || $0.state == .draining } ?? instances.first
             return local.legacyEntry(
                 state: first?.state,
                 window: first.flatMap { routes?.localWindow(of: $0.instance)?.loaded ?? $0.context })
-        } ?? []
+        }
+        return (own ?? []) + others
     }
 
     private func ok(_ json: JSON) -> ControlReply { ControlReply(status: 200, body: json.buffer) }

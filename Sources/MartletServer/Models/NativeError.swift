@@ -38,6 +38,7 @@ package struct NativeError: Error {
             case .stalled: (504, "unknown")
             case .unreachable, .serverFailed, .badReply, .badRedirect, .wrongDigest, .wrongSize: (502, "unknown")
             case .diskFull: (507, "internal_error")
+            case .offline: (503, "internal_error")
             default: (500, "internal_error")
             }
         message = error.message
@@ -77,9 +78,14 @@ package struct NativeError: Error {
         ]
     }
 
-    var reply: ControlReply {
+    var reply: ControlReply { reply(json) }
+
+    /// As the older API has it, in words alone.
+    var bareReply: ControlReply { reply(["error": .string(message)]) }
+
+    private func reply(_ body: JSON) -> ControlReply {
         ControlReply(
-            status: status, body: json.buffer,
+            status: status, body: body.buffer,
             headers: retryAfter.map { ["retry-after: \(max(1, Int($0.seconds.rounded(.up))))"] } ?? [])
     }
 }

@@ -47,7 +47,7 @@ package actor ResponseLedger: ResponseKeeper {
             let references = try ResponsesRequest.references(plan.document)
             guard id != nil || !references.isEmpty else { return Decider.weighed(plan) }
             let (document, items) = try await continued(plan.document, from: id, of: plan.owner)
-            return Decider.weighed(plan.continued(document, items))
+            return Decider.weighed(try plan.continued(document, items))
         } catch {
             return .refuse(error)
         }

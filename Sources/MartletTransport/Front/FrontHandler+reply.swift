@@ -131,7 +131,14 @@ extension FrontHandler {
         }
         if error.status == 426 { head.add(fixed: "upgrade: websocket\r\nsec-websocket-version: 13\r\n") }
         if !allow.isEmpty { head.add("allow", allow.joined(separator: ", ")) }
-        send(head, body: [ErrorTable.body(error, for: dialect, requestID: requestID)])
+        // A token that is missing is told alike in all of LM Studio's APIs.
+        let isBare = isLegacy && error.code != .unauthorized
+        send(
+            head,
+            body: [
+                isBare
+                    ? ErrorTable.bareBody(error) : ErrorTable.body(error, for: dialect, requestID: requestID)
+            ])
     }
 
     /// The answer to a browser's pre-flight, from an origin that was allowed by name.

@@ -71,6 +71,8 @@ final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientC
     var keepsAlive = true
     var usesChunks = true
     var isHead = false
+    /// The request is one of LM Studio's older API.
+    var isLegacy = false
     /// The request's `Origin`, when replies to it carry CORS headers.
     var corsOrigin: String?
     var isStreaming = false
@@ -247,6 +249,7 @@ final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientC
         keepsAlive = facts.keepsAlive && !facts.isUpgrade && !loopContext.isClosing && facts.method != "CONNECT"
         usesChunks = facts.usesChunks
         isHead = facts.method == "HEAD"
+        isLegacy = Endpoints.isLegacy(facts.path)
         hasReplied = false
         isStreaming = false
         corsOrigin = nil

@@ -40,7 +40,7 @@ enum FrontRefusal {
         }
         if case .unknown = match.endpoint {
             return GatewayError(
-                code: .notFound, message: "there is no route \(facts.method.prefix(16)) \(facts.path.prefix(200))")
+                code: .notFound, message: unexpected(facts))
         }
         if facts.isUpgrade, facts.method == "GET", match.endpoint == .completion(.responses) {
             return WebSocketHandshake.refusal(facts)
@@ -50,7 +50,7 @@ enum FrontRefusal {
             if !isPreflight {
                 return GatewayError(
                     code: .methodNotAllowed,
-                    message: "\(facts.path) takes \(match.methods.joined(separator: " or ")), not \(facts.method)")
+                    message: unexpected(facts) + " It takes \(match.methods.joined(separator: " or ")).")
             }
         }
         if let encoding = facts.encoding, !["identity", "gzip", "deflate"].contains(encoding) {
@@ -62,10 +62,15 @@ enum FrontRefusal {
         return nil
     }
 
+    /// In LM Studio's words, by which its clients know that there is no such route.
+    private static func unexpected(_ facts: RequestFacts) -> String {
+        "Unexpected endpoint or method. (\(facts.method.prefix(16)) \(facts.path.prefix(200)))"
+    }
+
     /// What tells nothing but that somebody is there.
     private static func isPublic(_ endpoint: Endpoint) -> Bool {
         switch endpoint {
-        case .live, .hello: true
+        case .live, .hello, .greeting, .apiStatus: true
         default: false
         }
     }
@@ -76,6 +81,10 @@ enum FrontRefusal {
         let sentence =
             if let looked {
                 "the token in \(looked) is not valid; auth.tokens holds the sha256 digests of those that are"
+            } else if dialect == .lmstudio {
+                "An LM Studio API token is required to make requests to this server, but none was provided using the "
+                    + "Authorization header: send it as Authorization: Bearer TOKEN; who runs this server adds tokens to "
+                    + "auth.tokens"
             } else {
                 "this server wants a token: send it as Authorization: Bearer TOKEN or as x-api-key; "
                     + "who runs it adds tokens to auth.tokens"

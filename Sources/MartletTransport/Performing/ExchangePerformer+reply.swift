@@ -16,15 +16,26 @@ extension ExchangePerformer {
         guard let plan, let candidate else { return nil }
         var ids = context.ids
         context.ids.moveOn()  // so that two exchanges never mint the same ids
-        let label = plan.label(plan.dialect == .responses ? ids.response() : "")
-        // Who reads a stream from its middle counts its events: they are numbered as they should be.
-        let mode = plan.background == nil ? candidate.upstream.mode.frameMode : .repair
-        return ReplyTarget(
-            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage, mode: mode,
+        let label = plan.label(plan.responses != nil ? ids.response() : "")
+        let stopwatch = plan.isTimed ? self.stopwatch : nil
+        var target = ReplyTarget(
+            dialect: plan.dialect, model: plan.shownModel(candidate), usage: plan.usage,
+            mode: plan.frameMode(at: candidate),
             created: plan.background?.created ?? Int(HTTPDate.now()), ids: ids, requestID: plan.requestID,
             showsThinkingBlocks: candidate.upstream.showsThinkingBlocks, seal: plan.seal,
             clock: { Int(HTTPDate.now()) },
-            label: label, loadTime: loadTime)
+            label: label, instance: prepared?.dialect == .lmstudio ? nil : slot?.instance ?? candidate.model,
+            loadTime: loadTime,
+            stopwatch: stopwatch, legacy: plan.legacyReply(from: candidate, in: context.snapshot.routes, stopwatch))
+        target.folds = plan.folds
+        return target
+    }
+
+    /// A stream may begin while its model is still loaded: it counts from when the request is sent.
+    private var stopwatch: Stopwatch {
+        let bound = NIOLoopBound(self, eventLoop: context.loop)
+        return Stopwatch(
+            since: { bound.value.exchange.sentAt?.uptimeNanoseconds }, now: { NIODeadline.now().uptimeNanoseconds })
     }
 
     /// A reply that needs no upstream.
@@ -37,9 +48,11 @@ extension ExchangePerformer {
             id: ids.message(), callID: ids.mint("srvtoolu_"), model: target.model, input: request.context.inputEstimate)
         let body = Dialects.writeLocal(events, to: target, context: request.context, streams: plan.streams)
         if plan.isKept(from: candidate) || plan.turn != nil {
+            var whole = target
+            if whole.dialect == .lmstudio { whole.dialect = .responses }
+            let isBody = !plan.streams && whole.dialect == target.dialect
             wholePieces = [
-                plan.streams
-                    ? Dialects.writeLocal(events, to: target, context: request.context, streams: false) : body
+                isBody ? body : Dialects.writeLocal(events, to: whole, context: request.context, streams: false)
             ]
         }
         return ControlReply(
@@ -80,12 +93,13 @@ extension ExchangePerformer {
         do throws(GatewayError) {
             let whole =
                 if let task = prepared.task {
-                    try task.reply(collected, model: target.model)
+                    try task.reply(collected, for: target)
                 } else {
                     try Dialects.translateWhole(
                         collected, from: prepared.dialect, to: target, context: prepared.context)
                 }
             wholePieces = whole.pieces
+            wholeKept = whole.kept
             wholeSummary = whole.summary
             if let misfit = whole.misfit, let plan {
                 self.misfit = misfit
@@ -100,7 +114,7 @@ extension ExchangePerformer {
     /// The stream's last word. One that has none, after a prompt that all estimates find too long, is an overflow's.
     func finishPipe(cleanly: Bool) -> Finding {
         if pipe == nil { makePipe() }
-        let finding = pipe?.finish(into: &out) ?? .complete
+        let finding = fold(pipe?.finish(into: &out) ?? .complete)
         guard case .failed(let error) = finding, error.code == .upstreamClosedEarly, cleanly, pipe?.tally.events == 0,
             let plan, let candidate, candidate.upstream.profile.mayOverflowSilently,
             let window = candidate.window?.tokens, plan.mayBeLonger(than: window)
@@ -111,11 +125,11 @@ extension ExchangePerformer {
     /// A read of a stream into the pipe. Whether the right model answers is looked at
     /// once, before anything of it leaves.
     func passed(_ bytes: ByteBuffer) -> Finding {
-        let finding = pipe?.pass(bytes, into: &out) ?? .nothing
+        let finding = fold(pipe?.pass(bytes, into: &out) ?? .nothing)
         guard !knowsModel, let pipe else { return finding }
         switch finding {
         case .nothing, .failed: return finding
-        case .usable, .complete:
+        case .usable, .complete, .calls:
             knowsModel = true
             return substitution(pipe.tally.model).map { .failed($0) } ?? finding
         }
@@ -247,8 +261,8 @@ extension ExchangePerformer {
 
     /// Stores the reply, and keeps its end from leaving until that is done.
     func keepResponse() {
-        var whole = pipe?.finalObject
-        if let first = wholePieces.first {
+        var whole = pipe?.finalObject ?? wholeKept
+        if whole == nil, let first = wholePieces.first {
             var pieces = first
             for piece in wholePieces.dropFirst() { pieces.writeImmutableBuffer(piece) }
             whole = pieces
@@ -276,6 +290,7 @@ extension ExchangePerformer {
         FrontHandler.prepare(&out)
         collected.clear()
         wholePieces = []
+        wholeKept = nil
         refusal = nil
         upstream = nil
     }

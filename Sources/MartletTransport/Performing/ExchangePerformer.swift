@@ -10,7 +10,7 @@ final class ExchangePerformer {
     var exchange = Exchange()
     var request: InboundRequest?
     /// Tells a task's answer to an earlier exchange from one to this.
-    private var epoch: UInt64 = 0
+    private(set) var epoch: UInt64 = 0
 
     private var actions: [Exchange.Action] = []
     private var waiting: [Exchange.Event] = []
@@ -30,7 +30,7 @@ final class ExchangePerformer {
     /// The upstream's last head that was no success.
     var refusal: UpstreamHead?
     var upstream: UpstreamHandler?
-    private var task: Task<Void, Never>?
+    var task: Task<Void, Never>?
     var slot: HeldSlot?
 
     var pipe: ReplyPipe?
@@ -42,6 +42,8 @@ final class ExchangePerformer {
     var out = ByteBuffer()
     var collected = ByteBuffer()
     var wholePieces: [ByteBuffer] = []
+    /// What is kept of the whole reply, where that is not what the client gets.
+    var wholeKept: ByteBuffer?
     private var wantsFlush = false
     private var wantsEnd = false
 
@@ -140,6 +142,11 @@ final class ExchangePerformer {
         case .recall(let plan):
             let responses = context.services.responses
             later({ await responses.recall(plan) }, then: { .decided($0) })
+        case .listTools(let plan): listTools(plan)
+        case .runTools: runTools()
+        case .tellRun(let place, let run): pipe?.tell(run, of: place, into: &out)
+        case .prepareRound: prepareRound()
+        case .endRounds: note(.finished(endRounds()))
         case .keepResponse: keepResponse()
         case .answer(let request):
             let (control, snapshot) = (context.services.control, context.snapshot)
@@ -235,6 +242,7 @@ final class ExchangePerformer {
             let request = try plan.request(
                 for: candidate, rung: exchange.rung, after: exchange.asksAgain ? misfit : nil)
             prepared = request
+            if plan.isBehindRounds { pipe?.beginRound(from: request.dialect, context: request.context) }
             if let answer = request.answer {
                 let reply = local(answer, request)
                 return waiting.append(plan.isKept(from: candidate) ? .prepared(reply) : .answered(reply))
@@ -370,6 +378,7 @@ final class ExchangePerformer {
         task = nil
         collected = ByteBuffer()
         wholePieces = []
+        wholeKept = nil
         waiting.removeAll(keepingCapacity: true)
     }
 }

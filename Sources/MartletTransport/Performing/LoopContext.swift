@@ -10,14 +10,17 @@ package struct Services: Sendable {
     package var models: any ModelHost
     package var records: any RecordSink
     package var responses: any ResponseKeeper
+    package var tools: any ToolHost
     package var gates: [String: UpstreamGate]
     /// Nil unless somebody wants to see what breaks prefix caches.
     package var prompts: (any PromptWatch)?
 
     package init(
         control: any ControlRoutes, models: any ModelHost, records: any RecordSink, gates: [String: UpstreamGate],
-        responses: any ResponseKeeper = NoResponses(), prompts: (any PromptWatch)? = nil
+        responses: any ResponseKeeper = NoResponses(), tools: any ToolHost = NoTools(),
+        prompts: (any PromptWatch)? = nil
     ) {
+        self.tools = tools
         self.prompts = prompts
         self.responses = responses
         self.control = control

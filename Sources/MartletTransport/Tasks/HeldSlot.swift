@@ -5,6 +5,12 @@ enum HeldSlot: Sendable {
     case gate(UpstreamGate)
     case model(String, Origin, any ModelHost)
 
+    /// The name of what is loaded, of a model of this machine.
+    var instance: String? {
+        if case .model(_, let origin, _) = self { return origin.instance }
+        return nil
+    }
+
     func release() {
         switch self {
         case .gate(let gate): gate.release()

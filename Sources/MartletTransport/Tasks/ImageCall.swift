@@ -1,5 +1,6 @@
 package import MartletDialects
 package import MartletGateway
+import MartletWire
 package import NIOCore
 import NIOPosix
 

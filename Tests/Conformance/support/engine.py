@@ -7,6 +7,8 @@ import pathlib
 import shlex
 import shutil
 import socket
+import subprocess
+import sys
 
 from .server import REPOSITORY
 
@@ -21,11 +23,19 @@ def engines():
     return pathlib.Path(home) / "engines"
 
 
-def give_model(server, weights=WEIGHTS, name=MODEL):
-    """Puts a model into a server's home, before it starts."""
+def give_model(server, weights=WEIGHTS, name=MODEL, projector=None):
+    """Puts a model into a server's home, before it starts; beside it what makes it see, if it does."""
     folder = server.home / "models/martlet" / name
     folder.mkdir(parents=True)
     shutil.copy(weights, folder / f"{name}.gguf")
+    if projector:
+        shutil.copy(projector, folder / projector.name)
+
+
+def make_models(folder):
+    """The other tiny models, made by their script: `tiny-embed.gguf`, `tiny-rerank.gguf`, `mmproj-tiny-vision.gguf`."""
+    subprocess.run([sys.executable, REPOSITORY / "Tests/Fixtures/make_tiny_models.py", folder], check=True)
+    return folder
 
 
 def words_of(pid):
@@ -64,14 +74,17 @@ def write_wrapper(folder, launcher, load_seconds=0):
     program.chmod(0o755)
 
 
-def get(path, target):
-    """What the engine itself answers on its private socket."""
+def get(path, target, body=None):
+    """What the engine itself answers on its private socket; to a POST if there is a body."""
     connection = http.client.HTTPConnection("localhost")
     connection.sock = socket.socket(socket.AF_UNIX)
     connection.sock.settimeout(10)
     connection.sock.connect(str(path))
     try:
-        connection.request("GET", target)
+        if body is None:
+            connection.request("GET", target)
+        else:
+            connection.request("POST", target, json.dumps(body), {"Content-Type": "application/json"})
         return json.loads(connection.getresponse().read())
     finally:
         connection.close()

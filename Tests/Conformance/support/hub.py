@@ -22,6 +22,11 @@ class Hub:
         self.private = set()  # repositories that nobody may see
         self.digests = {}  # path → what is listed in place of the right digest
         self.cuts = []  # after how many bytes of a body the connection breaks, one for each request for bytes
+        self.cuts_of = {}  # the same for the bytes of one repository
+        self.sizes = {}  # path → what is listed in place of the right size
+        self.ranges = True  # False: whoever asks for a part gets all
+        self.trickle = None  # seconds between two twentieths of a body
+        self.bytes_at = ""  # address of the hub that redirects for bytes lead to; empty: this one
         self.pause = None  # an event before which no second half of a body is sent
         self.requests = []  # (path, headers), as they came
         hub = self
@@ -76,9 +81,9 @@ class Hub:
                 return None
             if revision != COMMIT or file not in self.repositories[repository]:
                 return self.fail(handler, 404, "EntryNotFound")
-            return self.send(handler, 302, b"", location=f"/cdn/{repository}/{urllib.parse.quote(file)}?signature=1")
+            return self.send(handler, 302, b"", location=f"{self.bytes_at}/cdn/{repository}/{urllib.parse.quote(file)}?signature=1")
         if match := re.fullmatch(r"/cdn/([^/]+/[^/]+)/(.+)", path):
-            return self.give(handler, self.repositories[match[1]][match[2]])
+            return self.give(handler, self.repositories[match[1]][match[2]], self.cuts_of.get(match[1], self.cuts))
         return self.fail(handler, 404, "RepoNotFound")
 
     def refuses(self, handler, repository):
@@ -99,8 +104,8 @@ class Hub:
         if kind == "revision":
             return self.send_json(handler, {"id": repository, "sha": COMMIT, "gated": repository in self.gated})
         return self.send_json(handler, [
-            {"type": "file", "path": path, "size": len(data), "oid": "a" * 40,
-             "lfs": {"oid": self.digests.get(path, hashlib.sha256(data).hexdigest()), "size": len(data)}}
+            {"type": "file", "path": path, "size": self.sizes.get(path, len(data)), "oid": "a" * 40,
+             "lfs": {"oid": self.digests.get(path, hashlib.sha256(data).hexdigest()), "size": self.sizes.get(path, len(data))}}
             for path, data in self.repositories[repository].items()])
 
     def search(self, handler, query):
@@ -110,14 +115,14 @@ class Hub:
             {"id": name, "downloads": 1000 - place, "likes": 7, "gated": name in self.gated}
             for place, name in enumerate(found)])
 
-    def give(self, handler, data):
+    def give(self, handler, data, cuts):
         etag = f'"{hashlib.sha256(data).hexdigest()}"'
         asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("range", ""))
         start = 0
-        if asked and handler.headers.get("if-range", etag) == etag:
+        if asked and self.ranges and handler.headers.get("if-range", etag) == etag:
             start = int(asked[1])
         body = data[start:]
-        cut = self.cuts.pop(0) if self.cuts else None
+        cut = cuts.pop(0) if cuts else None
         handler.send_response(206 if start else 200)
         handler.send_header("etag", etag)
         handler.send_header("content-length", str(len(body)))
@@ -132,6 +137,10 @@ class Hub:
                 handler.wfile.write(body[len(body) // 4:len(body) // 2])
                 self.pause.wait(30)
                 handler.wfile.write(body[len(body) // 2:])
+            elif self.trickle:
+                for start in range(0, len(body), len(body) // 20 + 1):
+                    handler.wfile.write(body[start:start + len(body) // 20 + 1])
+                    time.sleep(self.trickle)
             else:
                 handler.wfile.write(body if cut is None else body[:cut])
         except OSError:

@@ -1,0 +1,120 @@
+import ArgumentParser
+import Martlet
+import MartletCommands
+import MartletWire
+
+struct LMSGet: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(commandName: "get", abstract: "Brings a model here.")
+
+    @OptionGroup var voice: LMSVoice
+    @Flag(help: "Of Apple's own format, which is refused.") var mlx = false
+    @Flag(help: "Of the format GGUF, which is so anyway.") var gguf = false
+    @Flag(name: .shortAndLong, help: "Ask nothing: of what a search finds, take the first.") var yes = false
+    @Argument(help: "Words to look for, owner/name, name@quant, or an address.") var name: [String] = []
+
+    func run() async throws {
+        let get = try Get.parse(try LMSWords.get(name, yes: yes, mlx: mlx))
+        try await get.run()
+    }
+}
+
+struct LMSImport: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "import",
+        abstract: "Takes a model's file into the folder of models; it is moved, if no flag says else.")
+
+    @OptionGroup var voice: LMSVoice
+    @Option(help: "user/repository to put it at.") var userRepo: String?
+    @Flag(name: .shortAndLong, help: "Ask nothing, which is so anyway.") var yes = false
+    @Flag(name: .shortAndLong, help: "Copy it.") var copy = false
+    @Flag(name: [.customShort("L"), .long], help: "Link it, hard.") var hardLink = false
+    @Flag(name: [.customShort("l"), .long], help: "Link it.") var symbolicLink = false
+    @Flag(help: "Say what would be done, and do nothing.") var dryRun = false
+    @Argument(help: "A .gguf file.") var file: String
+
+    func run() async throws {
+        var words = [("--copy", copy), ("--hard-link", hardLink), ("--link", symbolicLink), ("--dry-run", dryRun)]
+            .filter(\.1).map(\.0)
+        if let userRepo { words += ["--as", userRepo] }
+        let command = try Import.parse(words + ["--", file])
+        try await command.run()
+    }
+}
+
+struct LMSLog: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "log", abstract: "Shows what the server does.", subcommands: [Stream.self])
+
+    struct Stream: AsyncParsableCommand {
+        enum Source: String, ExpressibleByArgument, CaseIterable { case model, server, runtime }
+
+        static let configuration = CommandConfiguration(
+            abstract: "Prints the server's log, line by line, until Ctrl-C.")
+
+        @OptionGroup var place: LMSPlace
+        @Option(name: .shortAndLong, help: "model, server or runtime.") var source: Source = .model
+        @Option(help: "input, output, or both; with the source model only.") var filter: String?
+        @Flag(help: "Numbers of each answer; with the source model only.") var stats = false
+        @Flag(help: "Print JSON.") var json = false
+
+        func validate() throws {
+            if source != .model, filter != nil || stats {
+                throw ValidationError("--filter and --stats go with the source model only")
+            }
+        }
+
+        func run() async throws {
+            guard source == .server else {
+                throw LMSRefusal(
+                    source == .model
+                        ? "prompts and answers are in no log of this server. What it does is told by: "
+                            + "lms log stream --source server"
+                        : "what engines say is part of the server's log: lms log stream --source server")
+            }
+            let client = try await place.client()
+            let asJSON = json
+            let voice = place.voice
+            _ = try await ModelCommand.untilInterrupted {
+                let lines = try await client.events("/admin/v1/logs")
+                voice.tell("Streaming logs from the server")
+                for try await event in lines {
+                    guard let line = LMSLogLine(event) else { continue }
+                    Surroundings.say(asJSON ? line.json.text : TerminalText.safe(line.text))
+                }
+                voice.tell("The server has ended.")
+            }
+        }
+    }
+}
+
+struct LMSChat: AsyncParsableCommand {
+    enum Reasoning: String, ExpressibleByArgument, CaseIterable { case auto, on, off }
+
+    static let configuration = CommandConfiguration(commandName: "chat", abstract: "Talks with a model.")
+
+    @OptionGroup var place: LMSPlace
+    @Option(name: .shortAndLong, help: "One question; what comes through a pipe is put behind it.") var prompt: String?
+    @Option(name: .shortAndLong, help: "A system text.") var systemPrompt: String?
+    @Flag(help: "Show the numbers of each answer.") var stats = false
+    @Option(help: "Seconds without a request before the model is unloaded.") var ttl: Int?
+    @Option(help: "auto, on or off.") var reasoning: Reasoning = .auto
+    @Flag(name: .shortAndLong, help: "Ask nothing, which is so anyway.") var yes = false
+    @Flag(help: .hidden) var dontFetchCatalog = false
+    @Argument(help: "The model; the server's default when not given.") var model: String?
+
+    func run() async throws {
+        var talk = Conversation(model: model)
+        talk.system = systemPrompt
+        talk.ttl = ttl
+        talk.reasoning = reasoning == .auto ? nil : reasoning.rawValue
+        let client = try await place.client()
+        if prompt == nil, Surroundings.isTerminal(0) {
+            return try await ChatSession(client: client, talk, showsReasoning: true, showsStatistics: stats).run()
+        }
+        guard let question = ChatTurn.question(prompt ?? "") else {
+            throw LMSRefusal("ask something: lms chat -p \"question\", or pipe a text into it")
+        }
+        let end = try await ChatTurn(client: client, showsReasoning: false).askOnce(question, of: talk)
+        if stats, let numbers = end.statistics { Surroundings.complain(numbers) }
+    }
+}

@@ -1,0 +1,47 @@
+/// Which server `lms` talks to.
+package struct LMSAddress: Sendable, Hashable {
+    /// Without a scheme and a port.
+    package var host: String
+    package var port: Int
+
+    package static let usualPort = 1234
+    package static let usualHost = "127.0.0.1"
+
+    /// - Parameters:
+    ///   - host: of the command line: a name only.
+    ///   - variable: `MARTLET_HOST`, an address.
+    ///   - last: the port a server was started on last.
+    package static func find(
+        host: String?, port: Int?, variable: String?, last: Int?
+    ) throws(LMSRefusal) -> LMSAddress {
+        if let host {
+            guard !host.isEmpty, !host.contains("/"), host.hasPrefix("[") || !host.contains(":") else {
+                throw LMSRefusal("--host takes the name of a machine without http:// and port; --port takes the port")
+            }
+        }
+        if let port, !(1...65_535).contains(port) { throw LMSRefusal("--port takes 1 to 65535 (got \(port))") }
+        if host == nil, port == nil, let variable, let address = LMSAddress(variable) { return address }
+        return LMSAddress(host: host ?? usualHost, port: port ?? (host == nil ? last : nil) ?? usualPort)
+    }
+
+    package init(host: String, port: Int) {
+        self.host = host
+        self.port = port
+    }
+
+    /// Of an address such as `http://127.0.0.1:1234`; nil: it has no port that is a number.
+    init?(_ address: String) {
+        let bare = address.split(separator: "//", maxSplits: 1).last.map(String.init) ?? address
+        let authority = bare.prefix { $0 != "/" }
+        guard !authority.isEmpty else { return nil }
+        guard let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") else {
+            self.init(host: String(authority), port: 80)
+            return
+        }
+        guard let port = Int(authority[authority.index(after: colon)...]) else { return nil }
+        self.init(host: String(authority[..<colon]), port: port)
+    }
+
+    /// Such as `http://127.0.0.1:1234`.
+    package var url: String { "http://\(host):\(port)" }
+}

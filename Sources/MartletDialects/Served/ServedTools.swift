@@ -1,0 +1,131 @@
+import MartletWire
+import NIOCore
+
+/// Tools of MCP servers that a request is given beside its client's own, and what its rounds have added to the
+/// conversation so far.
+package struct ServedTools: Sendable, Hashable {
+    package var tools: [ServedTool]
+    /// The client sees neither them nor their calls.
+    package var isHidden: Bool
+    /// Behind the client's own: what the model said, its calls, and what came of them.
+    package var turns: [Item] = []
+
+    package init(_ tools: [ServedTool], isHidden: Bool) {
+        self.tools = tools
+        self.isHidden = isHidden
+    }
+}
+
+/// What a reply may call that is run here, by the names the model is told.
+package struct ServedTable: Sendable, Hashable {
+    /// By the canonical name.
+    private(set) var tools: [String: ServedTool] = [:]
+    /// Names of the client's own.
+    private(set) var own: Set<String> = []
+    let isHidden: Bool
+    /// Labels of servers whose tools the reply tells, in their order, each with them.
+    private(set) var told: [(label: String, tools: [ServedTool])] = []
+
+    /// What a model's word for a tool means.
+    enum Meaning {
+        case served(String, ServedTool)
+        case own
+        case nothing
+    }
+
+    func meaning(of name: String) -> Meaning {
+        if let tool = tools[name] { return .served(name, tool) }
+        if own.contains(name) { return .own }
+        guard name.hasPrefix("functions.") else { return .nothing }
+        return meaning(of: String(name.dropFirst("functions.".count)))
+    }
+
+    package static func == (a: ServedTable, b: ServedTable) -> Bool {
+        a.tools == b.tools && a.own == b.own && a.isHidden == b.isHidden && a.told.map(\.label) == b.told.map(\.label)
+    }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(tools) }
+
+    fileprivate init(_ served: ServedTools, beside own: [Tool], telling known: Set<String>) {
+        isHidden = served.isHidden
+        self.own = Set(own.map(\.name))
+        var labels: [String] = []
+        var byLabel: [String: [ServedTool]] = [:]
+        for tool in served.tools {
+            let label = tool.integration.label
+            if byLabel[label] == nil { labels.append(label) }
+            guard byLabel[label]?.contains(where: { $0.name == tool.name }) != true else { continue }
+            byLabel[label, default: []].append(tool)
+        }
+        let all = labels.flatMap { byLabel[$0] ?? [] }
+        for tool in all {
+            let isAlone = all.filter { $0.name == tool.name }.count == 1 && !self.own.contains(tool.name)
+            var name = isAlone ? tool.name : "\(tool.integration.label)__\(tool.name)"
+            if tools[name] != nil || self.own.contains(name) {
+                name += "_" + Digest.hex("\(tool.integration.label)\u{0}\(tool.name)", digits: 8)
+            }
+            tools[name] = tool
+            order.append(name)
+        }
+        told = isHidden ? [] : labels.filter { !known.contains($0) }.map { ($0, byLabel[$0] ?? []) }
+    }
+
+    private var order: [String] = []
+
+    /// In the order of the servers, each in its own.
+    fileprivate var offered: [Tool] {
+        order.compactMap { name in
+            tools[name].map { Tool(name: name, description: $0.description, schema: $0.schema) }
+        }
+    }
+
+    /// - Parameter server: its label.
+    fileprivate func name(of tool: String, at server: String) -> String? {
+        order.first { tools[$0]?.name == tool && tools[$0]?.integration.label == server }
+    }
+
+    fileprivate func names(at server: String) -> [String] {
+        order.filter { tools[$0]?.integration.label == server }
+    }
+}
+
+extension CanonicalRequest {
+    /// Offers the tools, and goes on behind the rounds there have been.
+    mutating func serve(_ served: ServedTools) -> ServedTable {
+        integrations = []
+        var served = served
+        if origin.dialect == .responses, !served.isHidden {
+            // A choice may have left some of the servers out.
+            let labels = Set(tools.tools.filter { $0.kind == .server("mcp") }.map(\.name))
+            served.tools.removeAll { !labels.contains($0.integration.label) }
+        }
+        tools.tools.removeAll { $0.kind == .server("mcp") || $0.kind == .server("mcp_toolset") }
+        let table = ServedTable(served, beside: tools.tools, telling: listedServers)
+        tools.tools += table.offered
+        raw.members.removeAll { $0.name == "mcp_servers" }
+        for place in items.indices {
+            guard case .toolCall(var call) = items[place], let server = call.server,
+                let name = table.name(of: call.name, at: server)
+            else { continue }
+            call.name = name
+            items[place] = .toolCall(call)
+        }
+        chooseServed(table)
+        // A call that was demanded has been made, or will be told as missing: the next turn is the model's own.
+        if !served.turns.isEmpty, settings.demandsCall { settings.toolChoice = .auto }
+        items += served.turns
+        return table
+    }
+
+    /// A choice of a server, or of a tool of one.
+    private mutating func chooseServed(_ table: ServedTable) {
+        guard let choice = servedChoice else { return }
+        if let tool = choice.tool {
+            settings.toolChoice = .tool(name: table.name(of: tool, at: choice.server) ?? tool)
+        } else if let only = table.names(at: choice.server).first, table.names(at: choice.server).count == 1 {
+            settings.toolChoice = .tool(name: only)
+        } else {
+            settings.toolChoice = .required
+        }
+    }
+}

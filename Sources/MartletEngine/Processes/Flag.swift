@@ -1,9 +1,0 @@
-import Synchronization
-
-/// A word that one task raises and another reads.
-final class Flag: Sendable {
-    private let raised = Atomic(false)
-
-    func raise() { raised.store(true, ordering: .releasing) }
-    var isRaised: Bool { raised.load(ordering: .acquiring) }
-}

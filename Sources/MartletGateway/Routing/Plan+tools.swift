@@ -1,0 +1,53 @@
+package import MartletDialects
+import MartletWire
+
+/// Tools of MCP servers that a request is given, and that are run here.
+package struct ToolWish: Sendable {
+    package var integrations: [Integration]
+    package var rules: ToolRules
+    /// The client has not asked for them, and sees nothing of them.
+    package var isHidden: Bool
+    /// Set once they are listed.
+    package var served: ServedTools?
+}
+
+extension Plan {
+    /// Whether tools have to be listed before anything else is done about it.
+    package var awaitsTools: Bool { tools != nil && tools?.served == nil }
+
+    /// Whether its reply may take several rounds.
+    package var runsTools: Bool { tools != nil }
+
+    /// There has been a round.
+    package var isBehindRounds: Bool { tools?.served?.turns.isEmpty == false }
+
+    /// A whole reply is put together from the streams of its rounds.
+    package var folds: Bool { runsTools && !streams }
+
+    /// The same with its tools listed.
+    package func equipped(with listed: [ServedTool]) -> Plan {
+        guard var wish = tools else { return self }
+        wish.served = ServedTools(listed, isHidden: wish.isHidden)
+        return with(wish)
+    }
+
+    /// The same behind another round.
+    package func continued(behind turns: [Item]) -> Plan {
+        guard var wish = tools else { return self }
+        wish.served?.turns += turns
+        return with(wish)
+    }
+
+    /// The request's own wish, and where it has none, what the configuration gives every request of its dialect. An
+    /// upstream that runs such tools itself is left to it.
+    func toolWish(_ rules: ToolRules) throws(GatewayError) -> ToolWish? {
+        guard task == nil, !compacts, turn?.generates != false, let first = candidates.first else { return nil }
+        if !(first.upstream.profile.runsTools && first.speaks(dialect)) {
+            let wanted = try Dialects.integrations(of: document, from: dialect)
+            if !wanted.isEmpty { return ToolWish(integrations: wanted, rules: rules, isHidden: false) }
+        }
+        guard let labels = rules.attached[dialect], !labels.isEmpty else { return nil }
+        return ToolWish(
+            integrations: labels.map { Integration(.installed(label: $0)) }, rules: rules, isHidden: true)
+    }
+}

@@ -1,0 +1,39 @@
+package import MartletDialects
+
+/// What is known of an upstream's models.
+package struct ServedModels: Sendable, Hashable {
+    /// Ids in the upstream's own order. Nil: its list was never read, so any id is taken on trust.
+    package var ids: [String]?
+    /// The loaded ones, where the upstream says so.
+    package var loaded: [String]
+    /// Of a loaded one that is an instance of a model under another name, that model's id.
+    package var instances: [String: String]
+    /// By id, of those of which something is known.
+    package var windows: [String: ContextWindow]
+    /// By id, of those of which it is known.
+    package var work: [String: ModelWork]
+    /// By id, of those of which it is known: the words for reasoning that a model takes, as LM Studio has them.
+    package var reasoning: [String: [String]]
+    /// By id, of those of which anything is known.
+    package var cards: [String: ModelCard]
+    /// What runs them, where it tells.
+    package var runtime: ModelRuntime?
+    /// Other spellings of ids, in lower case; a name in any case may be one.
+    package var spellings: [String: String]
+
+    package init(
+        ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
+        work: [String: ModelWork] = [:], reasoning: [String: [String]] = [:], spellings: [String: String] = [:],
+        instances: [String: String] = [:], cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil
+    ) {
+        self.work = work
+        self.reasoning = reasoning
+        self.instances = instances
+        self.cards = cards
+        self.runtime = runtime
+        self.spellings = spellings
+        self.ids = ids
+        self.loaded = loaded
+        self.windows = windows
+    }
+}

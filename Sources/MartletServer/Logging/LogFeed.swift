@@ -1,0 +1,180 @@
+package import Logging
+package import MartletGateway
+import MartletWire
+import NIOCore
+import Synchronization
+
+/// The last lines of the server's log, for whoever reads along: what stands on stderr, and a line for each exchange.
+/// Never a prompt, a reply or a secret, for none of them is ever logged.
+///
+/// It costs nothing while nobody reads: lines are made and kept only for readers.
+package final class LogFeed: Sendable {
+    /// Lines that wait for a slow reader; older ones are missed.
+    static let most = 1000
+    /// Bytes of a line.
+    static let lineLength = 8 << 10
+
+    private struct State {
+        var lines: [ByteBuffer] = []
+        /// The number of the first of them.
+        var first = 0
+        /// Replies that read along.
+        var readers = 0
+        var waiting: [UInt64: CheckedContinuation<Void, Never>] = [:]
+        var nextWaiting: UInt64 = 0
+        var isEnded = false
+
+        var next: Int { first + lines.count }
+    }
+
+    private let state = Mutex(State())
+    /// Milliseconds since 1970.
+    private let now: @Sendable () -> Int
+
+    package init(now: @escaping @Sendable () -> Int = { MachineName.millisecondsSince1970 }) { self.now = now }
+
+    /// Whether somebody reads along.
+    package var isRead: Bool { state.withLock { $0.readers > 0 } }
+
+    /// - Parameter line: without a line's end; is made only when somebody reads.
+    package func append(_ level: Logger.Level, _ line: () -> String) {
+        guard isRead else { return }
+        let event = Self.event(level, line(), at: now())
+        let waiting = state.withLock { state in
+            state.lines.append(event)
+            if state.lines.count > Self.most {
+                let surplus = state.lines.count - Self.most
+                state.lines.removeFirst(surplus)
+                state.first += surplus
+            }
+            defer { state.waiting = [:] }
+            return state.waiting.values
+        }
+        for reader in waiting { reader.resume() }
+    }
+
+    /// No line will follow.
+    package func end() {
+        let waiting = state.withLock { state in
+            state.isEnded = true
+            defer { state.waiting = [:] }
+            return state.waiting.values
+        }
+        for reader in waiting { reader.resume() }
+    }
+
+    // MARK: Being read
+
+    /// A reply of all lines from now on.
+    package var reply: ControlReply {
+        var reply = ControlReply(status: 200, body: ByteBuffer())
+        reply.following = Following(source: Reader(self), place: 0)
+        return reply
+    }
+
+    /// Waits until there is a line from `place` on, or none will come. Ends early when the task is cancelled.
+    /// - Returns: where it goes on; nil when that was all.
+    fileprivate func lines(from place: Int) async -> (bytes: ByteBuffer, next: Int?) {
+        while !Task.isCancelled {
+            if let lines = written(from: place) { return lines }
+            await change(at: place)
+        }
+        return (ByteBuffer(), nil)
+    }
+
+    private func written(from place: Int) -> (bytes: ByteBuffer, next: Int?)? {
+        state.withLock { state in
+            var bytes = ByteBuffer()
+            if place < state.first {
+                bytes = Self.event(.warning, "\(state.first - place) lines were missed", at: now())
+            }
+            var next = max(place, state.first)
+            while next < state.next, bytes.readableBytes < Limits.followedBatch {
+                bytes.writeImmutableBuffer(state.lines[next - state.first])
+                next += 1
+            }
+            if state.isEnded, next == state.next { return (bytes, nil) }
+            return bytes.readableBytes == 0 ? nil : (bytes, next)
+        }
+    }
+
+    /// Waits until there is a line at a place, or the task is cancelled.
+    private func change(at place: Int) async {
+        let number = state.withLock { state in
+            state.nextWaiting += 1
+            return state.nextWaiting
+        }
+        await withTaskCancellationHandler {
+            await withCheckedContinuation { reader in
+                let isReady = state.withLock { state in
+                    // Who cancels from here on finds the reader, for he waits for the lock.
+                    if Task.isCancelled || state.isEnded || state.next > place { return true }
+                    state.waiting[number] = reader
+                    return false
+                }
+                if isReady { reader.resume() }
+            }
+        } onCancel: {
+            state.withLock { $0.waiting.removeValue(forKey: number) }?.resume()
+        }
+    }
+
+    fileprivate func open() -> Int {
+        state.withLock { state in
+            state.readers += 1
+            return state.next
+        }
+    }
+
+    fileprivate func close() {
+        state.withLock { state in
+            state.readers -= 1
+            guard state.readers == 0 else { return }
+            state.first = state.next
+            state.lines = []
+        }
+    }
+
+    private static func event(_ level: Logger.Level, _ line: String, at time: Int) -> ByteBuffer {
+        let event: JSON = [
+            "type": "server.log", "timestamp": .int(time), "level": .string(shown(level)),
+            "content": .string(line.utf8.count > lineLength ? String(line.prefix(lineLength / 4)) + " …" : line),
+        ]
+        return ByteBuffer(string: "data: \(event.text)\n\n")
+    }
+
+    /// In LM Studio's words.
+    private static func shown(_ level: Logger.Level) -> String {
+        switch level {
+        case .trace, .debug: "debug"
+        case .info, .notice: "info"
+        case .warning: "warn"
+        case .error, .critical: "error"
+        }
+    }
+}
+
+/// One reply that reads along; the feed counts it as long as it lives.
+private final class Reader: EventSource {
+    private let feed: LogFeed
+    private let start: Int
+
+    init(_ feed: LogFeed) {
+        self.feed = feed
+        start = feed.open()
+    }
+
+    deinit { feed.close() }
+
+    /// - Parameter place: lines since it began, and one more: the first batch comes at once, so that the client knows
+    ///   that it is heard.
+    func events(from place: Int) async -> EventBatch {
+        guard place > 0 else {
+            return EventBatch(
+                bytes: ByteBuffer(string: ": the server's log from here on\n\n"),
+                rest: Following(source: self, place: 1))
+        }
+        let (bytes, next) = await feed.lines(from: start + place - 1)
+        return EventBatch(bytes: bytes, rest: next.map { Following(source: self, place: $0 - start + 1) })
+    }
+}

@@ -1,0 +1,213 @@
+"""Models of a real LM Studio on LM Studio's own routes: listed, loaded, unloaded and got there; its errors set right."""
+
+import dataclasses
+import json
+
+import pytest
+
+from fake_lmstudio import FakeLMStudio, Model, Quirks
+from support import chat, engine
+
+WRITER, SMALL, EMBED = "acme/writer-8b", "acme/small-1b", "text-embedding-mini"
+LOAD, UNLOAD, DOWNLOAD = "/api/v1/models/load", "/api/v1/models/unload", "/api/v1/models/download"
+
+
+@pytest.fixture
+def before(martlet):
+    """`before(quirk=…)`: a server before a fake with a loaded model, one that is not, and one for embeddings; and the fake."""
+    made = []
+
+    def make(models=None, **quirks):
+        fake = FakeLMStudio(dataclasses.replace(Quirks(), **quirks), models or [
+            Model(WRITER), Model(SMALL, loaded=False), Model(EMBED, loaded=False, embedding=True)])
+        made.append(fake)
+        server = martlet(None, "--upstream", fake.url, "--kind", "lmstudio", before=engine.give_model)
+        server.wait_for_model(WRITER)
+        return server, fake
+
+    yield make
+    for fake in made:
+        fake.close()
+
+
+def post(server, target, **body):
+    return server.ask("POST", target, json.dumps(body).encode())
+
+
+def native(server):
+    return {entry["key"]: entry for entry in server.ask("GET", "/api/v1/models").json["models"]}
+
+
+def legacy(server):
+    return {entry["id"]: entry for entry in server.ask("GET", "/api/v0/models").json["data"]}
+
+
+def words(reply):
+    assert set(reply.json["error"]) == {"type", "message", "code", "param"}
+    return reply.json["error"]
+
+
+def test_its_models_are_listed_beside_those_of_this_machine(before):
+    server, fake = before()
+    models = native(server)
+    assert set(models) == {engine.MODEL, WRITER, SMALL, EMBED}
+    for key, model in fake.catalogue.items():
+        assert models[key] == model.native, "its own entry, untouched"
+    old = legacy(server)
+    assert set(old) == set(models) and old[SMALL] == fake.catalogue[SMALL].legacy
+    assert {entry["state"] for entry in old.values()} <= {"loaded", "not-loaded", "loading"}
+    for name in (WRITER, "acme%2Fwriter-8b", f"studio/{WRITER}"):
+        assert server.ask("GET", f"/api/v0/models/{name}").json == fake.catalogue[WRITER].legacy, name
+
+
+def test_what_is_not_loaded_on_demand_is_listed_all_the_same(before):
+    server, _ = before(lists_loaded_only=True)
+    assert set(server.models()) == {engine.MODEL, WRITER}
+    assert set(native(server)) == set(legacy(server)) == {engine.MODEL, WRITER, SMALL, EMBED}
+    assert post(server, LOAD, model=SMALL).status == 200
+    assert SMALL in server.models(), "a request for it finds it now"
+
+
+def test_an_older_one_is_listed_as_far_as_it_tells(before):
+    server, _ = before(has_native_api=False)
+    entry = native(server)[WRITER]
+    assert entry["best_known"] and entry["architecture"] == "qwen3" and entry["quantization"]["name"] == "Q4_K_M"
+    assert entry["loaded_instances"] == [{"id": WRITER, "config": {"context_length": 8192}}]
+    assert entry["capabilities"] == {"vision": False, "trained_for_tool_use": True}
+    assert native(server)[EMBED]["type"] == "embedding" and native(server)[SMALL]["loaded_instances"] == []
+
+
+def test_an_even_older_one_is_listed_by_name(before):
+    server, _ = before(has_native_api=False, has_legacy_api=False)
+    assert native(server)[WRITER]["best_known"] and native(server)[WRITER]["type"] == "llm"
+    entry = legacy(server)[WRITER]
+    assert entry["best_known"] and (entry["type"], entry["compatibility_type"], entry["state"]) == ("llm", "gguf", "not-loaded")
+    assert entry["object"] == "model" and entry["publisher"] == "acme" and isinstance(entry["max_context_length"], int)
+
+
+def test_the_last_known_list_stays(before):
+    server, fake = before()
+    assert WRITER in native(server) and WRITER in legacy(server)
+    fake.stop_listening()
+    assert WRITER in native(server) and WRITER in legacy(server)
+
+
+def test_models_are_loaded_and_unloaded_there(before):
+    server, fake = before()
+    reply = post(server, LOAD, model=f"studio/{SMALL}", context_length=4096, echo_load_config=True)
+    assert reply.status == 200 and reply.json == {
+        "type": "llm", "instance_id": SMALL, "load_time_seconds": 4.1, "status": "loaded",
+        "load_config": {"context_length": 4096}}
+    assert fake.requests[-1].json == {"model": SMALL, "context_length": 4096, "echo_load_config": True}
+    assert legacy(server)[SMALL]["loaded_context_length"] == 4096
+    assert post(server, LOAD, model=SMALL).json["instance_id"] == f"{SMALL}:2", "one more"
+    assert post(server, UNLOAD, instance_id=f"{SMALL}:2").json == {"instance_id": f"{SMALL}:2"}
+    assert post(server, UNLOAD, instance_id=SMALL).json == {"instance_id": SMALL}
+    assert native(server)[SMALL]["loaded_instances"] == []
+    assert fake.catalogue[WRITER].loaded
+
+
+def test_a_load_can_be_watched(before):
+    server, _ = before()
+    events = [json.loads(event) for event in post(server, LOAD, model=SMALL, stream=True).events()]
+    assert [event["type"] for event in events] == ["model_load.start", "model_load.end"]
+    assert events[-1]["result"]["status"] == "loaded" and events[-1]["load_time_seconds"] == 4.1
+    [*_, failed] = [json.loads(event) for event in post(server, LOAD, model=SMALL, stream=True, context_length=200000).events()]
+    assert failed["type"] == "error" and failed["error"]["type"] == "internal_error"
+
+
+@pytest.mark.parametrize("as_200", [True, False], ids=["as200", "asTheyAre"])
+def test_its_errors_have_the_status_that_they_mean(before, as_200):
+    server, _ = before(management_errors_are_200=as_200)
+    for target, body, code, kind, text in (
+            (LOAD, {"model": SMALL, "extra": 1}, 400, "invalid_request", "'extra'"),
+            (LOAD, {"model": SMALL, "context_length": 200000}, 500, "internal_error", "would not fit"),
+            (LOAD, {"model": "acme/none"}, 404, "model_not_found", "acme/none"),
+            (UNLOAD, {"instance_id": SMALL}, 404, "model_not_found", SMALL)):
+        reply = post(server, target, **body)
+        assert reply.status == code, reply.body
+        assert words(reply)["type"] == kind and text in words(reply)["message"]
+    reply = server.ask("GET", f"{DOWNLOAD}/status/job_ffffffffff")
+    assert reply.status == 404 and words(reply)["type"] == "job_not_found"
+
+
+def test_downloads_of_what_it_has_are_its_own(before):
+    server, fake = before()
+    assert post(server, DOWNLOAD, model=WRITER).json == {"status": "already_downloaded"}
+    job = post(server, DOWNLOAD, model="studio/acme/other-3b").json["job_id"]
+    assert fake.requests[-1].json == {"model": "acme/other-3b"}
+    assert server.ask("GET", f"{DOWNLOAD}/status/{job}").json == fake.jobs[job]
+    fake.jobs["job_0123456789"] = {"job_id": "job_0123456789", "status": "completed"}
+    assert server.ask("GET", f"{DOWNLOAD}/status/job_0123456789").json["status"] == "completed", "of before a restart"
+
+
+def test_the_routes_that_clients_invented_work_there_too(before):
+    server, fake = before()
+    reply = post(server, "/api/v0/models/load", model=SMALL)
+    assert reply.status == 200 and reply.json["instance_id"] == SMALL and fake.catalogue[SMALL].loaded
+    assert post(server, "/api/v0/models/load", model=SMALL).json["instance_id"] == SMALL, "it stays as it is"
+    assert list(fake.catalogue[SMALL].instances) == [SMALL]
+    assert post(server, "/api/v0/models/unload", model=SMALL).json["instance_ids"] == [SMALL]
+    assert not fake.catalogue[SMALL].loaded
+    reply = post(server, "/api/v0/models/unload", model=SMALL)
+    assert reply.status == 404 and "not loaded" in reply.json["error"]
+
+
+def test_an_older_one_loads_for_a_request(before):
+    server, fake = before(has_native_api=False)
+    reply = post(server, LOAD, model=SMALL)
+    assert reply.status == 501 and words(reply)["type"] == "not_implemented" and "0.4.0" in words(reply)["message"]
+    assert post(server, "/api/v0/models/load", model=SMALL).status == 200 and fake.catalogue[SMALL].loaded
+
+
+def test_other_servers_models_are_listed_and_not_loaded(martlet, upstream):
+    server = martlet(upstream())
+    assert legacy(server)["m1"]["state"] == "loaded" and native(server)["m1"]["best_known"]
+    reply = post(server, LOAD, model="m1")
+    assert reply.status == 501 and words(reply)["type"] == "not_implemented"
+
+
+def test_aliases_are_listed_where_clients_look_for_them(martlet, upstream):
+    source = upstream()
+    server = martlet(config={
+        "upstreams": {"one": {"kind": "openai-compatible", "url": source.url}}, "models": {"aliases": {"mine": "one/m1"}}})
+    server.wait_for_model("mine")
+    assert {"m1", "mine"} <= set(legacy(server)) and set(native(server)) == {"m1"}
+
+
+def test_models_that_are_not_allowed_are_neither_listed_nor_loaded(martlet):
+    fake = FakeLMStudio(models=[Model(WRITER), Model(SMALL, loaded=False)])
+    try:
+        server = martlet(config={
+            "upstreams": {"studio": {"kind": "lmstudio", "url": fake.url}}, "models": {"allowed": [WRITER]}})
+        server.wait_for_model(WRITER)
+        assert set(native(server)) == set(legacy(server)) == {WRITER}
+        assert post(server, LOAD, model=SMALL).status == 403 and not fake.catalogue[SMALL].loaded
+    finally:
+        fake.close()
+
+
+def test_its_key_is_told_to_nobody(martlet):
+    fake = FakeLMStudio()
+    try:
+        server = martlet(config={"upstreams": {"studio": {
+            "kind": "lmstudio", "url": fake.url, "api_key": chat.UPSTREAM_KEY}}})
+        server.wait_for_model(WRITER)
+        fake.manage = lambda exchange, path: exchange.json(
+            {"error": {"type": "invalid_request", "code": "invalid_api_key", "message": f"bad {chat.UPSTREAM_KEY}"}}, 401,
+            "Unauthorized") or True
+        reply = post(server, LOAD, model=WRITER)
+        assert reply.status == 502 and "api_key" in words(reply)["message"] and chat.UPSTREAM_KEY not in reply.body.decode()
+    finally:
+        fake.close()
+
+
+def test_a_server_without_models_of_its_own_shows_nothing_of_the_engine(martlet):
+    fake = FakeLMStudio()
+    try:
+        server = martlet(None, "--upstream", fake.url, "--kind", "lmstudio")
+        server.wait_for_model(WRITER)
+        health = server.ask("GET", "/health").json
+        assert health["provider"] == "lmstudio" and [line["name"] for line in health["upstreams"]] == ["studio"]
+    finally:
+        fake.close()

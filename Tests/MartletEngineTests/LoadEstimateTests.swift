@@ -1,0 +1,69 @@
+import Foundation
+import MartletEngine
+import Testing
+
+@Suite("what a load would take")
+struct LoadEstimateTests {
+    private let folder: Scratch
+    private let store: ModelStore
+    private let model: InstalledModel
+
+    init() throws {
+        folder = Scratch()
+        let file = try folder.file("acme/tiny/tiny.gguf")
+        try FileManager.default.removeItem(atPath: file)
+        try FileManager.default.createSymbolicLink(
+            atPath: file, withDestinationPath: Fixture.path("tiny-chat.gguf"))
+        store = ModelStore(root: folder.path)
+        model = try #require(store.models().first)
+    }
+
+    private func estimate(
+        _ settings: LoadSettings = LoadSettings(), _ memory: EngineSettings.Memory = .bytes(1 << 30),
+        deviceMemory: Int64? = nil
+    ) async throws -> LoadEstimate {
+        var engine = EngineSettings()
+        engine.memory = memory
+        var binary = Fixture.fakeEngine()
+        binary.deviceMemory = deviceMemory
+        return try await LoadEstimate.make(model, settings, in: store, engine, for: binary)
+    }
+
+    @Test("a context nobody asks for is what fits, one that is asked for is told as it is")
+    func context() async throws {
+        let fitted = try await estimate()
+        #expect(fitted.isFitted && fitted.context > 0 && fitted.bytes <= 1 << 30)
+        var settings = LoadSettings()
+        settings.context = .tokens(4096)
+        let asked = try await estimate(settings)
+        #expect(!asked.isFitted && asked.context == 4096)
+        settings.parallel = 64
+        #expect(try await estimate(settings).bytes > asked.bytes)
+    }
+
+    @Test("what does not fit is told with what it takes at least")
+    func tooLarge() async throws {
+        let small = try await estimate(LoadSettings(), .bytes(1000))
+        #expect(small.bytes > 1000 && small.budget == 1000)
+    }
+
+    @Test("memory of devices is used for the layers they compute, and only where there are devices")
+    func devices() async throws {
+        var settings = LoadSettings()
+        settings.gpuLayers = 1
+        #expect(try await estimate(settings).gpuBytes == 0)
+        let all = try await estimate(deviceMemory: 8 << 30)
+        #expect(all.gpuBytes == all.bytes)
+        let some = try await estimate(settings, deviceMemory: 8 << 30)
+        #expect(some.gpuBytes > 0 && some.gpuBytes < some.bytes)
+        settings.gpuLayers = 0
+        #expect(try await estimate(settings, deviceMemory: 8 << 30).gpuBytes == 0)
+    }
+
+    @Test("a setting that cannot be is refused, as the load would be")
+    func refused() async throws {
+        var settings = LoadSettings()
+        settings.context = .tokens(1 << 30)
+        await #expect(throws: EngineError.self) { try await estimate(settings) }
+    }
+}
