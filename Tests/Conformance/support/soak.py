@@ -60,6 +60,18 @@ def has_ended(dialect, stream):
             return b"event: chat.end\n" in stream
 
 
+# What is in a stream once its model has begun to answer.
+BEGINNINGS = {
+    "chat": (b'"content":"',), "completions": (b'"text":"',), "anthropic": (b"event: content_block_start\n",),
+    "responses": (b'"type":"response.output_item.added"',),
+    "native": (b"event: message.start\n", b"event: reasoning.start\n", b"event: tool_call.start\n"),
+}
+
+
+def has_begun(dialect, stream):
+    return any(mark in stream for mark in BEGINNINGS[dialect])
+
+
 def failure_of(dialect, stream):
     """The sentence with which a stream failed; None when it did not."""
     for frame in stream.decode(errors="replace").split("\n\n"):
@@ -162,6 +174,9 @@ class Soak:
             json.loads(got)
             return ending("whole")
         if sentence := failure_of(dialect, got):
+            # Who waits for room is told so by a stream that has begun, and then that there is none: nothing was cut off.
+            if "does not fit" in sentence and not has_begun(dialect, got):
+                return ending("refused", sentence, 503)
             return ending("broken", sentence)
         return ending("whole") if has_ended(dialect, got) else ending("lost", f"its stream ended with {got[-300:]!r}")
 
