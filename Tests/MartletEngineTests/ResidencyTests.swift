@@ -191,6 +191,35 @@ struct ResidencyTests {
         #expect(line(.cancelled(.init(77))) == [])
     }
 
+    @Test("How long an instance stays is decided by whoever still waits for it when it is ready")
+    func remaining() {
+        var line = Line()
+        _ = line(load("a", 60, 1)) + line(ask("a", 60, 2, ttl: .seconds(60))) + line(.cancelled(.init(1)))
+        #expect(line(.ready("a", bytes: nil)) == ["2 gets a"])
+        #expect(line.residency.instances[0].demand.ttl == .seconds(60))
+        #expect(line(.released("a")) == [])
+        line.now += .seconds(2)
+        #expect(line(ask("b", 60, 3)) == ["stop a"], "nobody who is left asked for it to stay")
+    }
+
+    @Test("Who wants a model loaded takes what is ready, loading or in line; else one is loaded, which stays")
+    func ensures() {
+        var line = Line(budget: 130)
+        func ensure(_ model: String, _ bytes: Int64, _ ticket: UInt64) -> Residency.Event {
+            .ensured(.init(model, size: LoadSize(bytes: bytes)), .init(ticket))
+        }
+        #expect(line(ask("a", 60, 1)) + line(ensure("a", 60, 2)) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) + line(ensure("a", 60, 3)) == ["1 gets a", "2 gets a", "3 gets a"])
+        line.use("busy", 40, 4)
+        #expect(line(ask("c", 40, 5)) == [] && line(ensure("c", 40, 6)) == [])
+        #expect(line.residency.waitingForRoom == 2)
+        _ = line(.cancelled(.init(5))) + line(.cancelled(.init(6)))
+        #expect(line(ensure("b", 30, 7)) + line(ensure("b", 30, 8)) + line(.cancelled(.init(7))) == ["launch b"])
+        #expect(line(.ready("b", bytes: nil)) == ["8 gets b"])
+        #expect(line.residency.instances.map(\.users) == [1, 1, 0], "an order uses nothing")
+        #expect(line.residency.instances.map(\.isExplicit) == [true, false, true])
+    }
+
     @Test("An idle model goes when its TTL is over, counted from its last request; a busy, pinned or kept one stays")
     func ttl() {
         var line = Line()

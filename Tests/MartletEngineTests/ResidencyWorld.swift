@@ -15,7 +15,7 @@ struct ResidencyWorld {
         var model: String
         var bytes: Int64
         var ttl: Duration?
-        var isExplicit: Bool
+        var isExplicit = false
         var isReady = false
         var isStopping = false
         /// Its owner asked for it to be unloaded.
@@ -26,7 +26,14 @@ struct ResidencyWorld {
     }
 
     enum Wish: Equatable {
-        case model(String), instance(String), load(String)
+        case model(String), instance(String), load(String), ensure(String)
+
+        var isOrder: Bool {
+            switch self {
+            case .model, .instance: false
+            case .load, .ensure: true
+            }
+        }
     }
 
     private static let models: [(name: String, bytes: Int64)] = [
@@ -42,6 +49,9 @@ struct ResidencyWorld {
     private var engines: [String: Engine] = [:]
     private var open: [Ticket: Wish] = [:]
     private var granted: [Ticket: String] = [:]
+    /// Of everybody who ever asked.
+    private var wishes: [Ticket: Wish] = [:]
+    private var demands: [Ticket: Residency.Demand] = [:]
     private var lastTicket: UInt64 = 0
     private var hasGrown = false
     private var isClosed = false
@@ -75,7 +85,7 @@ struct ResidencyWorld {
 
     private mutating func event() -> Residency.Event {
         let ids = engines.keys.sorted()
-        switch random.below(24) {
+        switch random.below(25) {
         case 0...6: return .requested(demand(), ticket { .model($0) })
         case 7 where !ids.isEmpty:
             let id = random.pick(ids)
@@ -107,6 +117,7 @@ struct ResidencyWorld {
             if let ticket = open.keys.sorted(by: { $0.number < $1.number }).randomElement(using: &random) {
                 return .cancelled(ticket)
             }
+        case 22: return .ensured(demand(), ticket { .ensure($0) })
         default: break
         }
         now += .milliseconds(random.below(8000))
@@ -127,6 +138,7 @@ struct ResidencyWorld {
     private mutating func newTicket(_ wish: Wish) -> Ticket {
         lastTicket += 1
         open[Ticket(lastTicket)] = wish
+        wishes[Ticket(lastTicket)] = wish
         return Ticket(lastTicket)
     }
 
@@ -142,7 +154,20 @@ struct ResidencyWorld {
         let actions = residency.take(event, now: now)
         story.append((event, actions))
         for action in actions { try perform(action, of: event) }
+        if case .ready(let id, _) = event { settleStay(of: id, actions) }
         try check(after: event)
+    }
+
+    /// Those who have waited for an instance decide how long it stays: orders before requests, then who came first.
+    private mutating func settleStay(of id: String, _ actions: [Residency.Action]) {
+        let served = actions.compactMap { action -> Ticket? in
+            guard case .grant(let ticket, id) = action else { return nil }
+            return ticket
+        }
+        let orders = served.filter { wishes[$0]?.isOrder == true }
+        engines[id]?.isExplicit = !orders.isEmpty
+        let deciding = (orders.isEmpty ? served : orders).compactMap { demands[$0] }.first
+        engines[id]?.ttl = deciding.map(\.ttl) ?? residency.instances.first { $0.id == id }?.demand.ttl
     }
 
     private static func words(_ event: Residency.Event) -> String {
@@ -163,6 +188,9 @@ struct ResidencyWorld {
 
     private mutating func prepare(_ event: Residency.Event) {
         switch event {
+        case .requested(let demand, let ticket), .load(let demand, let ticket, _),
+            .ensured(let demand, let ticket):
+            demands[ticket] = demand
         case .cancelled(let ticket): open[ticket] = nil
         case .released(let id): engines[id]?.lastUsed = now
         case .ready(let id, let bytes):
@@ -193,11 +221,9 @@ struct ResidencyWorld {
             try expect(bytes + launch.bytes <= limits.budget, "launched into \(bytes) bytes that are taken")
             try expect(engines.count < limits.residents, "launched too many")
             let model = launch.demand.model
-            let wanted = open.values.contains { $0 == .model(model) || $0 == .load(model) }
-            try expect(wanted, "launched for nobody")
-            engines[launch.instance] = Engine(
-                model: model, bytes: launch.bytes, ttl: launch.demand.ttl,
-                isExplicit: residency.instances.first { $0.id == launch.instance }?.isExplicit == true, lastUsed: now)
+            let wishes: [Wish] = [.model(model), .load(model), .ensure(model)]
+            try expect(open.values.contains(where: wishes.contains), "launched for nobody")
+            engines[launch.instance] = Engine(model: model, bytes: launch.bytes, lastUsed: now)
         case .stop(let id):
             guard let engine = engines[id], !engine.isStopping else { throw broken("stopped what does not run") }
             if !engine.users.isEmpty {
@@ -215,11 +241,12 @@ struct ResidencyWorld {
             if case .ready = event {} else { try expect(!engine.isUnwanted, "granted \(id), which is being unloaded") }
             guard let wish = open.removeValue(forKey: ticket) else { throw broken("answered \(ticket) twice") }
             switch wish {
-            case .model(let model), .load(let model): try expect(model == engine.model, "granted another model")
+            case .model(let model), .load(let model), .ensure(let model):
+                try expect(model == engine.model, "granted another model")
             case .instance(let name): try expect(name == id, "granted another instance")
             }
             engines[id]?.lastUsed = now
-            if case .load = wish { break }
+            if wish.isOrder { break }
             engines[id]?.users.append(ticket)
             granted[ticket] = id
         case .refuse(let ticket, _):

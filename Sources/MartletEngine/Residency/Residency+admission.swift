@@ -6,7 +6,7 @@ extension Residency {
         var index = 0
         while index < line.count {
             let waiting = line[index]
-            if !waiting.isExplicit, serve(waiting.waiters, of: waiting.demand.model, now, &actions) {
+            if !waiting.isAdditional, serve(waiting.waiters, of: waiting.demand.model, now, &actions) {
                 line.remove(at: index)
             } else if let refusal = refusal(of: waiting) {
                 actions += waiting.waiters.map { .refuse($0.ticket, refusal) }
@@ -16,7 +16,7 @@ extension Residency {
             }
         }
         while let first = line.first {
-            if !first.isExplicit {
+            if !first.isAdditional {
                 // All who were before it have left: its instance need not be drained for them any more.
                 takeBack { $0.demand.model == first.demand.model }
                 if serve(first.waiters, of: first.demand.model, now, &actions) {
@@ -57,8 +57,9 @@ extension Residency {
         let (context, bytes) = waiting.demand.size.fitted(to: free)
         instances.append(
             Instance(
-                id: name, demand: waiting.demand, isExplicit: waiting.isExplicit, context: context, bytes: bytes,
+                id: name, demand: waiting.demand, isExplicit: false, context: context, bytes: bytes,
                 phase: .loading(waiting.waiters), lastUsed: now, readySince: now))
+        follow(waiting.waiters, instances.count - 1)
         actions.append(.launch(Launch(instance: name, demand: waiting.demand, context: context, bytes: bytes)))
     }
 
@@ -106,7 +107,7 @@ extension Residency {
         if let name = waiting.name { return name }
         let model = waiting.demand.model
         guard let index = place(model) else { return model }
-        if !waiting.isExplicit, instances[index].phase == .stopping { return nil }
+        if !waiting.isAdditional, instances[index].phase == .stopping { return nil }
         // Fewer are taken than there are instances and names in line.
         return (2...instances.count + line.count + 2).lazy.map { "\(model):\($0)" }.first { name in
             place(name) == nil && !line.contains { $0.name == name }

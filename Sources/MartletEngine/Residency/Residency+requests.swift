@@ -2,17 +2,19 @@ extension Residency {
     /// 1. closing → refuse. 2. an instance is ready → grant the one with the fewest users. 3. one is loading → wait for
     /// it. 4. its load waits for room → wait with it. 5. failed repeatedly a moment ago → refuse. 6. else it gets into
     /// line, from which ``settle(_:_:)`` launches, or refuses what can never fit.
-    mutating func request(_ demand: Demand, _ ticket: Ticket, _ now: Instant, _ actions: inout [Action]) {
+    mutating func request(
+        _ demand: Demand, _ ticket: Ticket, uses: Bool, _ now: Instant, _ actions: inout [Action]
+    ) {
         if closed { return actions.append(.refuse(ticket, Self.closing)) }
-        let waiter = Waiter(ticket: ticket, uses: true, until: now + limits.wait)
+        let waiter = Waiter(ticket: ticket, uses: uses, demand: demand, until: now + limits.wait)
         if serve([waiter], of: demand.model, now, &actions) { return }
-        if let index = line.firstIndex(where: { !$0.isExplicit && $0.demand.model == demand.model }) {
+        if let index = line.firstIndex(where: { !$0.isAdditional && $0.demand.model == demand.model }) {
             guard line[index].waiters.count < limits.waiting else {
                 return actions.append(.refuse(ticket, tooMany(waitingFor: demand.model)))
             }
             return line[index].waiters.append(waiter)
         }
-        lineUp(Waiting(demand: demand, isExplicit: false, waiters: [waiter]), now, &actions)
+        lineUp(Waiting(demand: demand, waiters: [waiter]), now, &actions)
     }
 
     mutating func request(instance id: String, _ ticket: Ticket, _ now: Instant, _ actions: inout [Action]) {
@@ -30,8 +32,8 @@ extension Residency {
         if let name, place(name) != nil || line.contains(where: { $0.name == name }) {
             return actions.append(.refuse(ticket, taken(name)))
         }
-        let waiter = Waiter(ticket: ticket, uses: false, until: now + limits.wait)
-        lineUp(Waiting(demand: demand, isExplicit: true, name: name, waiters: [waiter]), now, &actions)
+        let waiter = Waiter(ticket: ticket, uses: false, demand: demand, until: now + limits.wait)
+        lineUp(Waiting(demand: demand, isAdditional: true, name: name, waiters: [waiter]), now, &actions)
     }
 
     private mutating func lineUp(_ waiting: Waiting, _ now: Instant, _ actions: inout [Action]) {
@@ -58,7 +60,7 @@ extension Residency {
             return waiters.forEach { grant($0, index, now, &actions) }
         }
         let room = max(0, limits.waiting - others.count)
-        instances[index].phase = .loading(others + waiters.prefix(room))
+        wait(others + waiters.prefix(room), index)
         let refusal = tooMany(waitingFor: instances[index].demand.model)
         actions += waiters.dropFirst(room).map { .refuse($0.ticket, refusal) }
     }
@@ -83,8 +85,22 @@ extension Residency {
             guard case .loading(let waiters) = instances[index].phase, waiters.contains(where: { $0.ticket == ticket })
             else { continue }
             let others = waiters.filter { $0.ticket != ticket }
-            if others.isEmpty { stop(index, &actions) } else { instances[index].phase = .loading(others) }
+            if others.isEmpty { stop(index, &actions) } else { wait(others, index) }
         }
+    }
+
+    private mutating func wait(_ waiters: [Waiter], _ index: Int) {
+        instances[index].phase = .loading(waiters)
+        follow(waiters, index)
+    }
+
+    /// Whoever still waits for a load decides how long it stays: the first order to load, else the first request.
+    mutating func follow(_ waiters: [Waiter], _ index: Int) {
+        let orders = waiters.filter { !$0.uses }
+        instances[index].isExplicit = !orders.isEmpty
+        guard let demand = (orders.isEmpty ? waiters : orders).lazy.compactMap(\.demand).first else { return }
+        instances[index].demand.ttl = demand.ttl
+        instances[index].demand.settings.keepAlive = demand.settings.keepAlive
     }
 
     mutating func becomeReady(_ id: String, _ bytes: Int64?, _ now: Instant, _ actions: inout [Action]) {

@@ -55,6 +55,9 @@ package struct Residency: Sendable {
         /// One more instance, which stays until it is unloaded or its TTL is over. A `grant` says that it is ready, and
         /// counts no user. Nil: named after the model.
         case load(Demand, Ticket, as: String?)
+        /// An instance of the model, whichever is ready, is loading or waits for room; else one is loaded that stays. A
+        /// `grant` counts no user.
+        case ensured(Demand, Ticket)
         /// The engine answers; the bytes it was seen to take, if that is known.
         case ready(String, bytes: Int64?)
         /// Every process of the engine is gone; nil when it was told to stop.
@@ -112,6 +115,8 @@ package struct Residency: Sendable {
         package var ticket: Ticket
         /// A request uses what it is granted; an order to load does not.
         package var uses: Bool
+        /// Nil: it asks for an instance, which is not loaded for it.
+        package var demand: Demand?
         package var until: Instant
     }
 
@@ -126,9 +131,9 @@ package struct Residency: Sendable {
         }
 
         package let id: String
-        package let demand: Demand
+        package internal(set) var demand: Demand
         /// Loaded because somebody said so, not because a request came.
-        package let isExplicit: Bool
+        package internal(set) var isExplicit: Bool
         package let context: Int?
         /// As estimated or, if that is more, as measured: an engine grows into its estimate with its work.
         package var bytes: Int64
@@ -172,7 +177,8 @@ package struct Residency: Sendable {
     /// A load that waits for room.
     struct Waiting: Sendable {
         var demand: Demand
-        var isExplicit: Bool
+        /// One more instance, whatever there is already.
+        var isAdditional = false
         var name: String?
         var waiters: [Waiter]
     }
@@ -198,11 +204,12 @@ package struct Residency: Sendable {
     package mutating func take(_ event: Event, now: Instant) -> [Action] {
         var actions: [Action] = []
         switch event {
-        case .requested(let demand, let ticket): request(demand, ticket, now, &actions)
+        case .requested(let demand, let ticket): request(demand, ticket, uses: true, now, &actions)
         case .requestedInstance(let id, let ticket): request(instance: id, ticket, now, &actions)
         case .released(let id): release(id, now)
         case .cancelled(let ticket): cancel(ticket, &actions)
         case .load(let demand, let ticket, let name): load(demand, ticket, name, now, &actions)
+        case .ensured(let demand, let ticket): request(demand, ticket, uses: false, now, &actions)
         case .ready(let id, let bytes): becomeReady(id, bytes, now, &actions)
         case .exited(let id, let error): exit(id, error, now, &actions)
         case .unload(let id, let how): unload(id, how, &actions)

@@ -158,6 +158,17 @@ package actor Supervisor {
         return try await wait(for: request.model.id, onProgress) { .load(request.demand, $0, as: identifier) }.instance
     }
 
+    /// Waits until an instance of the model is ready, whichever there is, and returns its name. Where there is none, one
+    /// is loaded, which stays.
+    /// - Throws: as ``acquire(_:settings:onProgress:)``.
+    package func ensure(_ model: String) async throws(EngineError) -> String {
+        if let ready = residency.instances.first(where: { $0.demand.model == model && $0.phase == .ready }) {
+            return try await wait(for: model, { _ in }) { .ensured(ready.demand, $0) }.instance
+        }
+        let request = try await request(for: model, LoadSettings(), .request, isExplicit: true)
+        return try await wait(for: request.model.id, { _ in }) { .ensured(request.demand, $0) }.instance
+    }
+
     /// Unloads the instance of that name, else all of the model; returns their names, none if nothing was loaded.
     @discardableResult
     package func unload(_ name: String, _ how: Residency.Unloading) -> [String] {

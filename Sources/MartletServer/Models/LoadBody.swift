@@ -64,13 +64,6 @@ package struct LoadBody {
         streams = try body.bool("stream") ?? false
     }
 
-    /// As the configuration has it.
-    init(model: String) {
-        self.model = model
-        echoes = false
-        streams = false
-    }
-
     private static func cacheType(_ name: String, in body: NativeBody) throws(NativeError) -> TensorType? {
         let names = LoadSettings.cacheTypes.map { $0.name.lowercased() }.joined(separator: ", ")
         return try body.read(name, as: "one of \(names)") { value in

@@ -70,18 +70,17 @@ struct LoadRoutes: Sendable {
         return reply
     }
 
-    /// The older API's, which LM Studio does not document: what is loaded already stays as it is, other members than the
-    /// model's name say nothing.
+    /// The older API's, which LM Studio does not document: what is loaded already stays as it is, a load under way
+    /// is joined, other members than the model's name say nothing.
     func legacyLoad(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
         let supervisor = try running()
         let model = try await Self.model(try Self.legacyName(bytes), catalog)
-        var body = LoadBody(model: model.model.id)
-        let others = await supervisor.residents().filter { $0.model.id == model.model.id && $0.state != .stopping }
-        if let there = others.first(where: { $0.state == .ready }) {
-            return Self.ok(await Self.loaded(there.instance, model, echoes: true, supervisor))
+        do throws(EngineError) {
+            let name = try await supervisor.ensure(model.model.id)
+            return Self.ok(await Self.loaded(name, model, echoes: true, supervisor))
+        } catch {
+            throw NativeError(error)
         }
-        body.echoes = true
-        return Self.ok(try await Self.load(model, body, supervisor))
     }
 
     // MARK: Unloading
