@@ -186,6 +186,44 @@ def test_a_client_that_leaves_during_its_load_stops_it(local, stream):
     assert residents(server) == {}
 
 
+def begin(client, target, **body):
+    body = json.dumps(body).encode()
+    client.send(f"POST {target} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                f"content-length: {len(body)}\r\n\r\n".encode() + body)
+
+
+def test_what_is_loading_is_joined_and_stays_as_long_as_those_who_wait_for_it_say(local):
+    server = local(load_seconds=3)
+    with server.connect(timeout=60) as request, server.connect(timeout=60) as legacy:
+        with server.connect(timeout=60) as order:
+            begin(order, LOAD, model=engine.MODEL)
+            until(lambda: residents(server).get(engine.MODEL, {}).get("explicit"), "the load has begun")
+            begin(request, "/v1/chat/completions", **json.loads(chat.body(model=engine.MODEL, max_tokens=2, ttl=1)))
+            until(lambda: residents(server)[engine.MODEL]["queued"] == 2, "the request waits for it")
+        assert request.reply().status == 200
+        until(lambda: residents(server) == {}, "the request's ttl holds: who ordered the load has left", 20)
+        begin(legacy, "/api/v0/models/load", model=engine.MODEL)
+        until(lambda: engine.MODEL in residents(server), "the load has begun")
+        other = post(server, "/api/v0/models/load", model=engine.MODEL)
+        assert other.json["instance_id"] == legacy.reply().json["instance_id"] == engine.MODEL
+    assert residents(server).keys() == {engine.MODEL}
+
+
+def test_who_uses_an_instance_that_is_unloaded_at_once_is_told_and_does_not_load_it_again(local):
+    server = local(config={"discovery": "off"})
+    assert post(server, LOAD, model=engine.MODEL).status == 200
+    pid, _ = engine.command(server)
+    os.kill(pid, signal.SIGSTOP)
+    with server.connect(timeout=60) as client:
+        begin(client, "/v1/chat/completions", **json.loads(chat.body(model=engine.MODEL)))
+        until(lambda: residents(server)[engine.MODEL]["users"] == 1, "the request is with the engine")
+        assert post(server, UNLOAD, instance_id=engine.MODEL, force=True).json["status"] == "unloaded"
+        reply = client.reply()
+    assert reply.json["error"]["code"] == "engine_failed"
+    assert "tiny-chat was unloaded before its reply was complete" in reply.json["error"]["message"]
+    assert residents(server) == {}
+
+
 def test_what_was_loaded_for_a_request_goes_when_it_has_been_idle(server):
     server = server(ttl="1h", settings={"other": {"ttl": "1s", "context": 3072}})
     assert ask(server, ttl=1).status == 200

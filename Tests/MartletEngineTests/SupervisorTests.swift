@@ -203,7 +203,14 @@ struct SupervisorTests {
         #expect(await supervised.supervisor.lastWords(at: path)?.message.contains("signal 9") == true)
         let again = try await supervised.ready("alpha").get()
         await supervised.supervisor.unload("alpha", .now)
-        #expect(await supervised.supervisor.lastWords(at: again) == nil, "it was told to stop")
+        let cutOff = await supervised.supervisor.lastWords(at: again)
+        #expect(cutOff?.message == "alpha was unloaded before its reply was complete.")
+        try await eventually("it is gone") { await supervised.supervisor.residents().isEmpty }
+        #expect(await supervised.supervisor.lastWords(at: again) == cutOff)
+        let idle = try await supervised.ready("alpha").get()
+        await supervised.supervisor.release(socketPath: idle)
+        await supervised.supervisor.unload("alpha", .now)
+        #expect(await supervised.supervisor.lastWords(at: idle) == nil, "nobody used it")
         await supervised.stop()
     }
 

@@ -32,17 +32,22 @@ extension Supervisor {
     package var waitingForRoom: Int { residency.waitingForRoom }
 
     /// Why an engine ended, asked right after a connection to it broke. Waits until the end is known, two seconds at
-    /// most; nil when the engine answers, or was told to stop.
+    /// most; nil when the engine answers, or was told to stop while nobody used it.
     /// - Parameter socketPath: of the lease with which it was used.
     package func lastWords(at socketPath: String) async -> EngineError? {
         let start = ContinuousClock.now
         repeat {
             if let ending = endings.first(where: { $0.socketPath == socketPath }) { return ending.failure }
-            guard engines.values.contains(where: { $0.launch.socketPath == socketPath }) else { return nil }
+            guard let used = engines.first(where: { $0.value.launch.socketPath == socketPath }) else { return nil }
+            if used.value.isCutOff { return Self.cutOff(used.key) }
             if await probe(socketPath) == .ready { return nil }
             try? await Task.sleep(for: Self.lookInterval)
         } while ContinuousClock.now - start < Self.endIsKnownWithin && !Task.isCancelled
         return nil
+    }
+
+    static func cutOff(_ id: String) -> EngineError {
+        EngineError(.cancelled, "\(id) was unloaded before its reply was complete.")
     }
 
     /// Waits until the instance is gone, so long at most; whether it is.

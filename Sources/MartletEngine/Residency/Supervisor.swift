@@ -33,6 +33,8 @@ package actor Supervisor {
         var progress: LoadProgress?
         /// How long it loaded; nil: it still does.
         var loadTime: Duration?
+        /// It was told to stop while requests used it.
+        var isCutOff = false
     }
 
     let store: ModelStore
@@ -234,6 +236,7 @@ package actor Supervisor {
             case .launch(let launch): self.launch(launch)
             case .stop(let id):
                 engines[id]?.since = .now
+                engines[id]?.isCutOff = residency.instances.contains { $0.id == id && $0.users > 0 }
                 engines[id]?.launch.stop.fire()
             case .grant(let ticket, let id):
                 let lease = Lease(instance: id, socketPath: engines[id]?.launch.socketPath ?? "")
@@ -326,8 +329,8 @@ package actor Supervisor {
         } else {
             logger.debug("engine stopped", metadata: ["model": "\(id)"])
         }
-        engines[id] = nil
-        endings.append((launch.socketPath, failure))
+        let isCutOff = engines.removeValue(forKey: id)?.isCutOff == true
+        endings.append((launch.socketPath, failure ?? (isCutOff ? Self.cutOff(id) : nil)))
         if endings.count > Self.endingsKept { endings.removeFirst() }
         apply(.exited(id, failure))
     }
