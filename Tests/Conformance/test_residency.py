@@ -127,6 +127,13 @@ def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(
         assert reply.status == 200, reply.body
         assert reply.headers["x-martlet-model"] == f"local/{name.removeprefix('local/')}"
     assert server.models() == ["other", "tiny-chat"], "instances are no models"
+    smallest = post(server, LOAD, model=engine.MODEL, identifier="a", context_length=1024)
+    assert smallest.status == 200
+    (entry,) = [one for one in server.ask("GET", "/v1/models").json["data"] if one["id"] == engine.MODEL]
+    legacy = server.ask("GET", f"/api/v0/models/{engine.MODEL}").json
+    assert entry["context_length"] == legacy["loaded_context_length"] == 1024, "what each of them has"
+    assert loaded(server)[engine.MODEL]["context_length"] == 2048
+    assert post(server, UNLOAD, instance_id="a").status == 200
     assert post(server, UNLOAD, instance_id="mine").status == 200
     assert ask(server, "mine").status == 404
     assert loaded(server).keys() == {engine.MODEL, f"{engine.MODEL}:2"}

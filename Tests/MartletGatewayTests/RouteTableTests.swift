@@ -303,4 +303,15 @@ struct RouteTableTests {
             try Self.table(served: served, allowed: ["other"], upstreams: [Self.box]).resolve("mine")
         }
     }
+
+    @Test("A model that is loaded more than once has the smallest window of its instances, each instance its own")
+    func smallestWindow() {
+        let windows = [1: "a", 3: "m", 2: "z"].map { ($1, ContextWindow(loaded: $0 * 1024, maximum: 8192)) }
+        let served = ServedModels(
+            ids: ["m"], loaded: ["a", "m", "z"], windows: Dictionary(uniqueKeysWithValues: windows),
+            instances: ["a": "m", "m": "m", "z": "m"])
+        let table = Self.table(served: ["box": served], upstreams: [Self.box])
+        #expect(["m", "a", "z"].map { table.window(of: $0)?.loaded } == [1024, 1024, 2048])
+        #expect(served.sureWindow(of: "m") == ContextWindow(loaded: 1024, maximum: 8192))
+    }
 }

@@ -21,6 +21,12 @@ package struct ServedModels: Sendable, Hashable {
     /// Other spellings of ids, in lower case; a name in any case may be one.
     package var spellings: [String: String]
 
+    /// What a request for that id can count on: of a model that is loaded more than once, the smallest window.
+    package func sureWindow(of id: String) -> ContextWindow? {
+        let own = instances.filter { $0.value == id }.compactMap { windows[$0.key] }
+        return own.min { ($0.loaded ?? .max) < ($1.loaded ?? .max) } ?? windows[id]
+    }
+
     package init(
         ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
         work: [String: ModelWork] = [:], reasoning: [String: [String]] = [:], spellings: [String: String] = [:],

@@ -32,7 +32,8 @@ package final class ModelTraits: Sendable {
             let instances = models.loaded.filter { models.ids?.contains($0) == false }
             for model in models.ids.map({ $0 + instances }) ?? Array(models.windows.keys) {
                 all[upstream.name, default: [:]][model] = of(
-                    model, at: upstream, models.windows[model], models.work[model], models.reasoning[model], flags)
+                    model, at: upstream, models.sureWindow(of: model), models.work[model], models.reasoning[model],
+                    flags)
             }
         }
         return all

@@ -57,7 +57,7 @@ struct ModelRoutes: Sendable {
             let first = instances.first { $0.state == .ready || $0.state == .draining } ?? instances.first
             return local.legacyEntry(
                 state: first?.state,
-                window: first.flatMap { routes?.localWindow(of: $0.instance)?.loaded ?? $0.context })
+                window: first.flatMap { routes?.sureWindow(of: local.model.id) ?? $0.context })
         }
         return (own ?? []) + others
     }
@@ -68,6 +68,11 @@ struct ModelRoutes: Sendable {
 extension RouteTable {
     /// What is known of a model of this machine, or of an instance.
     fileprivate func localWindow(of id: String) -> ContextWindow? { served[UpstreamFactory.local]?.windows[id] }
+
+    /// Tokens that every instance of a model of this machine has.
+    fileprivate func sureWindow(of model: String) -> Int? {
+        served[UpstreamFactory.local]?.sureWindow(of: model)?.loaded
+    }
 
     /// Why a model of this machine may not be used; nil: it may, under one of its names.
     func refusal(of id: String) -> GatewayError? {
