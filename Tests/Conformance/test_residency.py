@@ -98,6 +98,8 @@ def test_a_model_is_loaded_as_asked_and_unloaded(server):
     ({"model": "tiny-chat", "num_experts": 2}, 400, "not_implemented", None, "num_experts cannot be set"),
     ({"model": "tiny-cat"}, 404, "model_not_found", None, "closest: tiny-chat"),
     ({"model": "tiny-chat", "identifier": "other"}, 400, "invalid_request", "engine_name_taken", "another model"),
+    ({"model": "tiny-chat", "identifier": "local/other"}, 400, "invalid_request", "engine_name_taken", "go to local/other"),
+    ({"model": "tiny-chat", "identifier": "TINY-CHAT"}, 400, "invalid_request", "engine_name_taken", "go to local/tiny-chat"),
     ({"model": "tiny-chat", "draft_model": "gone"}, 404, "model_not_found", None, '"gone" is not installed'),
 ])
 def test_a_load_that_cannot_be_meant_is_refused(server, body, status, kind, code, says):

@@ -47,6 +47,7 @@ struct LoadBodyTests {
             (#"{"model":"m","gpu_layers":"many"}"#, "gpu_layers"), (#"{"model":"m","stream":1}"#, "stream"),
             (#"{"model":"m","identifier":"a\nb"}"#, "identifier"), (#"{"model":"m","gpu":"max"}"#, "gpu"),
             (#"{"model":"m","prompt_cache":-1}"#, "prompt_cache"),
+            (#"{"model":"m","identifier":"--model"}"#, "identifier"),
         ])
     func refused(_ body: String, _ param: String?) throws {
         let error = #expect(throws: NativeError.self) { try read(body) }

@@ -57,8 +57,8 @@ package struct LoadBody {
         settings.draftModel = try body.string("draft_model")
         settings.promptCache = try body.int("prompt_cache", LoadSettings.promptCacheRange).map { Int64($0) }
         settings.keepAlive = try body.int("ttl", 1...LoadWish.longestTTL).map { .idle(.seconds($0)) }
-        identifier = try body.read("identifier", as: "a name without control characters") { value in
-            value.string.flatMap { ModelName.isPlain($0) ? $0 : nil }
+        identifier = try body.read("identifier", as: "a name without control characters that does not begin with -") {
+            $0.string.flatMap { ModelName.isPlain($0) && !$0.hasPrefix("-") ? $0 : nil }
         }
         echoes = try body.bool("echo_load_config") ?? false
         streams = try body.bool("stream") ?? false

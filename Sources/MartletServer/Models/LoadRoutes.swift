@@ -26,6 +26,7 @@ struct LoadRoutes: Sendable {
         let supervisor = try running()
         let body = try LoadBody(bytes)
         let model = try await Self.model(body.model, catalog)
+        if let name = body.identifier { try Self.check(name, of: model, await catalog?.routes) }
         guard body.streams else { return Self.ok(try await Self.load(model, body, supervisor)) }
         let stream = LoadStream { feed in
             do throws(NativeError) {
@@ -132,6 +133,18 @@ struct LoadRoutes: Sendable {
             throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
         }
         return model
+    }
+
+    /// An instance can only be asked by its name where that is no name of anything else.
+    private static func check(
+        _ identifier: String, of model: LocalModel, _ routes: RouteTable?
+    ) throws(NativeError) {
+        guard identifier != "local-model", let place = routes?.place(of: identifier), place.listedElsewhere == nil,
+            place.upstream.location != .hosted || place.model != identifier
+        else { return }
+        throw .invalid(
+            "requests for \"\(identifier)\" go to \(place.shown): choose another identifier",
+            code: "engine_name_taken", param: "identifier")
     }
 
     private static func legacyName(_ bytes: ByteBuffer) throws(NativeError) -> String {
