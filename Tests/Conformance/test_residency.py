@@ -73,6 +73,8 @@ def test_a_model_is_loaded_as_asked_and_unloaded(server):
     assert entry["settings"]["threads"] == {"value": 1, "origin": "configuration"}
     assert entry["settings"]["parallel"] == {"value": 2, "origin": "configuration"}
     assert entry["settings"]["prompt_cache"]["origin"] == "built-in"
+    assert entry["settings"]["cache_type_k"] == {"value": "f16", "origin": "engine"}
+    assert entry["settings"]["gpu_layers"] == {"value": None, "origin": "engine"}
     _, line = engine.command(server)
     flags = dict(zip(line, line[1:]))
     assert (flags["--ctx-size"], flags["--batch-size"], flags["--flash-attn"]) == ("8192", "128", "on")

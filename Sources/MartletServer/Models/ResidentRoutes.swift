@@ -101,31 +101,32 @@ extension ResidentModel {
             "last_used": .int(Int(lastUsed * 1000)), "pinned": .bool(isPinned), "explicit": .bool(isExplicit),
             "load_time_seconds": loadTime.map { .double($0.seconds) } ?? .null,
             "progress": self.state == .loading ? progress.map { .double($0) } ?? .null : .null,
-            "process": process.map { .int(Int($0)) } ?? .null, "settings": load.settings,
+            "process": process.map { .int(Int($0)) } ?? .null, "settings": load.settings(context),
         ]
     }
 }
 
 extension EffectiveLoad {
-    /// Each with its origin; those that are left to the engine are not there.
-    fileprivate var settings: JSON {
+    /// Each with its origin: `engine` for those that are left to it, with what llama-server is known to take then.
+    /// - Parameter fitted: tokens it was given.
+    fileprivate func settings(_ fitted: Int?) -> JSON {
         var all: JSON = [:]
-        func put<Value>(_ name: String, _ chosen: Chosen<Value>?, _ json: (Value) -> JSON) {
-            guard let chosen else { return }
-            all[name] = ["value": json(chosen.value), "origin": .string(chosen.origin.rawValue)]
+        func put<Value>(_ name: String, _ chosen: Chosen<Value>?, else own: JSON = .null, _ json: (Value) -> JSON) {
+            let origin = chosen?.origin.rawValue ?? "engine"
+            all[name] = ["value": chosen.map { json($0.value) } ?? own, "origin": .string(origin)]
         }
         put("context_length", context) { context in
             switch context {
-            case .auto: "auto"
+            case .auto: fitted.map { .int($0) } ?? "auto"
             case .tokens(let tokens): .int(tokens)
             }
         }
         put("parallel", parallel) { .int($0) }
         put("eval_batch_size", batch) { .int($0) }
         put("gpu_layers", gpuLayers) { .int($0) }
-        put("flash_attention", flashAttention) { .string($0.rawValue) }
-        put("cache_type_k", keyCache) { .string($0.name.lowercased()) }
-        put("cache_type_v", valueCache) { .string($0.name.lowercased()) }
+        put("flash_attention", flashAttention, else: "auto") { .string($0.rawValue) }
+        put("cache_type_k", keyCache, else: "f16") { .string($0.name.lowercased()) }
+        put("cache_type_v", valueCache, else: "f16") { .string($0.name.lowercased()) }
         put("offload_kv_cache_to_gpu", cacheOnGPU) { .bool($0) }
         put("threads", threads) { .int($0) }
         put("draft_model", draftModel) { .string($0) }
