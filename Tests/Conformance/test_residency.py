@@ -194,7 +194,7 @@ def test_a_client_that_leaves_during_its_load_stops_it(local, stream):
         until(lambda: engine.loading(server), "the engine was started")
         assert residents(server)[engine.MODEL]["state"] == "loading"
     until(lambda: server.processes() == [], "the load was stopped", 20)
-    assert residents(server) == {}
+    until(lambda: residents(server) == {}, "and that is known")
 
 
 def begin(client, target, **body):
