@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from fake_lmstudio import FakeLMStudio, Model, Quirks
 from support import chat
 from support.waiting import until
 from support.wire import request
@@ -168,6 +169,29 @@ def test_native_chat_with_two_servers(rounds, web, streams):
     assert again.status == 200 and len(source.requests) == 4
     before, after = source.requests[2].json["messages"], source.requests[3].json["messages"]
     assert after[:len(before)] == before, "the conversation goes on where it stopped"
+
+
+@pytest.mark.parametrize("streams", [True, False])
+def test_native_chat_before_a_real_lm_studio(martlet, streams):
+    """Its own API would run none of them: the request takes its Chat route."""
+    fake = FakeLMStudio(Quirks(), [Model("acme/writer-8b")], calls=[("add", json.dumps({"a": 2, "b": 3}))])
+
+    def write(server):
+        pathlib.Path(server.home).mkdir(exist_ok=True)
+        (pathlib.Path(server.home) / "mcp.json").write_text(json.dumps({"mcpServers": SERVERS}))
+
+    try:
+        server = martlet(fake, before=write, config={
+            "upstreams": {"studio": {"kind": "lmstudio", "url": fake.url}}, "mcp": {"installed": "on", "max_rounds": 1}})
+        plugin = {"type": "plugin", "id": "mcp/real", "allowed_tools": ["add"]}
+        reply = server.ask("POST", "/api/v1/chat", chat.dumps(
+            {"model": "acme/writer-8b", "input": "2+3?", "integrations": [plugin], "stream": streams}))
+        assert b"mcp.max_rounds" in reply.body, "a model that calls for ever"
+        asked = [request for request in fake.requests if request.method == "POST"]
+        assert [request.target for request in asked] == ["/v1/chat/completions"] * 2
+        assert asked[1].json["messages"][-1]["content"].splitlines()[-1] == "5"
+    finally:
+        fake.close()
 
 
 def test_a_changed_tool_is_blocked_until_it_is_approved(rounds, tmp_path):

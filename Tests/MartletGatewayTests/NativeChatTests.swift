@@ -93,6 +93,19 @@ struct NativeChatTests {
         #expect(!body.contains("old") && body.contains(#"{"role":"user","content":"c"}"#))
     }
 
+    @Test("Tools that are run here do not go to a real LM Studio's own API, which would run none of them")
+    func integrations() throws {
+        let plan = try Self.plan("{'model':'m','input':'hi','integrations':['mcp/a']}", .lmStudio)
+        #expect(plan.awaitsTools)
+        let tools = [ServedTool(Integration(.installed(label: "a")), name: "lookup")]
+        let equipped = plan.equipped(with: tools)
+        let sent = try equipped.request(for: equipped.candidates[0])
+        #expect(sent.dialect == .chat)
+        #expect(sent.body.map { String(buffer: $0) }.joined().contains(#""name":"lookup""#))
+        let without = try Self.plan("{'model':'m','input':'hi'}", .lmStudio)
+        #expect(try without.request(for: without.candidates[0]).dialect == .lmstudio)
+    }
+
     @Test("The switch decides whether more than LM Studio takes is taken")
     func forms() throws {
         let body = "{'model':'m','input':'hi','seed':7}"

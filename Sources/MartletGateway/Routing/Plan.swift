@@ -285,10 +285,12 @@ package final class Plan: Sendable {
             isLegacy: isLegacy(at: candidate))
     }
 
-    /// LM Studio's own API takes nothing but what the user says: a conversation goes to it as to others.
+    /// LM Studio's own API takes nothing but what the user says: a conversation goes to it as to others, and so do tools
+    /// that are run here.
     private func upstreamDialect(at candidate: Candidate) -> UpstreamDialect {
         let upstream = candidate.dialect(for: dialect)
-        guard upstream == .lmstudio, dialect == .lmstudio, !LMStudioRequest.fitsOwnAPI(document) else {
+        guard upstream == .lmstudio, dialect == .lmstudio, runsTools || !LMStudioRequest.fitsOwnAPI(document)
+        else {
             return upstream
         }
         return candidate.upstream.profile.dialects.first { $0 != .lmstudio } ?? upstream

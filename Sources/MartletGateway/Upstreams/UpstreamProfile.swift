@@ -74,8 +74,7 @@ package struct UpstreamProfile: Sendable, Hashable {
     package static let lmStudio = UpstreamProfile(
         kind: "lmstudio", shownName: "LM Studio", hint: "Is its server running? (lms server start)",
         dialects: [.chat, .lmstudio], mode: .repair, capabilities: .lmStudio, listing: .lmStudio,
-        mayAnswerWithAnother: true, refusesImageAddresses: true, mayOverflowSilently: true, runsTools: true,
-        hasLegacyAPI: true)
+        mayAnswerWithAnother: true, refusesImageAddresses: true, mayOverflowSilently: true, hasLegacyAPI: true)
     package static let llamaCpp = UpstreamProfile(
         kind: "llamacpp", shownName: "llama-server", hint: "Is llama-server running?", dialects: [.chat], mode: .repair,
         capabilities: .llamaCpp, counting: .chatInputTokens, listing: .llamaCpp, runtime: .llamaCpp)
