@@ -187,7 +187,8 @@ class FakeLMStudio(ModelRoutes, Upstream):
 
     def _resolved(self, name):
         """The model that answers: the one that was named, loaded now if need be, or silently another."""
-        model = self.catalogue.get((name or "").split("@")[0])
+        named = (name or "").split("@")[0]
+        model = self.catalogue.get(named) or next((one for one in self.catalogue.values() if named in one.instances), None)
         loaded = [one for one in self.catalogue.values() if one.loaded and not one.embedding]
         if model is None and self.quirks.substitutes_model and len(loaded) == 1:
             return loaded[0]

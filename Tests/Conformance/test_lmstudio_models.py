@@ -107,6 +107,19 @@ def test_models_are_loaded_and_unloaded_there(before):
     assert fake.catalogue[WRITER].loaded
 
 
+@pytest.mark.parametrize("name", [f"{WRITER}:2", f"studio/{WRITER}:2", f"{WRITER}@q4_k_m"])
+def test_an_instance_and_a_variant_are_names_for_requests(before, name):
+    server, fake = before()
+    assert post(server, LOAD, model=WRITER).json["instance_id"] == f"{WRITER}:2"
+    for target, body in {
+            "/v1/chat/completions": {"messages": [{"role": "user", "content": "hi"}]}, "/v1/responses": {"input": "hi"},
+            "/v1/messages": {"max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]},
+            "/api/v1/chat": {"input": "hi"}}.items():
+        reply = post(server, target, model=name, **body)
+        assert reply.status == 200, (target, reply.body)
+        assert fake.request.json["model"] == name.removeprefix("studio/")
+
+
 def test_a_load_can_be_watched(before):
     server, _ = before()
     events = [json.loads(event) for event in post(server, LOAD, model=SMALL, stream=True).events()]

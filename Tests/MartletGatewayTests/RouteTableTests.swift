@@ -286,6 +286,23 @@ struct RouteTableTests {
         #expect(ModelName.withoutContextSuffix(name) == bare)
     }
 
+    @Test("A variant and an instance that an upstream tells of are asked for by those names")
+    func furtherNames() throws {
+        let models = ServedModels(
+            ids: ["a/m"], windows: ["a/m:2": ContextWindow(loaded: 512)], instances: ["a/m:2": "a/m"],
+            variants: ["a/m@q4_k_m": "a/m"])
+        let table = Self.table(served: ["box": models], upstreams: [Self.box])
+        let narrow = Self.table(served: ["box": models], allowed: ["a/m"], upstreams: [Self.box])
+        for name in ["a/m:2", "a/m@q4_k_m", "box/a/m:2", "box/a/m@q4_k_m"] {
+            let place = try #require(try table.resolve(name).first)
+            #expect(place.model == name.replacing("box/", with: "") && place.listedElsewhere == nil, "\(name)")
+        }
+        for name in ["a/m:2", "a/m@q4_k_m"] { #expect(try narrow.resolve(name).map(\.model) == [name]) }
+        #expect(try table.resolve("a/m:2").first?.window?.loaded == 512)
+        #expect(throws: GatewayError.self) { try table.resolve("a/m:3") }
+        #expect(table.listed == ["a/m"])
+    }
+
     @Test("An instance is a name of its own, allowed with its model, and no entry of the lists")
     func instances() throws {
         let served = [

@@ -21,6 +21,23 @@ struct ModelListsTests {
         }
     }
 
+    @Test("A real LM Studio tells what else its models may be called, each instance with its window")
+    func names() async throws {
+        let models = try await Self.read(
+            .lmStudio,
+            [
+                "/v1/models": Self.list("{\"id\":\"m\"}", "{\"id\":\"m@q8_0\"}"),
+                "/api/v1/models":
+                    "{\"models\":[{\"key\":\"m\",\"max_context_length\":4096,\"variants\":[\"m@q4_k_m\",\"m@q8_0\"],"
+                    + "\"loaded_instances\":[{\"id\":\"m\",\"config\":{\"context_length\":1024}},"
+                    + "{\"id\":\"m:2\",\"config\":{\"context_length\":512}}]}]}",
+            ])
+        #expect(models.variants == ["m@q4_k_m": "m"] && models.instances == ["m:2": "m"])
+        #expect(models.windows["m"] == ContextWindow(loaded: 1024, maximum: 4096))
+        #expect(models.windows["m:2"] == ContextWindow(loaded: 512, maximum: 4096))
+        #expect(models.windows["m@q4_k_m"] == ContextWindow(maximum: 4096))
+    }
+
     @Test(
         "Each kind tells the window in its own place",
         arguments: [

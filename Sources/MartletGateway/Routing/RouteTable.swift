@@ -98,8 +98,9 @@ package struct RouteTable: Sendable {
             let matches = ids.filter { $0.contains(entry) }
             if matches.count == 1 { names.formUnion(matches) }
         }
-        for (instance, model) in served.values.flatMap(\.instances) where names.contains(model) {
-            names.insert(instance)
+        for models in served.values {
+            for (name, model) in models.instances where names.contains(model) { names.insert(name) }
+            for (name, model) in models.variants where names.contains(model) { names.insert(name) }
         }
         return names
     }
@@ -231,16 +232,12 @@ package struct RouteTable: Sendable {
         if let slash = name.firstIndex(of: "/"), let upstream = byName[String(name[..<slash])] {
             let model = String(name[name.index(after: slash)...])
             let models = served[upstream.name]
-            let isThere = models?.ids.map { $0.contains(model) || models?.loaded.contains(model) == true } ?? true
-            if !model.isEmpty, isThere {
+            if !model.isEmpty, models?.ids == nil || models?.has(model) == true {
                 return Candidate(upstream: upstream, model: model)
             }
         }
         for upstream in upstreams {
-            guard let models = served[upstream.name] else { continue }
-            if models.ids?.contains(name) == true || models.loaded.contains(name) {
-                return Candidate(upstream: upstream, model: name)
-            }
+            if served[upstream.name]?.has(name) == true { return Candidate(upstream: upstream, model: name) }
         }
         return nil
     }

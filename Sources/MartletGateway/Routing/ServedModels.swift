@@ -8,6 +8,8 @@ package struct ServedModels: Sendable, Hashable {
     package var loaded: [String]
     /// Of a loaded one that is an instance of a model under another name, that model's id.
     package var instances: [String: String]
+    /// Names that stand for one quantisation of a model, and that model's id.
+    package var variants: [String: String]
     /// By id, of those of which something is known.
     package var windows: [String: ContextWindow]
     /// By id, of those of which it is known.
@@ -30,16 +32,23 @@ package struct ServedModels: Sendable, Hashable {
     package init(
         ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
         work: [String: ModelWork] = [:], reasoning: [String: [String]] = [:], spellings: [String: String] = [:],
-        instances: [String: String] = [:], cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil
+        instances: [String: String] = [:], variants: [String: String] = [:],
+        cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil
     ) {
         self.work = work
         self.reasoning = reasoning
         self.instances = instances
+        self.variants = variants
         self.cards = cards
         self.runtime = runtime
         self.spellings = spellings
         self.ids = ids
         self.loaded = loaded
         self.windows = windows
+    }
+
+    /// Whether requests may ask for it by that name.
+    package func has(_ name: String) -> Bool {
+        ids?.contains(name) == true || loaded.contains(name) || instances[name] != nil || variants[name] != nil
     }
 }

@@ -29,8 +29,8 @@ package final class ModelTraits: Sendable {
             guard let models = served[upstream.name],
                 !flags.isEmpty || !models.windows.isEmpty || !models.work.isEmpty || !models.reasoning.isEmpty
             else { continue }
-            let instances = models.loaded.filter { models.ids?.contains($0) == false }
-            for model in models.ids.map({ $0 + instances }) ?? Array(models.windows.keys) {
+            let others = models.loaded + models.instances.keys + models.variants.keys
+            for model in models.ids.map({ Set($0 + others) }) ?? Set(models.windows.keys) {
                 all[upstream.name, default: [:]][model] = of(
                     model, at: upstream, models.sureWindow(of: model), models.work[model], models.reasoning[model],
                     flags)

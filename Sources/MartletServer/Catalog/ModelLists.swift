@@ -50,6 +50,7 @@ package struct ModelLists: Sendable {
             models.windows[id] = (models.windows[id] ?? ContextWindow()).filled(from: window)
         }
         models.cards = told.cards.filter { models.ids?.contains($0.key) == true }
+        for (id, entry) in told.entries { ModelLists.noteNames(of: id, in: entry, &models) }
         for (id, window) in known where models.ids?.contains(id) == true && models.windows[id]?.maximum == nil {
             guard let maximum = window.maximum else { continue }
             models.windows[id, default: ContextWindow()].maximum = maximum
@@ -79,8 +80,11 @@ package struct ModelLists: Sendable {
     }
 
     /// What single replies tell about many models.
-    private func aside() async -> (windows: [String: ContextWindow], cards: [String: ModelCard]) {
+    private func aside() async -> (
+        windows: [String: ContextWindow], cards: [String: ModelCard], entries: [(id: String, entry: JSON)]
+    ) {
         var windows: [String: ContextWindow] = [:]
+        var all: [(id: String, entry: JSON)] = []
         var cards: [String: ModelCard] = [:]
         for question in listing.questions {
             guard case .many(let member, let id) = question.subject, let json = await answer(question.path),
@@ -88,12 +92,30 @@ package struct ModelLists: Sendable {
             else { continue }
             for entry in entries {
                 guard let id = entry[id]?.string else { continue }
+                all.append((id, entry))
                 windows[id] = ModelLists.window(question, entry).filled(from: windows[id])
                 let card = ModelLists.card(entry)
                 if !card.isEmpty { cards[id] = card }
             }
         }
-        return (windows, cards)
+        return (windows, cards, all)
+    }
+
+    /// What else requests may call a model, as LM Studio lists it: its variants, and its instances with their own windows.
+    private static func noteNames(of id: String, in entry: JSON, _ models: inout ServedModels) {
+        let maximum = models.windows[id]?.maximum ?? tokens([["max_context_length"]], in: entry)
+        func isNew(_ name: String) -> Bool { models.ids?.contains(name) == false && name != id }
+        for name in entry.variants where isNew(name) {
+            models.variants[name] = id
+            models.windows[name] = maximum.map { ContextWindow(maximum: $0) }
+        }
+        for instance in entry["loaded_instances"]?.array ?? [] {
+            guard let name = instance["id"]?.string, isNew(name) else { continue }
+            models.instances[name] = id
+            let window = ContextWindow(
+                loaded: tokens([["config", "context_length"]], in: instance), maximum: maximum)
+            if window.isKnown { models.windows[name] = window }
+        }
     }
 
     /// In the words of either of LM Studio's lists.

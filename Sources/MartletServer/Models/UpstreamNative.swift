@@ -328,10 +328,11 @@ extension JSON {
     /// Of an entry of LM Studio's list: the ids of its instances.
     fileprivate var instances: [String] { self["loaded_instances"]?.array?.compactMap { $0["id"]?.string } ?? [] }
 
+    /// The names of its quantisations.
+    var variants: [String] { self["variants"]?.array?.compactMap(\.string) ?? [] }
+
     /// All names that a request may have for it.
-    fileprivate var names: [String] {
-        [self["key"]?.string].compactMap(\.self) + (self["variants"]?.array?.compactMap(\.string) ?? []) + instances
-    }
+    fileprivate var names: [String] { [self["key"]?.string].compactMap(\.self) + variants + instances }
 }
 
 extension UInt8 {

@@ -42,6 +42,8 @@ class Model:
                  "capabilities": {"vision": False, "trained_for_tool_use": True}, "description": None}
         if self.embedding:
             del entry["architecture"], entry["capabilities"], entry["description"]
+        else:
+            entry["variants"] = [f"{self.key}@q4_k_m"]
         return entry
 
     @property
