@@ -40,6 +40,16 @@ struct EmbeddingsTests {
         #expect(try wanted.answer(base64) == json(base64.replacing("'up'", with: "'local'")))
     }
 
+    @Test("of several texts the longest is named where one is too long")
+    func longest() throws {
+        let refusal = GatewayError.contextOverflow(prompt: 300, maximum: 128)
+        func words(_ input: String) throws -> String {
+            ChatErrors.message(try prepare(.embeddings, "{'model':'m','input':\(input)}").refusal(refusal))
+        }
+        #expect(try words("['a','long one','b']").hasSuffix("Please shorten it. The longest text is input[1]."))
+        #expect(try words("'long one'").hasSuffix("your prompt has 300 tokens. Please shorten it."))
+    }
+
     @Test("C15: floats become the base64 that was asked for, and base64 the floats")
     func converted() throws {
         let base64 = try prepare(.embeddings, "{'model':'m','input':'a','encoding_format':'base64'}")

@@ -39,6 +39,8 @@ extension GatewayError {
 package struct ContextOverflow: Hashable, Sendable {
     package var prompt: Int?
     package var maximum: Int?
+    /// Of several texts, which is the longest.
+    package var longestText: Int?
 
     package init(prompt: Int? = nil, maximum: Int? = nil) {
         self.prompt = prompt

@@ -45,11 +45,12 @@ package enum ChatErrors {
     }
 
     /// Clients recognise an overflow by OpenAI's own sentence.
-    static func message(_ error: GatewayError) -> String {
+    package static func message(_ error: GatewayError) -> String {
         guard error.code == .contextOverflow, let maximum = error.overflow?.maximum else { return error.message }
         let limit = "This model's maximum context length is \(maximum) tokens."
-        guard let prompt = error.overflow?.prompt else { return limit + " The prompt is longer than that." }
-        return limit + " However, your prompt has \(prompt) tokens. Please shorten it."
+        let longest = error.overflow?.longestText.map { " The longest text is input[\($0)]." } ?? ""
+        guard let prompt = error.overflow?.prompt else { return limit + " The prompt is longer than that." + longest }
+        return limit + " However, your prompt has \(prompt) tokens. Please shorten it." + longest
     }
 
     private static func classify(_ said: UpstreamError, status: Int) -> GatewayError {

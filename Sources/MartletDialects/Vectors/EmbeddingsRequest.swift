@@ -5,6 +5,8 @@ import NIOCore
 struct EmbeddingsRequest: Sendable, Hashable {
     /// Texts or lists of tokens, each of which gets a vector.
     private(set) var count = 0
+    /// Which of several is the longest.
+    private(set) var longest: Int?
     /// Vectors as base64 of little-endian 32-bit floats, else as lists of numbers.
     private(set) var isBase64 = false
     /// Length of the vectors; nil: the model's own.
@@ -44,6 +46,7 @@ struct EmbeddingsRequest: Sendable, Hashable {
             throw .unsupported("input", "the server of this model takes text only, not tokens; send the text itself")
         }
         count = form.count
+        longest = count > 1 ? form.longest : nil
         tokens = form.isTokens ? form.tokens : TokenEstimate.of(bytes: form.bytes)
     }
 }
@@ -54,6 +57,8 @@ private struct EmbeddingsInput {
     var tokens = 0
     var bytes = 0
     var isTokens = false
+    private(set) var longest = 0
+    private var most = 0
 
     init() {}
 
@@ -75,7 +80,7 @@ private struct EmbeddingsInput {
                     let before = tokens
                     try walk.array { (walk, _) throws(DialectError) in try takeToken(&walk) }
                     guard tokens > before else { throw DialectError(.unexpected, "must hold at least one token") }
-                    count += 1
+                    add(tokens - before)
                 case .object, .bool, .null: throw Self.misfit
                 }
             }
@@ -92,6 +97,12 @@ private struct EmbeddingsInput {
         let text = try walk.escaped()
         guard !text.isEmpty else { throw DialectError(.unexpected, "must not be empty") }
         bytes += text.bytes.readableBytes
+        add(text.bytes.readableBytes)
+    }
+
+    /// - Parameter length: in whatever all of them are measured.
+    private mutating func add(_ length: Int) {
+        if length > most { (longest, most) = (count, length) }
         count += 1
     }
 

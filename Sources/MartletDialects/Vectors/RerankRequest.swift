@@ -17,7 +17,8 @@ struct RerankRequest: Sendable, Hashable {
         do throws(DialectError) {
             var members = try RequestMembers(document)
             let query = try members.read("query") { (walk) throws(DialectError) in try walk.escaped() }
-            guard query?.isEmpty == false else { throw DialectError(.unexpected, at: "query", "is required") }
+            guard let query else { throw DialectError(.unexpected, at: "query", "is required") }
+            guard !query.isEmpty else { throw DialectError(.unexpected, at: "query", "must not be empty") }
             var hasObjects = false
             let documents = try members.read("documents") { (walk) throws(DialectError) in
                 var documents: [ByteBuffer] = []

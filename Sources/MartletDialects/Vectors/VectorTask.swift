@@ -65,6 +65,14 @@ package struct PreparedTask: Sendable {
         return target.legacy?.completed(reply) ?? reply
     }
 
+    /// The upstream's refusal, with what it does not tell of several texts.
+    package func refusal(_ error: GatewayError) -> GatewayError {
+        guard case .embeddings(let request) = wish, error.code == .contextOverflow else { return error }
+        var error = error
+        error.overflow?.longestText = request.longest
+        return error
+    }
+
     /// - Parameter model: as the client spelled it.
     /// - Throws: the upstream's own error when a 200 carries one; `upstreamBadReply` for a reply
     ///   that does not answer the request.

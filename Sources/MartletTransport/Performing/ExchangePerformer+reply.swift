@@ -85,10 +85,10 @@ extension ExchangePerformer {
             refusal = head
             if let upstream = candidate?.upstream { collected = upstream.withoutKey(collected) }
             wholePieces = [collected]
-            return .failed(
-                Dialects.readError(
-                    status: head.status, body: collected,
-                    retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) }))
+            let error = Dialects.readError(
+                status: head.status, body: collected,
+                retryAfter: head.retryAfter.map { .nanoseconds($0.nanoseconds) })
+            return .failed(prepared.task?.refusal(error) ?? error)
         }
         do throws(GatewayError) {
             let whole =
