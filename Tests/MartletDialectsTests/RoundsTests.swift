@@ -299,6 +299,14 @@ struct RoundsTests {
             ])
     }
 
+    @Test("Of a client that wants no call nothing is run, whatever the model says")
+    func barred() throws {
+        let body = Self.chat.replacing("'stream'", with: "'tool_choice':'none','stream'")
+        let rounds = try Rounds.play(
+            body, from: .chat, hidden: true, [Rounds.calling("lookup|{'q':'7'}"), Rounds.answering("Paper.")])
+        #expect(rounds.calls == ["Cannot find tool with name lookup."])
+    }
+
     @Test("A client of LM Studio's own API reads each call as it is begun, made and done, and the whole at the end")
     func native() throws {
         let body = "{'model':'m','stream':true,'input':'hi','integrations':['mcp/wiki']}"

@@ -23,6 +23,8 @@ package struct ServedTable: Sendable, Hashable {
     /// Names of the client's own.
     private(set) var own: Set<String> = []
     let isHidden: Bool
+    /// The client wants no call: one that the model makes all the same is not run.
+    fileprivate(set) var isBarred = false
     /// Labels of servers whose tools the reply tells, in their order, each with them.
     private(set) var told: [(label: String, tools: [ServedTool])] = []
 
@@ -34,14 +36,15 @@ package struct ServedTable: Sendable, Hashable {
     }
 
     func meaning(of name: String) -> Meaning {
-        if let tool = tools[name] { return .served(name, tool) }
+        if let tool = tools[name] { return isBarred ? .nothing : .served(name, tool) }
         if own.contains(name) { return .own }
         guard name.hasPrefix("functions.") else { return .nothing }
         return meaning(of: String(name.dropFirst("functions.".count)))
     }
 
     package static func == (a: ServedTable, b: ServedTable) -> Bool {
-        a.tools == b.tools && a.own == b.own && a.isHidden == b.isHidden && a.told.map(\.label) == b.told.map(\.label)
+        a.tools == b.tools && a.own == b.own && a.isHidden == b.isHidden && a.isBarred == b.isBarred
+            && a.told.map(\.label) == b.told.map(\.label)
     }
 
     package func hash(into hasher: inout Hasher) { hasher.combine(tools) }
@@ -100,7 +103,7 @@ extension CanonicalRequest {
             served.tools.removeAll { !labels.contains($0.integration.label) }
         }
         tools.tools.removeAll { $0.kind == .server("mcp") || $0.kind == .server("mcp_toolset") }
-        let table = ServedTable(served, beside: tools.tools, telling: listedServers)
+        var table = ServedTable(served, beside: tools.tools, telling: listedServers)
         tools.tools += table.offered
         raw.members.removeAll { $0.name == "mcp_servers" }
         for place in items.indices {
@@ -111,6 +114,7 @@ extension CanonicalRequest {
             items[place] = .toolCall(call)
         }
         chooseServed(table)
+        table.isBarred = settings.toolChoice == .never
         // A call that was demanded has been made, or will be told as missing: the next turn is the model's own.
         if !served.turns.isEmpty, settings.demandsCall { settings.toolChoice = .auto }
         items += served.turns
