@@ -38,8 +38,9 @@ package struct ReplyFold: Sendable {
     package mutating func take(_ event: ReplyEvent) {
         switch event {
         case .started(let id, let model):
-            reply.id = id
-            reply.model = model
+            // A further round of it has a name of its own.
+            if reply.id.isEmpty { reply.id = id }
+            if reply.model.isEmpty { reply.model = model }
         case .opened(let block, let kind):
             guard isFirst(block.choice) else { return }
             places[block] = reply.blocks.count

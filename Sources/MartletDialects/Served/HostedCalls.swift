@@ -4,7 +4,7 @@ package import NIOCore
 /// Follows a reply that may call tools which are run here, over all its rounds: says whose each call is, keeps what the
 /// next round's request needs, and holds back a round's end while there is something to run.
 ///
-/// Blocks are numbered through, tokens summed up, and the reply begins once.
+/// Blocks are numbered through, and tokens summed up. Each round says that it has begun.
 struct HostedCalls: ReplyStage {
     private struct Block {
         var kind: BlockKind
@@ -59,7 +59,7 @@ struct HostedCalls: ReplyStage {
 
     mutating func take(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
         switch event {
-        case .started: if isFirst { events.append(event) }
+        case .started: events.append(event)
         case .opened(let block, let kind): if block.choice == 0 { open(block, kind, into: &events) }
         case .delta(let block, let text): grow(block, text, into: &events)
         case .blob(let block, let blob):
