@@ -90,6 +90,28 @@ struct TimingsTests {
         #expect(timings(Usage(output: 8)) == expected)
     }
 
+    @Test("what was no time of the model's, as between rounds with tools, is no time of generating")
+    func pauses() {
+        let box = Box([3 * Self.second, 7 * Self.second])
+        var stopwatch = Stopwatch(since: { Self.second }, without: { 3 * Self.second }, now: { box.next() })
+        stopwatch.noteToken()
+        let expected = Timings(timeToFirstToken: 2, generationTime: 1, tokensPerSecond: 8)
+        #expect(stopwatch.timings(of: Usage(output: 8)) == expected)
+    }
+
+    @Test("of rounds that tell their times, the first token is the first round's, and generating is all of them")
+    func rounds() {
+        let first = Usage(
+            output: 2, timings: Timings(timeToFirstToken: 1, generationTime: 1, tokensPerSecond: 2, modelLoadTime: 9))
+        let second = Usage(
+            output: 6, timings: Timings(timeToFirstToken: 5, generationTime: 3, tokensPerSecond: 7))
+        #expect(
+            first.followed(by: second).timings
+                == Timings(timeToFirstToken: 1, generationTime: 4, tokensPerSecond: 2, modelLoadTime: 9))
+        #expect(Usage().followed(by: second) == second)
+        #expect(first.followed(by: Usage()) == first)
+    }
+
     @Test("what it tells counts more")
     func toldFirst() {
         let usage = Usage(output: 8, timings: Timings(timeToFirstToken: 0.5, tokensPerSecond: 9))

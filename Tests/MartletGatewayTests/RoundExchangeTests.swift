@@ -209,6 +209,22 @@ struct RoundExchangeTests {
         #expect(late.receive(.decided(.refuse(Fault.invalid))) == ["fail invalid_request", "record invalid_request"])
     }
 
+    @Test("The reply counts from the first round's request, and time between rounds is none of its model's")
+    func times() {
+        var driver = Self.running()
+        let sentAt = driver.exchange.sentAt
+        #expect(driver.exchange.paused(at: driver.now) == .zero)
+        driver.wait(.seconds(12))
+        #expect(driver.exchange.paused(at: driver.now) >= .seconds(12))
+        driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan.continued(behind: [])))
+        Self.stream(&driver)
+        #expect(driver.exchange.sentAt == sentAt && sentAt != nil)
+        driver.receive(.bytes(ByteBuffer(string: "x")))
+        let paused = driver.exchange.paused(at: driver.now)
+        driver.wait(.seconds(3))
+        #expect(driver.exchange.paused(at: driver.now) == paused)
+    }
+
     @Test("An upstream that runs such tools itself is left to it")
     func relayed() {
         #expect(!Self.plan(profile: .openAI).runsTools)

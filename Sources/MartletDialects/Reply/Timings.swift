@@ -54,12 +54,17 @@ package struct Stopwatch: Sendable {
     /// Nanoseconds, of a clock that only goes forward.
     private let now: @Sendable () -> UInt64
     private let start: @Sendable () -> UInt64?
+    private let pauses: @Sendable () -> UInt64
     private var first: UInt64?
 
-    /// - Parameter start: when the request was sent; nil while it waits for that, as for a model that is loaded.
+    /// - Parameters:
+    ///   - start: when the request was sent; nil while it waits for that, as for a model that is loaded.
+    ///   - pauses: how long there was nothing to generate between the first token and now, as while tools were run.
     package init(
-        since start: @escaping @Sendable () -> UInt64?, now: @escaping @Sendable () -> UInt64
+        since start: @escaping @Sendable () -> UInt64?, without pauses: @escaping @Sendable () -> UInt64 = { 0 },
+        now: @escaping @Sendable () -> UInt64
     ) {
+        self.pauses = pauses
         self.start = start
         self.now = now
     }
@@ -76,7 +81,7 @@ package struct Stopwatch: Sendable {
         let told = usage.timings ?? Timings()
         let start = start() ?? end
         let first = told.timeToFirstToken ?? Self.seconds(start, self.first ?? end)
-        let generation = told.generationTime ?? Self.seconds(self.first ?? start, end)
+        let generation = told.generationTime ?? Self.seconds((self.first ?? start) + pauses(), end)
         var rate: Double?
         if let output = usage.output, generation > 0 { rate = Double(output) / generation }
         return told.filled(

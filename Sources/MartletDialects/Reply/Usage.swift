@@ -23,6 +23,27 @@ package struct Usage: Sendable, Hashable {
     /// It counts nothing.
     package var isEmpty: Bool { self == Usage(timings: timings) }
 
+    /// Of two rounds of one reply.
+    package func followed(by next: Usage) -> Usage {
+        var both = self + next
+        guard let first = timings, let second = next.timings else { return both }
+        var joined = second
+        joined.timeToFirstToken = first.timeToFirstToken
+        joined.modelLoadTime = first.modelLoadTime ?? second.modelLoadTime
+        if let before = first.generationTime, let behind = second.generationTime {
+            joined.generationTime = before + behind
+            if let output = both.output, before + behind > 0 {
+                joined.tokensPerSecond = Double(output) / (before + behind)
+            }
+        }
+        if let before = first.draft, let behind = second.draft {
+            joined.draft = Timings.Draft(
+                total: before.total + behind.total, accepted: before.accepted + behind.accepted)
+        }
+        both.timings = joined
+        return both
+    }
+
     /// Takes over what a later report says; what it does not mention stays.
     package mutating func update(with later: Usage) {
         input = later.input ?? input

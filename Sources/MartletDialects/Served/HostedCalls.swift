@@ -72,7 +72,7 @@ struct HostedCalls: ReplyStage {
             if let shown = places[block].flatMap({ blocks[$0].shown }) { events.append(.ran(shown, run)) }
         case .usage(let more):
             usage.update(with: more)
-            events.append(.usage(spent + usage))
+            events.append(.usage(spent.followed(by: usage)))
         case .finished(let choice, let reason, _):
             guard choice == 0 else { return }
             self.reason = reason
@@ -192,7 +192,7 @@ struct HostedCalls: ReplyStage {
             case .opaque: break
             }
         }
-        spent = spent + usage
+        spent = spent.followed(by: usage)
         (blocks, places, usage, end, reason) = ([], [:], Usage(), [], nil)
         (isOver, isFirst) = (false, false)
         return items + results

@@ -21,17 +21,30 @@ struct ToolRounds: Sendable {
     private(set) var count = 0
     private(set) var startedAt = NIODeadline.distantPast
     private var bytes = 0
+    private var pauses = TimeAmount.zero
+    /// Set while none is under way.
+    private var endedAt: NIODeadline?
 
     /// The model wants tools run.
     /// - Returns: the bound that is met.
     mutating func begin(_ rules: ToolRules, at now: NIODeadline) -> GatewayError? {
         if count == 0 { startedAt = now }
+        endedAt = now
         guard count < rules.rounds else {
             return Self.limit("the model has called tools \(count) times without an answer", "mcp.max_rounds")
         }
         count += 1
         return overdue(rules, at: now)
     }
+
+    /// The next one's reply has begun.
+    mutating func goOn(at now: NIODeadline) {
+        pauses = paused(at: now)
+        endedAt = nil
+    }
+
+    /// How long the model has had nothing to say: from the end of each round to the beginning of the next one's reply.
+    func paused(at now: NIODeadline) -> TimeAmount { pauses + (endedAt.map { now - $0 } ?? .zero) }
 
     func overdue(_ rules: ToolRules, at now: NIODeadline) -> GatewayError? {
         guard count > 0, now - startedAt >= rules.time else { return nil }

@@ -21,6 +21,7 @@ extension Exchange {
         switch phase {
         case .streaming:
             waitingSince = now
+            rounds.goOn(at: now)
             if !committed { heldBytes += bytes.readableBytes }
             hasUnflushed = true
             if plan?.folds == true, heldBytes > Limits.wholeReply {

@@ -79,7 +79,7 @@ package struct Exchange: Sendable {
     var folded: UpstreamHead?
 
     var startedAt = NIODeadline.distantPast
-    /// Of the last attempt.
+    /// Of the last attempt in the first round.
     package private(set) var sentAt: NIODeadline?
     var roundStartedAt = NIODeadline.distantPast
     var firstByteAt: NIODeadline?
@@ -163,7 +163,7 @@ package struct Exchange: Sendable {
             guard case .connecting = phase, let plan, let candidate else { return }
             phase = .sent
             waitingSince = now
-            sentAt = now
+            if isInFirstRound { sentAt = now }
             actions.append(.send(plan, candidate))
         }
     }
@@ -351,6 +351,9 @@ extension Exchange {
     package func isConnecting(attempt: Int) -> Bool {
         if case .connecting = phase { attempts == attempt } else { false }
     }
+
+    /// How long its model has had nothing to say between rounds.
+    package func paused(at now: NIODeadline) -> TimeAmount { rounds.paused(at: now) }
 
     package func elapsed(at now: NIODeadline) -> TimeAmount { now - startedAt }
 }

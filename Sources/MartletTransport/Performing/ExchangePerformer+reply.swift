@@ -31,11 +31,14 @@ extension ExchangePerformer {
         return target
     }
 
-    /// A stream may begin while its model is still loaded: it counts from when the request is sent.
+    /// A stream may begin while its model is still loaded: it counts from when the request is sent, and no time in which
+    /// tools are run.
     private var stopwatch: Stopwatch {
         let bound = NIOLoopBound(self, eventLoop: context.loop)
         return Stopwatch(
-            since: { bound.value.exchange.sentAt?.uptimeNanoseconds }, now: { NIODeadline.now().uptimeNanoseconds })
+            since: { bound.value.exchange.sentAt?.uptimeNanoseconds },
+            without: { UInt64(max(0, bound.value.exchange.paused(at: .now()).nanoseconds)) },
+            now: { NIODeadline.now().uptimeNanoseconds })
     }
 
     /// A reply that needs no upstream.
