@@ -78,7 +78,7 @@ struct MCPReport: Sendable {
     }
 
     private var state: String {
-        guard case .success(let tools) = tools else { return "failed" }
+        guard case .success(let tools) = tools else { return entry.isDisabled ? "disabled" : "failed" }
         let blocked = tools.count { $0.state == "new" || $0.state == "changed" }
         let unusable = tools.count { $0.state == "unusable" }
         let parts: [String?] = [
@@ -131,7 +131,7 @@ struct MCPReport: Sendable {
         }
         switch tools {
         case .failure(let error):
-            json["status"] = .string(entry.access.isUsable ? "failed" : "unusable")
+            json["status"] = .string(entry.isDisabled ? "disabled" : entry.access.isUsable ? "failed" : "unusable")
             json["error"] = ["code": .string("\(error.code)"), "message": .string(error.message)]
             json["last_words"] = .array(error.lastWords.map(JSON.string))
         case .success(let tools):

@@ -165,6 +165,7 @@ def test_each_broken_server_has_a_clear_error_and_keeps_no_other_out(home):
     servers = {name: {"command": sys.executable, "args": [str(FAKE), *words]} for name, (words, *_) in BROKEN.items()}
     servers["good"] = {"command": sys.executable, "args": [str(FAKE), "banner"], "alwaysAllow": []}
     servers["missing"] = {"command": "no-such-program-here"}
+    servers["off"] = {"command": "a", "disabled": True}
     servers["signs in"] = {"url": "https://crm.example.org/mcp", "auth": {"CLIENT_ID": "x"}}
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
@@ -180,6 +181,7 @@ def test_each_broken_server_has_a_clear_error_and_keeps_no_other_out(home):
     assert found["good"]["status"] == "ok" and found["good"]["ignored"] == ["alwaysAllow"]
     assert all(tool["state"] == "unapproved" for tool in found["good"]["tools"]), "looking approves nothing"
     assert '"no-such-program-here" on PATH' in found["missing"]["error"]["message"]
+    assert found["off"]["status"] == "disabled"
     assert found["signs in"]["status"] == "unusable" and "OAuth" in found["signs in"]["error"]["message"]
     assert "is it running?" in found["away"]["error"]["message"]
     assert not (home.path / "home/mcp-pins.json").exists()

@@ -8,6 +8,8 @@ package struct ServerEntry: Sendable, Hashable {
     package var access: Result<ServerAccess, MCPError>
     /// Members of the entry that mean nothing here.
     package var ignored: [String]
+    /// Whoever wrote the entry has switched the server off.
+    package var isDisabled: Bool
 
     /// Its name as ids have it.
     package var label: String { Self.label(name) }
@@ -38,6 +40,7 @@ package struct ServerEntry: Sendable, Hashable {
     /// Members that clients of MCP write for themselves mean nothing here and are passed over, but told.
     package init(name: String, _ json: JSON) {
         self.name = name
+        isDisabled = json["disabled"]?.bool == true
         ignored = (json.object?.keys ?? []).filter { !Self.known.contains($0) }
         do throws(MCPError) {
             access = .success(try Reader(name: name, json: json).read())
