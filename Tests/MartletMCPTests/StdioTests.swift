@@ -113,6 +113,21 @@ import Testing
         #expect(error.lastWords == ["first words", "ModuleNotFoundError: no module named 'boom'"])
     }
 
+    @Test("what its entry gives a server is told to nobody, also where the server says it")
+    func secrets() async throws {
+        let command = StdioCommand(
+            program: "sh", arguments: ["-c", "echo token $KEY of $SHORT, $LONG >&2; echo $KEY; exit 3"],
+            environment: StdioCommand.environment(
+                Fake.environment, adding: ["KEY": "hush-hush", "LONG": "hush-hush-hush", "SHORT": "on"]),
+            folder: "/", secrets: ["hush-hush", "on", "hush-hush-hush"])
+        let transport = StdioTransport(name: "fake", command: command, limits: Fake.limits)
+        let session = MCPSession(name: "fake", transport: transport, limits: Fake.limits)
+        let error = try await failure { try await session.start(version: "1") }
+        await session.close()
+        #expect(error.lastWords == ["token *** of on, ***"])
+        #expect(transport.strangeWords == "***")
+    }
+
     @Test("a server that is killed is told by the signal")
     func killed() async throws {
         let error = try await failure { try await Fake.session("killed") { _ in } }

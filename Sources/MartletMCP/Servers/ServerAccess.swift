@@ -16,7 +16,7 @@ package enum ServerAccess: Sendable, Hashable {
             let command = StdioCommand(
                 program: program, arguments: arguments,
                 environment: StdioCommand.environment(environment, adding: theirs),
-                folder: folder ?? environment["HOME"] ?? "/")
+                folder: folder ?? environment["HOME"] ?? "/", secrets: Array(theirs.values))
             return StdioTransport(name: name, command: command, limits: limits)
         case .remote(let url, let headers):
             return HTTPTransport(name: name, url: url, headers: headers, door: door, limits: limits)

@@ -7,12 +7,24 @@ package struct StdioCommand: Sendable, Hashable {
     package var environment: [String: String]
     /// The folder it runs in.
     package var folder: String
+    /// Struck out of whatever it writes before that is told, such as keys: the longest first.
+    private var secrets: [String]
 
-    package init(program: String, arguments: [String] = [], environment: [String: String], folder: String) {
+    /// - Parameter secrets: values that nobody is to read; those of less than four characters are none.
+    package init(
+        program: String, arguments: [String] = [], environment: [String: String], folder: String,
+        secrets: [String] = []
+    ) {
+        self.secrets = secrets.filter { $0.count >= 4 }.sorted { $0.count > $1.count }
         self.program = program
         self.arguments = arguments
         self.environment = environment
         self.folder = folder
+    }
+
+    /// What it has written, as it may be told.
+    func withoutSecrets(_ text: String) -> String {
+        secrets.reduce(text) { $0.replacing($1, with: "***") }
     }
 
     /// What of our own variables a server gets: what programs need to run at all. Keys and addresses of ours stay here.

@@ -48,7 +48,7 @@ package final class StdioTransport: MCPTransport {
 
     package var tellsOfChanges: Bool { true }
     package var strangeWords: String? { state.withLock(\.strange) }
-    package var lastWords: [String] { state.withLock { Array($0.words.all.suffix(limits.lastWords)) } }
+    package var lastWords: [String] { state.withLock { told($0.words) } }
 
     package func agreed(on version: String) {}
 
@@ -187,14 +187,18 @@ package final class StdioTransport: MCPTransport {
         } catch {}
     }
 
+    private func told(_ words: OutputTail) -> [String] {
+        words.all.suffix(limits.lastWords).map(command.withoutSecrets)
+    }
+
     /// False when it has written too much that is no message.
     private func take(_ line: ByteBuffer, _ deliver: (TransportEvent) -> Void) -> Bool {
         if let messages = RPCMessage.all(in: line) {
             for message in messages { deliver(.message(message)) }
             return true
         }
-        let text = Printable.text(
-            String(buffer: line.getSlice(at: 0, length: min(line.readableBytes, 400)) ?? line), limit: 80)
+        let beginning = line.getSlice(at: 0, length: min(line.readableBytes, 400)) ?? line
+        let text = Printable.text(command.withoutSecrets(String(buffer: beginning)), limit: 80)
         if text.allSatisfy({ $0 == " " }) { return true }
         return state.withLock { state in
             state.strange = state.strange ?? text
@@ -204,7 +208,7 @@ package final class StdioTransport: MCPTransport {
                 .badReply,
                 "the MCP server \(name) writes what is no message of MCP to its standard output, such as "
                     + "\"\(state.strange ?? "")\": it was ended",
-                lastWords: Array(state.words.all.suffix(limits.lastWords)))
+                lastWords: told(state.words))
             return false
         }
     }
