@@ -78,6 +78,7 @@ struct LMStudioClientRequestTests {
         ),
         ("{'model':'m','input':'a','messages':[]}", .unrecognizedKeys, nil, "object: 'messages'"),
         ("{'model':'m','input':'a','temperature':1.5}", .invalidRequest, "temperature", "between 0 and 1 (got 1.5)"),
+        ("{'model':'m','input':'a','repeat_penalty':0}", .invalidRequest, "repeat_penalty", "above 0 (got 0)"),
         ("{'model':'m','input':'a','temperature':'1'}", .invalidRequest, "temperature", "a number"),
         ("{'model':'m','input':'a','stream':1}", .invalidRequest, "stream", "true or false"),
         ("{'model':'m','input':'a','reasoning':'xhigh'}", .invalidRequest, "reasoning", "off, low, medium, high, on"),

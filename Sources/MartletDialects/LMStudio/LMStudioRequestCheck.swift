@@ -47,7 +47,13 @@ struct LMStudioRequestCheck {
         for name in ["stream", "store"] { _ = try members.bool(name) }
         _ = try members.number("temperature", in: form == .strict ? 0...1 : 0...2)
         for name in ["top_p", "min_p"] { _ = try members.number(name, in: 0...1) }
-        _ = try members.number("repeat_penalty")
+        _ = try members.read("repeat_penalty") { (walk) throws(DialectError) in
+            let penalty = try walk.number()
+            guard let value = penalty.double, value > 0 else {
+                throw DialectError(.unexpected, "must be above 0 (got \(penalty.literal.prefix(40)))")
+            }
+            return true
+        }
         for name in ["top_k", "max_output_tokens"] { _ = try members.limit(name) }
         _ = try members.read("context_length") { (walk) throws(DialectError) in try Self.positive(&walk) }
         _ = try members.read("reasoning") { (walk) throws(DialectError) in
