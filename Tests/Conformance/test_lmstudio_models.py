@@ -117,7 +117,7 @@ def test_an_instance_and_a_variant_are_names_for_requests(before, name):
             "/api/v1/chat": {"input": "hi"}}.items():
         reply = post(server, target, model=name, **body)
         assert reply.status == 200, (target, reply.body)
-        assert fake.request.json["model"] == name.removeprefix("studio/")
+        assert fake.requests[-1].json["model"] == name.removeprefix("studio/")
 
 
 def test_a_load_can_be_watched(before):
