@@ -43,7 +43,8 @@ def legacy(server):
 
 
 def words(reply):
-    assert set(reply.json["error"]) == {"type", "message", "code", "param"}
+    assert {"type", "message"} <= set(reply.json["error"]) <= {"type", "message", "code", "param"}
+    assert None not in reply.json["error"].values()
     return reply.json["error"]
 
 

@@ -52,7 +52,8 @@ def ask(server, model=engine.MODEL, **more):
 
 def words(reply):
     """The native error object."""
-    assert list(reply.json) == ["error"] and set(reply.json["error"]) == {"type", "message", "code", "param"}
+    assert list(reply.json) == ["error"] and {"type", "message"} <= set(reply.json["error"]) <= {"type", "message", "code", "param"}
+    assert None not in reply.json["error"].values()
     return reply.json["error"]
 
 
@@ -103,6 +104,7 @@ def test_a_model_is_loaded_as_asked_and_unloaded(server):
     ({"model": "tiny-chat", "identifier": "local/other"}, 400, "invalid_request", "engine_name_taken", "go to local/other"),
     ({"model": "tiny-chat", "identifier": "TINY-CHAT"}, 400, "invalid_request", "engine_name_taken", "go to local/tiny-chat"),
     ({"model": "tiny-chat", "draft_model": "gone"}, 404, "model_not_found", None, '"gone" is not installed'),
+    ({"model": "tiny-chat", "draft_model": "tiny-chat"}, 400, "invalid_request", "engine_bad_setting", "for itself"),
 ])
 def test_a_load_that_cannot_be_meant_is_refused(server, body, status, kind, code, says):
     server = server()
@@ -111,6 +113,24 @@ def test_a_load_that_cannot_be_meant_is_refused(server, body, status, kind, code
     assert (reply.status, error["type"]) == (status, kind) and says in error["message"]
     assert code is None or error["code"] == code
     assert engine.command(server) is None
+
+
+def test_a_reply_names_the_model_that_answered_where_the_request_names_none(server):
+    server = server()
+    assert ask(server).status == 200
+    assert ask(server, model="").json["model"] == engine.MODEL
+
+
+def test_a_draft_model_of_the_configuration_is_used_by_others_and_missed_by_none(server):
+    with_draft = server(draft_model="other")
+    for model, draft in ((engine.MODEL, "other"), ("other", None)):
+        assert ask(with_draft, model=model).status == 200
+        assert residents(with_draft)[model]["settings"]["draft_model"]["value"] == draft
+    without = server(draft_model="gone")
+    assert ask(without).status == 200
+    assert residents(without)[engine.MODEL]["settings"]["draft_model"]["value"] is None
+    log = without.log()
+    assert "loaded without the draft model of the configuration" in log and "gone" in log
 
 
 def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(server):

@@ -60,6 +60,31 @@ struct LoadEstimateTests {
         #expect(try await estimate(settings, deviceMemory: 8 << 30).gpuBytes == 0)
     }
 
+    @Test("a draft model counts where it can be used, and one that a file names is left out where it cannot")
+    func drafts() async throws {
+        let alone = try await estimate().bytes
+        for (name, draft) in [("two", "tiny-chat.gguf"), ("vectors", "tiny-embed.gguf")] {
+            let file = try folder.file("acme/\(name)/\(name).gguf")
+            try FileManager.default.removeItem(atPath: file)
+            try FileManager.default.createSymbolicLink(atPath: file, withDestinationPath: Fixture.path(draft))
+        }
+        var settings = LoadSettings()
+        settings.context = .tokens(2048)
+        let alone2048 = try await estimate(settings).bytes
+        settings.draftModel = "two"
+        #expect(try await estimate(settings).bytes > alone2048)
+        for draft in ["vectors", "tiny", "gone"] {
+            settings.draftModel = draft
+            await #expect(throws: EngineError.self, "\(draft)") { try await estimate(settings) }
+            var engine = EngineSettings()
+            engine.memory = .bytes(1 << 30)
+            engine.load.draftModel = draft
+            let made = try await LoadEstimate.make(
+                model, LoadSettings(), in: store, engine, for: Fixture.fakeEngine())
+            #expect(made.bytes == alone, "\(draft)")
+        }
+    }
+
     @Test("a setting that cannot be is refused, as the load would be")
     func refused() async throws {
         var settings = LoadSettings()

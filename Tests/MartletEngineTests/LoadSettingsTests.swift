@@ -151,6 +151,15 @@ struct LoadSizeTests {
             return
         }
         #expect(error.message.contains("Ask for a context of at most 16128 tokens, or raise engine.memory."))
+        // What stays is not in the way of what could never fit: the context that would is that of all memory.
+        let small = LoadSize(bytes: 1000)
+        _ = residency.take(.load(.init("small", size: small), .init(2), as: nil), now: .now)
+        guard case .refuse(_, let other)? = residency.take(.requested(.init("a", size: size), .init(3)), now: .now).first
+        else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(other.message == error.message)
     }
 
     @Test("Idle models are unloaded for a comfortable context, not for a longer one")

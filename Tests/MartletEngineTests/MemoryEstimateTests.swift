@@ -50,6 +50,11 @@ struct MemoryEstimateTests {
         var load = load(8192)
         load.batch = 256
         #expect(MemoryEstimate(facts, load).compute == (64 << 20) + 4 * 256 * (128_256 + 59_392 + 8192))
+        load.hasFlashAttention = false
+        // 32 heads look at each cell, at 6 bytes for each token.
+        #expect(
+            MemoryEstimate(facts, load).compute
+                == (64 << 20) + 256 * (4 * (128_256 + 59_392 + 8192) + 6 * 32 * 8192))
         let encoder = try scratch.facts(.model("bert", [("ARCH.vocab_size", .uint32(30_522))]))
         #expect(MemoryEstimate(encoder, self.load(512)).compute == (64 << 20) + 4 * 512 * (16_384 + 512))
     }

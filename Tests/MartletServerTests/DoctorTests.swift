@@ -40,6 +40,13 @@ struct DoctorTests {
         #expect(Self.level(found, "default model") == .hint, "nobody knows what it serves")
     }
 
+    @Test("A draft model that is not there is broken")
+    func draft() async throws {
+        let found = try await Self.findings(Self.free + "engine: { draft_model: small }")
+        #expect(Self.level(found, "draft model") == .broken)
+        #expect(Self.level(try await Self.findings(Self.free), "draft model") == nil)
+    }
+
     @Test("Nothing to serve is broken, with what to do")
     func nothing() async throws {
         let found = try await Self.findings(Self.free)

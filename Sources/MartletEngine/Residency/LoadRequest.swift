@@ -4,6 +4,8 @@ struct LoadRequest: Sendable {
     var kind: ModelFacts.Kind
     var demand: Residency.Demand
     var draft: InstalledModel?
+    /// Why the draft model of all models is not used.
+    var unusableDraft: EngineError?
 
     /// Who makes vectors looks at a whole input at once, so its batch is as long as its window; this is the most of both
     /// that is chosen for it.
@@ -30,14 +32,9 @@ struct LoadRequest: Sendable {
             try Self.check(facts.kind, model.id)
             try load.fit(facts, of: model.id)
             Self.fitEncoder(&load, facts)
-            var draft: InstalledModel?
-            var beside: Int64 = 0
-            if let name = load.draftModel?.value {
-                let found = try installed(name, in: store)
-                draft = found
-                load.draftModel?.value = found.id
-                beside = try bytes(of: store.facts(of: found), load, binary)
-            }
+            var unusable: EngineError?
+            let draft = try DraftModel.find(&load, for: model, facts, in: store) { unusable = $0 }
+            var beside = draft.map { bytes(of: $0.facts, load, binary) } ?? 0
             if load.batch == nil { load.batch = Chosen(LaunchPlan.defaultBatch(on: binary), .builtIn) }
             fitPromptCache(&load, facts, binary, budget)
             // It lies in RAM, also where the engine computes elsewhere.
@@ -46,7 +43,8 @@ struct LoadRequest: Sendable {
             return .success(
                 LoadRequest(
                     model: model, kind: facts.kind,
-                    demand: Residency.Demand(model.id, size: size, ttl: load.ttl, settings: load), draft: draft))
+                    demand: Residency.Demand(model.id, size: size, ttl: load.ttl, settings: load),
+                    draft: draft?.model, unusableDraft: unusable))
         } catch {
             return .failure(error)
         }
@@ -56,7 +54,7 @@ struct LoadRequest: Sendable {
         try installed(name, in: store)
     }
 
-    private static func installed(_ name: String, in store: ModelStore) throws(EngineError) -> InstalledModel {
+    static func installed(_ name: String, in store: ModelStore) throws(EngineError) -> InstalledModel {
         if let model = store.find(name) { return model }
         let ids = store.models().map(\.id)
         let there = ids.isEmpty ? "none is" : "installed: \(ids.prefix(5).joined(separator: ", "))"
@@ -105,6 +103,7 @@ struct LoadRequest: Sendable {
         estimate.shared = load.contextTokens == nil
         estimate.keys = load.keyCache?.value ?? .f16
         estimate.values = load.valueCache?.value ?? .f16
+        estimate.hasFlashAttention = load.flashAttention?.value != .off
         estimate.batch = load.batch?.value ?? LaunchPlan.defaultBatch(on: binary)
         return estimate
     }

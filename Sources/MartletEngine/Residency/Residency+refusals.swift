@@ -31,7 +31,7 @@ extension Residency {
         if demand.size.least <= limits.budget, let largest = staying.max(by: { $0.bytes < $1.bytes }) {
             changes.append("unload \(largest.id)")
         }
-        if let context = demand.size.contextFitting(room) {
+        if let context = demand.size.contextFitting(demand.size.least > limits.budget ? limits.budget : room) {
             changes.append("ask for a context of at most \(context) tokens")
         }
         changes.append("raise engine.memory")

@@ -1,3 +1,5 @@
+import Logging
+
 extension Supervisor {
     /// What is loaded, loading or stopping, in the order of the names.
     package func residents() -> [ResidentModel] {
@@ -44,6 +46,12 @@ extension Supervisor {
             try? await Task.sleep(for: Self.lookInterval)
         } while ContinuousClock.now - start < Self.endIsKnownWithin && !Task.isCancelled
         return nil
+    }
+
+    func warnOfDraft(_ error: EngineError, for model: String) {
+        logger.warning(
+            "loaded without the draft model of the configuration",
+            metadata: ["model": "\(model)", "error": "\(error.message)"])
     }
 
     static func cutOff(_ id: String) -> EngineError {

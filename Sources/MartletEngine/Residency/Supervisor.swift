@@ -196,6 +196,7 @@ package actor Supervisor {
             installed, settings, origin, isExplicit: isExplicit, in: store, self.settings, for: binary,
             budget: residency.limits.budget
         ).get()
+        if let error = request.unusableDraft { warnOfDraft(error, for: name) }
         known[request.model.id] = request
         if let draft = request.draft, known[draft.id] == nil {
             known[draft.id] = LoadRequest(model: draft, kind: .llm, demand: request.demand)

@@ -9,7 +9,9 @@
 /// - `states`: 4 × elements of a layer's state, for each slot (llama-memory-recurrent.cpp).
 /// - `compute`: a guess. The engine works on a batch at a time and keeps, at 4 bytes each, its logits if it writes
 ///   text, its widest layers and the mask of what each of its tokens may look back on; plus ``overhead`` for the
-///   process. Flash attention is assumed, as llama.cpp chooses by itself.
+///   process. Without flash attention also how much each head looks at each cell (`kq` in llama-graph.cpp), at 4 bytes
+///   and at 2 once more for the product with the values (measured on a CPU). llama.cpp chooses flash attention by
+///   itself where it can, so it is assumed where nobody switches it off.
 ///
 /// Sums that go beyond `Int64` stay at its end.
 package struct MemoryEstimate: Sendable, Hashable {
@@ -26,6 +28,8 @@ package struct MemoryEstimate: Sendable, Hashable {
         package var values = TensorType.f16
         /// Tokens of a prompt worked on in one go (`--ubatch-size`). Default 512, as llama.cpp's.
         package var batch = 512
+        /// Default true.
+        package var hasFlashAttention = true
 
         package init(context: Int) { self.context = context }
     }
@@ -65,9 +69,10 @@ package struct MemoryEstimate: Sendable, Hashable {
         let logits = facts.kind == .llm ? Int64(facts.vocabulary) : 0
         let width = Sum(logits).plus(Sum(4).times(Int64(facts.embeddingLength)).bytes)
             .plus(Sum(3).times(Int64(facts.feedForwardLength)).bytes)
+        let seen = facts.layers.isEmpty ? 0 : cells / Int64(load.shared ? 1 : slots)
+        let scores = load.hasFlashAttention ? Sum(0) : Sum(seen).times(Int64(facts.heads)).times(6)
         compute =
-            width.plus(facts.layers.isEmpty ? 0 : cells / Int64(load.shared ? 1 : slots))
-            .times(4).times(Int64(batch)).plus(Self.overhead).bytes
+            width.plus(seen).times(4).plus(scores.bytes).times(Int64(batch)).plus(Self.overhead).bytes
     }
 
     /// The most tokens of context with which a model takes no more than `bytes`, by the same formula: a multiple of 256

@@ -234,7 +234,9 @@ package final class Plan: Sendable {
     }
 
     /// What replies call the model: as the client did, else by the upstream's name.
-    package func shownModel(_ candidate: Candidate) -> String { clientModel ?? candidate.model }
+    package func shownModel(_ candidate: Candidate) -> String {
+        clientModel.flatMap { $0.isEmpty ? nil : $0 } ?? candidate.model
+    }
 
     /// Whether an upstream's error may go to the client as it is: same dialect, and nothing to be mended.
     package func relaysErrors(of candidate: Candidate?) -> Bool {

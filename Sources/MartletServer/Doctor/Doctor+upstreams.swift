@@ -103,6 +103,12 @@ extension Doctor {
                 "models on disk", .fine, "\(count), \(bytes >> 20) MiB, under \(store.root)",
                 facts: ["folder": .string(store.root), "models": .array(models.map { .string($0.id) })])
         ]
+        if let draft = configuration.engine.load.draftModel, store.find(draft) == nil {
+            findings.append(
+                Finding(
+                    "draft model", .broken, "engine.draft_model is \(draft), which is not installed",
+                    advice: "Get it with martlet get OWNER/REPOSITORY, or take it out of the configuration"))
+        }
         do throws(EngineError) {
             let engine = try await EngineFinder.find(
                 configured: configuration.engine.binary, home: home, path: path)

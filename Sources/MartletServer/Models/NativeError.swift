@@ -65,17 +65,15 @@ package struct NativeError: Error {
             status: 404, type: "model_not_found",
             message: "model \"\(model.prefix(Limits.modelName))\" is not installed here"
                 + (near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))") + ". Get it with: martlet get",
-            param: "model")
+            code: "model_not_found", param: "model")
     }
 
-    /// The object that bodies and events hold.
+    /// The object that bodies and events hold; without what there is nothing to say about.
     var json: JSON {
-        [
-            "error": [
-                "type": .string(type), "message": .string(message), "code": code.map(JSON.string) ?? .null,
-                "param": param.map(JSON.string) ?? .null,
-            ]
-        ]
+        var error: JSON = ["type": .string(type), "message": .string(message)]
+        error["code"] = code.map(JSON.string)
+        error["param"] = param.map(JSON.string)
+        return ["error": error]
     }
 
     var reply: ControlReply { reply(json) }
