@@ -45,10 +45,9 @@ struct Get: AsyncParsableCommand {
         display.close()
         guard let path else {
             let got = display.last.map { "\(ByteCount.shown($0.bytes)) of \(ByteCount.shown($0.total))" }
-            Surroundings.complain(
-                TerminalText.safe(
-                    "martlet: interrupted; what has come is kept (\(got ?? "nothing yet")). Go on with: martlet get "
-                        + Self.again(plan)))
+            Self.complain(
+                "interrupted; what has come is kept (\(got ?? "nothing yet")). Go on with: "
+                    + "\(Surroundings.program) get \(Self.again(plan))")
             throw ExitCode(ExitCodes.interrupted)
         }
         guard report(plan, path, store, wasPresent: wasPresent) else { throw ExitCode(1) }
@@ -56,8 +55,7 @@ struct Get: AsyncParsableCommand {
 
     /// - Returns: whether it can be loaded.
     private func report(_ plan: FilePlan, _ path: String, _ store: ModelStore, wasPresent: Bool) -> Bool {
-        let place = "\(plan.owner)/\(plan.name)/\(plan.weights[0].name)"
-        let local = store.models().first { $0.place == place }.map { LocalModel($0, in: store) }
+        let local = store.models().first { $0.place == plan.place }.map { LocalModel($0, in: store) }
         if json {
             var reply: JSON = ["status": wasPresent ? "already_downloaded" : "downloaded"]
             reply["key"] = local.map { .string($0.model.id) } ?? .null
@@ -67,22 +65,26 @@ struct Get: AsyncParsableCommand {
             reply["size_bytes"] = .int(Int(plan.bytes))
             reply["path"] = .string(path)
             reply["files"] = .array(plan.files.map { .string($0.name) })
-            if let problem = local?.problem { reply["problem"] = .string(problem) }
+            if let problem = local?.publishedProblem { reply["problem"] = .string(problem) }
             Surroundings.say(reply.text)
             return local?.usable != nil
         }
         guard let local else {
-            Surroundings.complain("martlet: \(TerminalText.safe(place)) is here, and no model to be served")
+            Self.complain("\(plan.place) is here, and no model to be served")
+            return false
+        }
+        if let problem = local.publishedProblem {
+            Self.complain(plan.unusable(because: problem))
             return false
         }
         let id = TerminalText.safe(local.model.id)
         Surroundings.tell("\(id) is here\(wasPresent ? " already" : ""), and checked")
-        if let problem = local.problem {
-            Surroundings.complain("martlet: \(id) cannot be loaded: \(TerminalText.safe(problem))")
-        } else {
-            Surroundings.tell(ModelCommand.next(id, isEncoder: local.isEncoder))
-        }
-        return local.problem == nil
+        Surroundings.tell(ModelCommand.next(id, isEncoder: local.isEncoder))
+        return true
+    }
+
+    private static func complain(_ sentence: String) {
+        Surroundings.complain("\(Surroundings.program): \(TerminalText.safe(sentence))")
     }
 
     /// What to write to get the very files of a plan.
@@ -124,15 +126,14 @@ struct Get: AsyncParsableCommand {
             Surroundings.complain(TerminalText.safe(mark + line))
         }
         guard asks else {
-            Surroundings.complain(
-                TerminalText.safe(
-                    "martlet: name one, as in: martlet get \(first.id)\(suffix), or take the first by --yes"))
+            Self.complain(
+                "name one, as in: \(Surroundings.program) get \(first.id)\(suffix), or take the first by --yes")
             throw ExitCode(1)
         }
         guard let answer = Surroundings.answer(to: "which one? [1-\(found.count), nothing for none] "),
             let number = Int(answer), found.indices.contains(number - 1)
         else {
-            Surroundings.complain("martlet: nothing was got")
+            Self.complain("nothing was got")
             throw ExitCode(1)
         }
         return try named(found[number - 1])

@@ -51,6 +51,9 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let fileSystem = Code("engine_file_system")
     }
 
+    /// How the message of ``Code/incompleteModel`` ends.
+    package static let again = ": download it again"
+
     package var code: Code
     /// A finished sentence: what failed, which, and what to do.
     package var message: String

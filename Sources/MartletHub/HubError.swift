@@ -31,6 +31,8 @@ package struct HubError: Error, Sendable, Hashable, CustomStringConvertible {
         /// Several files fit and nothing says which is meant.
         package static let ambiguous = Code("hub_ambiguous")
         package static let wrongDigest = Code("hub_wrong_digest")
+        /// What came is as the hub lists it, and no model that can be loaded.
+        package static let unusable = Code("hub_unusable_model")
         package static let wrongSize = Code("hub_wrong_size")
         package static let diskFull = Code("hub_disk_full")
         package static let fileSystem = Code("hub_file_system")

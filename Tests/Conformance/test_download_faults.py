@@ -68,6 +68,19 @@ def files(home):
     return sorted(str(path.relative_to(home / "models")) for path in (home / "models").rglob("*") if not path.is_dir())
 
 
+@pytest.mark.parametrize("data, reason", [
+    (b"GGUF" + bytes(range(256)) * 20, "is no usable GGUF file"), (b"", "is cut short: the file ends at 0 bytes"),
+    (b"<html>" * 500, "is no usable GGUF file")], ids=["noise", "empty", "html"])
+def test_what_came_whole_and_cannot_be_loaded_is_no_success(hub, tmp_path, data, reason):
+    hub.add("acme/Bad-GGUF", {"bad-Q4_K_M.gguf": data})
+    for _ in range(2):
+        done = command(tmp_path, "get", "acme/Bad-GGUF", environment=hub.environment)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "acme/Bad-GGUF has come as it is listed, and cannot be loaded: bad-Q4_K_M.gguf " in done.stderr
+        assert reason in done.stderr and done.stderr.endswith(". Choose another file or repository\n")
+        assert "download it again" not in done.stderr, "it would be the same again"
+
+
 def test_cut_at_every_percent_and_resumed(hub, tiny_models, tmp_path):
     data = (tiny_models / "tiny-embed.gguf").read_bytes()
     digest = hashlib.sha256(data).hexdigest()

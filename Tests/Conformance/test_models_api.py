@@ -84,6 +84,24 @@ def test_a_download_that_fails_says_why(hub, server):
     assert server.models() == []
 
 
+def test_a_download_that_cannot_be_loaded_has_failed_and_is_in_no_list(hub, server):
+    hub.add("acme/Bad-GGUF", {"bad-Q4_K_M.gguf": b"GGUF" + bytes(range(256)) * 20})
+    job = download(server, model="acme/Bad-GGUF").json["job_id"]
+    until(lambda: status(server, job)["status"] == "failed", "it had failed", 20)
+    error = status(server, job)["error"]
+    assert error["type"] == "hub_unusable_model"
+    assert error["message"].startswith("acme/Bad-GGUF has come as it is listed, and cannot be loaded: bad-Q4_K_M.gguf is no usable")
+    again = download(server, model="acme/Bad-GGUF")
+    assert (again.status, again.json["error"]["code"]) == (502, "hub_unusable_model")
+    # It lies in the folder, and no list has it; who asks for it by name is told why.
+    assert list(server.home.rglob("bad-Q4_K_M.gguf"))
+    assert server.models() == [] and server.ask("GET", "/api/v1/models").json == {"models": []}
+    reply = server.ask("POST", "/v1/chat/completions", json.dumps({"model": "bad", "messages": [{"role": "user", "content": "x"}]}).encode())
+    assert (reply.status, reply.json["error"]["code"]) == (500, "model_load_failed")
+    assert reply.json["error"]["message"].startswith('model "bad" cannot be loaded: bad-Q4_K_M.gguf is no usable GGUF file')
+    assert server.ask("GET", "/v1/models/bad").status == 404
+
+
 @pytest.mark.parametrize("body, code, kind, param, words", [
     ({}, 400, "invalid_request", "model", '"model" is required'),
     ({"model": 7}, 400, "invalid_request", "model", "must be a string"),
@@ -161,4 +179,4 @@ def test_the_lists_of_models_are_those_of_lm_studio(martlet):
     assert reply.status == 404 and "closest: tiny" in reply.json["error"]
     entries = {entry["id"]: entry for entry in server.ask("GET", "/v1/models").json["data"]}
     assert entries["tiny"]["max_context_length"] == 131072 and entries["tiny"]["capabilities"] == ["tool_use"]
-    assert "max_context_length" not in entries["broken"] and "capabilities" not in entries["broken"]
+    assert entries.keys() == {"tiny"}

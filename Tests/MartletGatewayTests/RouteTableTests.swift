@@ -331,4 +331,21 @@ struct RouteTableTests {
         #expect(["m", "a", "z"].map { table.window(of: $0)?.loaded } == [1024, 1024, 2048])
         #expect(served.sureWindow(of: "m") == ContextWindow(loaded: 1024, maximum: 8192))
     }
+
+    @Test("What cannot be loaded is in no list, never chosen, and whoever asks for it is told why")
+    func unusable() throws {
+        let served = ["box": ServedModels(ids: ["good"], unusable: ["bad": "it is noise", "goo": "it is cut short"])]
+        let table = Self.table([("first", ["bad", "good"])], served: served, default: "goo", upstreams: [Self.box])
+        #expect(table.listed == ["good", "first"])
+        #expect(table.message("bad") == "model \"bad\" cannot be loaded: it is noise")
+        #expect(table.message("box/bad") == "model \"box/bad\" cannot be loaded: it is noise")
+        #expect(table.outcome("bad[1m]") == ["error model_load_failed"])
+        let caught = Self.table([("*", ["good"])], served: served, upstreams: [Self.box])
+        #expect(caught.outcome("bad") == ["error model_load_failed"] && caught.outcome("other") == ["box/good"])
+        // It is a part of another's name, which does not make it that one.
+        #expect(table.message(nil) == "model \"goo\" cannot be loaded: it is cut short")
+        #expect(table.outcome("goo") == ["error model_load_failed"])
+        #expect(table.outcome("first") == ["box/good"])
+        #expect(Self.table(served: served, upstreams: [Self.box]).outcome(nil) == ["box/good"])
+    }
 }

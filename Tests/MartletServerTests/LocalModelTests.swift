@@ -79,4 +79,22 @@ struct LocalModelTests {
         #expect(loading["state"] == "loading" && loading["loaded_context_length"] == nil)
         #expect(local.legacyEntry(state: .stopping, window: 2048)?["state"] == "not-loaded")
     }
+
+    @Test("What cannot be loaded is set apart with its reason; of published files without the advice to get them again")
+    func divided() throws {
+        defer { try? FileManager.default.removeItem(at: root) }
+        for name in ["good", "cut"] {
+            let folder = root.appending(path: "acme/\(name)")
+            try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        }
+        try writer("llama").write(to: root.appending(path: "acme/good/good.gguf").path())
+        try Data("GGUF".utf8).write(to: root.appending(path: "acme/cut/cut.gguf"))
+        let all = LocalModel.all(in: ModelStore(root: root.path()))
+        let (ids, unusable) = LocalModel.divided(all)
+        #expect(ids == ["good"])
+        let problem = try #require(unusable["cut"])
+        #expect(problem.hasPrefix("cut.gguf is cut short") && problem.hasSuffix(": download it again"))
+        let published = all.compactMap(\.publishedProblem)
+        #expect(published.map { $0 + ": download it again" } == [problem])
+    }
 }

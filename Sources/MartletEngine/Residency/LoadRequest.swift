@@ -56,7 +56,9 @@ struct LoadRequest: Sendable {
 
     static func installed(_ name: String, in store: ModelStore) throws(EngineError) -> InstalledModel {
         if let model = store.find(name) { return model }
-        let ids = store.models().map(\.id)
+        let ids = store.models().filter { model in
+            (try? store.facts(of: model)).map { (try? check($0.kind, model.id)) != nil } ?? false
+        }.map(\.id)
         let there = ids.isEmpty ? "none is" : "installed: \(ids.prefix(5).joined(separator: ", "))"
         throw EngineError(.noSuchModel, "model \"\(Shown.text(name))\" is not installed; \(there).")
     }

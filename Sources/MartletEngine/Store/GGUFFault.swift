@@ -23,12 +23,12 @@ enum GGUFFault: Error, Hashable {
         case .ends:
             return EngineError(
                 .incompleteModel,
-                "\(name) is cut short: the file ends at \(size) bytes, within \(place): download it again")
+                "\(name) is cut short: the file ends at \(size) bytes, within \(place)\(EngineError.again)")
         case .cut(let tensor, let end):
             return EngineError(
                 .incompleteModel,
                 "\(name) is cut short: the file ends at \(size) bytes, before the end of tensor "
-                    + "\"\(Shown.text(tensor))\" at \(end): download it again")
+                    + "\"\(Shown.text(tensor))\" at \(end)\(EngineError.again)")
         case .tooLong:
             return EngineError(
                 .unreadableModel,

@@ -129,7 +129,7 @@ package struct ModelFacts: Sendable, Hashable {
         guard said == parts.count else {
             throw EngineError(
                 .incompleteModel,
-                "the model says that it has \(said) parts, and \(parts.count) are here: download it again")
+                "the model says that it has \(said) parts, and \(parts.count) are here\(EngineError.again)")
         }
         for (number, part) in parts.enumerated() where ModelKeys(part.values).count("split.no") != number {
             throw EngineError(

@@ -13,8 +13,8 @@ extension ModelStore {
         if model.parts.count < model.expectedParts {
             throw EngineError(
                 .incompleteModel,
-                "\(Shown.text(model.id)) has \(model.parts.count) of its \(model.expectedParts) parts: "
-                    + "download it again")
+                "\(Shown.text(model.id)) has \(model.parts.count) of its \(model.expectedParts) parts"
+                    + EngineError.again)
         }
         var headers: [GGUFHeader] = []
         for part in model.parts { headers.append(try GGUFHeader.read(part)) }

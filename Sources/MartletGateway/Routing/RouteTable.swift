@@ -122,7 +122,8 @@ package struct RouteTable: Sendable {
 
     /// Resolves a request's model (product.md 3, Model names). Never answers with a model that was not asked for.
     /// - Parameter task: what is asked of it, where none is named; nil: a completion.
-    /// - Throws: `modelNotFound`, `modelNotAllowed`, or `invalidRequest` when no model is named and several are served.
+    /// - Throws: `modelNotFound`, `modelNotAllowed`, `modelLoadFailed` when it is known that it cannot be loaded, or
+    ///   `invalidRequest` when no model is named and several are served.
     package func resolve(_ asked: String?, for task: VectorTask? = nil) throws(GatewayError) -> [Candidate] {
         var places = try places(for: asked, task)
         guard !traits.isEmpty || !flags.isEmpty else { return places }
@@ -137,6 +138,10 @@ package struct RouteTable: Sendable {
 
     /// - Throws: what `resolve` throws, and `modelNotFound` when the name would only be asked for on trust.
     package func checkListed(_ name: String) throws(GatewayError) {
+        if var error = unusable(name) {
+            error.code = .modelNotFound
+            throw error
+        }
         guard try resolve(name).allSatisfy({ $0.listedElsewhere != nil }) else { return }
         var error = notFound(name)
         error.message += ". The list of \(trusting.map(\.name).joined(separator: ", ")) could not be read"
@@ -187,6 +192,8 @@ package struct RouteTable: Sendable {
         }
         if let found = try known(asked) { return found }
         if bare != asked, let found = try known(bare) { return found }
+        // It is there, so that no pattern is about it.
+        if let error = unusable(asked) ?? unusable(bare) { throw error }
         for (glob, targets) in globs where glob.matches(asked) || glob.matches(bare) { return try candidates(targets) }
         // Clients repeat the name that stands in the configuration; there a part of an id is enough.
         if bare == defaultModel || allowed.contains(bare), let found = try uniqueMatch(bare, of: bare, at: upstreams) {
@@ -247,6 +254,8 @@ package struct RouteTable: Sendable {
         for target in targets {
             if let place = direct(target) {
                 found.append(place)
+            } else if unusable(target) != nil {
+                continue
             } else if let slash = target.firstIndex(of: "/"), let upstream = byName[String(target[..<slash])] {
                 let model = String(target[target.index(after: slash)...])
                 let match = try uniqueMatch(model, of: target, at: [upstream])
@@ -256,7 +265,20 @@ package struct RouteTable: Sendable {
             }
         }
         guard found.isEmpty else { return found }
-        throw notFound(targets.joined(separator: ", "))
+        throw targets.lazy.compactMap { unusable($0) }.first ?? notFound(targets.joined(separator: ", "))
+    }
+
+    /// The sentence for a model that is there and cannot be loaded; nil: it is none.
+    private func unusable(_ name: String) -> GatewayError? {
+        for upstream in upstreams {
+            guard let problems = served[upstream.name]?.unusable, !problems.isEmpty else { continue }
+            let start = upstream.name + "/"
+            let own = name.hasPrefix(start) ? String(name.dropFirst(start.count)) : name
+            guard let problem = problems[name] ?? problems[own] else { continue }
+            return GatewayError(
+                code: .modelLoadFailed, message: "model \"\(name)\" cannot be loaded: \(problem)", param: "model")
+        }
+        return nil
     }
 
     /// A configured name that no list holds: a unique substring is enough; else it is taken on trust by an upstream

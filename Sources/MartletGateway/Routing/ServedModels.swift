@@ -4,6 +4,8 @@ package import MartletDialects
 package struct ServedModels: Sendable, Hashable {
     /// Ids in the upstream's own order. Nil: its list was never read, so any id is taken on trust.
     package var ids: [String]?
+    /// By id, of those that are there and cannot be loaded: why; in no list, and only told to who asks for one.
+    package var unusable: [String: String]
     /// The loaded ones, where the upstream says so.
     package var loaded: [String]
     /// Of a loaded one that is an instance of a model under another name, that model's id.
@@ -33,8 +35,9 @@ package struct ServedModels: Sendable, Hashable {
         ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
         work: [String: ModelWork] = [:], reasoning: [String: [String]] = [:], spellings: [String: String] = [:],
         instances: [String: String] = [:], variants: [String: String] = [:],
-        cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil
+        cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil, unusable: [String: String] = [:]
     ) {
+        self.unusable = unusable
         self.work = work
         self.reasoning = reasoning
         self.instances = instances

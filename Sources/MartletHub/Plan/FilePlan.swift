@@ -65,6 +65,14 @@ package struct FilePlan: Sendable, Hashable {
     package var files: [HubFile] { weights + [projector].compactMap(\.self) }
     /// Of all files together.
     package let bytes: Int64
+    /// Where the weights, or the first of their parts, come to lie in the folder of models.
+    package var place: String { "\(owner)/\(name)/\(weights[0].name)" }
+
+    /// The sentence for files that have come as they are listed and cannot be loaded.
+    /// - Parameter problem: a clause or a sentence without a full stop.
+    package func unusable(because problem: String) -> String {
+        "\(id) has come as it is listed, and cannot be loaded: \(problem). Choose another file or repository"
+    }
 
     private static func variant(
         of path: String, in model: HubModel, _ variants: [Variant]

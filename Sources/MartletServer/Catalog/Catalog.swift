@@ -110,9 +110,9 @@ package actor Catalog {
         }
         if let store {
             for upstream in upstreams where upstream.location == .hosted {
-                let ids = local.map(\.model.id)
+                let (ids, unusable) = LocalModel.divided(local)
                 // The folder may have changed since `local` was read.
-                let spellings = store.spellings().filter { ids.contains($0.value) }
+                let spellings = store.spellings().filter { ids.contains($0.value) || unusable[$0.value] != nil }
                 let windows = windows(served[upstream.name]?.windows ?? [:], spellings)
                 let ready = loaded.filter { $0.state == .ready }
                 served[upstream.name] = ServedModels(
@@ -120,7 +120,7 @@ package actor Catalog {
                     reasoning: of(\.reasoning), spellings: spellings,
                     instances: Dictionary(
                         ready.map { ($0.instance, $0.model.id) }, uniquingKeysWith: { first, _ in first }),
-                    cards: cards, runtime: served[upstream.name]?.runtime)
+                    cards: cards, runtime: served[upstream.name]?.runtime, unusable: unusable)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
         }

@@ -34,11 +34,11 @@ extension Doctor {
             findings.append(finding)
             if finding.level != .broken { findings += await examineResidents(upstream, calls) }
         }
-        let local = store.models().map(\.id)
+        let (local, unusable) = LocalModel.divided(LocalModel.all(in: store))
         if !configuration.usesInferenceErrors, !local.isEmpty {
             let engine = UpstreamFactory.engine()
             upstreams.append(engine)
-            served[engine.name] = ServedModels(ids: local)
+            served[engine.name] = ServedModels(ids: local, unusable: unusable)
         }
         let routes = RouteTable(
             upstreams: upstreams, served: served,

@@ -1,9 +1,11 @@
 import Logging
 import MartletDialects
+import MartletEngine
 import MartletGateway
 import MartletHub
 import MartletWire
 import NIOCore
+import NIOPosix
 
 #if canImport(FoundationEssentials)
     import FoundationEssentials
@@ -57,20 +59,24 @@ struct Downloads: Sendable {
             }
             let plan = try FilePlan(try await client.model(repository), choice: repository.choice)
             let download = ModelDownload(plan, from: client, to: root, logger: logger)
-            guard !download.isPresent else { return Self.ok(DownloadJob.presentReply) }
+            guard !download.isPresent else {
+                try await check(plan)
+                return Self.ok(DownloadJob.presentReply)
+            }
             let logger = self.logger
             let name = "\(plan.id)@\(plan.quantisation ?? plan.weights[0].name)"
             let job = try jobs.start(name, total: plan.bytes) { report in
                 logger.info("model download begins", metadata: ["model": "\(name)", "bytes": "\(plan.bytes)"])
                 do {
                     _ = try await download.run(report: report)
+                    await finished()
+                    try await check(plan)
                 } catch let error as HubError {
                     logger.warning(
                         "model download failed", metadata: ["model": "\(name)", "error": "\(error.message)"])
                     throw error
                 }
                 logger.info("model download is done", metadata: ["model": "\(name)"])
-                await finished()
             }
             return Self.ok(job.startReply)
         } catch let error as HubError {
@@ -80,6 +86,17 @@ struct Downloads: Sendable {
         } catch {
             throw NativeError(status: 503, type: "internal_error", message: "the server is stopping")
         }
+    }
+
+    /// Looks whether what has come can be loaded.
+    /// - Throws: `HubError` (`.unusable`).
+    private func check(_ plan: FilePlan) async throws {
+        let store = ModelStore(root: root)
+        let local = try await NIOThreadPool.singleton.runIfActive {
+            store.models().first { $0.place == plan.place }.map { LocalModel($0, in: store) }
+        }
+        guard let problem = local?.publishedProblem else { return }
+        throw HubError(.unusable, plan.unusable(because: problem))
     }
 
     /// Whether it is a download of this machine.

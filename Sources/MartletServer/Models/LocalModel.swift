@@ -16,6 +16,13 @@ package struct LocalModel: Sendable, Hashable {
     /// All models in the store. Blocks while headers are read that were not read before.
     package static func all(in store: ModelStore) -> [LocalModel] { store.models().map { LocalModel($0, in: store) } }
 
+    /// Ids of those that can be loaded, and why others cannot.
+    package static func divided(_ models: [LocalModel]) -> (ids: [String], unusable: [String: String]) {
+        var unusable: [String: String] = [:]
+        for local in models { unusable[local.model.id] = local.problem }
+        return (models.map(\.model.id).filter { unusable[$0] == nil }, unusable)
+    }
+
     /// Its facts, where it can be loaded.
     package var usable: ModelFacts? {
         guard problem == nil, case .success(let facts) = facts else { return nil }
@@ -33,6 +40,11 @@ package struct LocalModel: Sendable, Hashable {
             case .other(let clause): clause
             }
         }
+    }
+
+    /// The same of files that are as they were published, so that downloading them again does not help.
+    package var publishedProblem: String? {
+        problem.map { $0.hasSuffix(EngineError.again) ? String($0.dropLast(EngineError.again.count)) : $0 }
     }
 
     /// It makes vectors or ranks, and writes no text.

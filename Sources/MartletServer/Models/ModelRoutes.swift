@@ -93,6 +93,7 @@ extension RouteTable {
         let local = served[UpstreamFactory.local]
         let start = "\(UpstreamFactory.local)/"
         let bare = name.hasPrefix(start) ? String(name.dropFirst(start.count)) : name
-        return local?.ids?.contains(bare) == true ? bare : local?.spellings[bare.lowercased()]
+        let isID = local?.ids?.contains(bare) == true || local?.unusable[bare] != nil
+        return isID ? bare : local?.spellings[bare.lowercased()]
     }
 }

@@ -36,7 +36,8 @@ package struct NativeError: Error {
             case .busy: (409, "invalid_request")
             case .rateLimited, .tooManyDownloads: (429, "unknown")
             case .stalled: (504, "unknown")
-            case .unreachable, .serverFailed, .badReply, .badRedirect, .wrongDigest, .wrongSize: (502, "unknown")
+            case .unreachable, .serverFailed, .badReply, .badRedirect, .wrongDigest, .wrongSize, .unusable:
+                (502, "unknown")
             case .diskFull: (507, "internal_error")
             case .offline: (503, "internal_error")
             default: (500, "internal_error")
