@@ -24,7 +24,14 @@ enum ModelCommand {
     static func withHub<R>(_ work: (HubClient) async throws -> R) async throws -> R {
         let client = HubClient(
             endpoint: try HubEndpoint(environment: Surroundings.environment),
-            proxy: HubProxy(environment: Surroundings.environment))
+            proxy: HubProxy(environment: Surroundings.environment)
+        ) { error, pause in
+            let seconds = max(1, Int((pause / .seconds(1)).rounded()))
+            // A bar may stand in this line; it is drawn anew.
+            let start = Surroundings.movesBars ? "\r\u{1B}[K" : ""
+            Surroundings.complain(
+                start + TerminalText.safe("\(Surroundings.program): \(error.reason); trying again in \(seconds) s"))
+        }
         do {
             let result = try await work(client)
             await client.shutdown()

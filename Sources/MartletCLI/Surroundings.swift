@@ -62,6 +62,9 @@ enum Surroundings {
         isTerminal(descriptor) && (variable("NO_COLOR") ?? "").isEmpty && variable("TERM") != "dumb"
     }
 
+    /// Bars may move on stderr.
+    static var movesBars: Bool { isTerminal(2) && variable("TERM") != "dumb" }
+
     /// Milliseconds since 1970.
     static var now: Int {
         var now = timespec()

@@ -56,6 +56,9 @@ package struct HubError: Error, Sendable, Hashable, CustomStringConvertible {
 
     package var description: String { message }
 
+    /// What failed, without what to do.
+    package var reason: String { message.firstRange(of: ": ").map { String(message[..<$0.lowerBound]) } ?? message }
+
     /// Whether the same request may succeed a moment later.
     var isPassing: Bool {
         [.rateLimited, .unreachable, .stalled, .serverFailed].contains(code)

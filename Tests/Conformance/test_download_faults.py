@@ -81,6 +81,20 @@ def test_what_came_whole_and_cannot_be_loaded_is_no_success(hub, tmp_path, data,
         assert "download it again" not in done.stderr, "it would be the same again"
 
 
+def test_who_waits_for_the_hub_is_told_so(hub, tmp_path):
+    process = subprocess.Popen(
+        [binary(), "search", "tiny"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={"PATH": "/nonexistent", "HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"})
+    try:
+        assert process.stderr.readline() == "martlet: cannot reach 127.0.0.1:9; trying again in 1 s\n"
+    finally:
+        process.kill()
+        process.communicate(timeout=20)
+    hub.cuts = [0]
+    done = command(tmp_path, "get", REPOSITORY, environment=hub.environment)
+    assert done.returncode == 0 and "; trying again in 1 s\n" in done.stderr
+
+
 def test_cut_at_every_percent_and_resumed(hub, tiny_models, tmp_path):
     data = (tiny_models / "tiny-embed.gguf").read_bytes()
     digest = hashlib.sha256(data).hexdigest()

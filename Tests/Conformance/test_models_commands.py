@@ -155,7 +155,7 @@ def test_what_is_not_what_the_hub_lists_is_never_a_model(hub, commands):
 def test_a_gated_model_says_how_to_get_it(hub, commands):
     hub.gated.add(REPOSITORY)
     done = commands("get", REPOSITORY)
-    assert done.returncode == 1 and "is gated: accept its conditions at" in done.stderr and "HF_TOKEN" in done.stderr
+    assert done.returncode == 1 and f"is gated: accept its conditions at {hub.url}/{REPOSITORY}" in done.stderr and "HF_TOKEN" in done.stderr
     assert commands("get", REPOSITORY, HF_TOKEN=TOKEN).returncode == 0
     sent = [path for path, headers in hub.requests if headers.get("authorization") == f"Bearer {TOKEN}"]
     assert sent and TOKEN not in done.stdout + done.stderr

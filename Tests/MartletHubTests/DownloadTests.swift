@@ -283,6 +283,8 @@ struct DownloadTests {
             }
             let error = await hubError { _ = try await test.download().run() }
             #expect(error?.code == .wrongSize)
+            #expect(error?.message.contains("sends 200001 bytes or more for") == true, "\(error?.message ?? "")")
+            #expect(error?.message.contains("lists with 200000 bytes:") == true)
             #expect(test.names == [])
         }
     }

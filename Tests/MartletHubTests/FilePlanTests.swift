@@ -95,6 +95,10 @@ struct FilePlanTests {
         #expect(
             try sentence(Array(paths.dropFirst()), .quantisation("q8_0"))
                 == "hub_no_such_file: acme/writer has 2 of the 3 parts of w-Q8_0: choose another of Q2_K")
+        #expect(
+            try sentence(Array(paths[1...2]))
+                == "hub_no_such_file: acme/writer has 2 of the 3 parts of w-Q8_0, and nothing else: look for another "
+                + "repository with: martlet search writer")
         #expect(try plan(Array(paths.dropFirst())).weights.map(\.path) == ["w-Q2_K.gguf"])
     }
 

@@ -1,6 +1,7 @@
 import Foundation
 import MartletHub
 import NIOHTTP1
+import Synchronization
 import Testing
 
 @Suite("What the hub is asked, and what its answers mean")
@@ -73,7 +74,7 @@ struct HubClientTests {
         arguments: [
             (
                 403, "GatedRepo", nil, HubError.Code.gated,
-                "accept its conditions at https://HOST/owner/model, then set HF_TOKEN"
+                "accept its conditions at http://HOST/owner/model, then set HF_TOKEN"
             ),
             (403, "GatedRepo", "hf_x", .gated, "with the account HF_TOKEN is of"),
             (401, "", nil, .unauthorized, "HOST wants a token for owner/model: set HF_TOKEN"),
@@ -294,5 +295,34 @@ struct HubClientTests {
         #expect(throws: HubError.self) { try HubEndpoint(base: "http://mirror.example", token: "hf_x") }
         #expect(throws: Never.self) { try HubEndpoint(base: "http://[::1]:80", token: "hf_x") }
         #expect(throws: HubError.self) { try HubEndpoint(base: "http://127.evil.example", token: "hf_x") }
+    }
+
+    @Test("the pages that a sentence names are those of the endpoint")
+    func pages() async throws {
+        try await HubUnderTest.run { test in
+            test.hub.alter { _, _ in FakeHub.Answer(status: 401, headers: ["x-error-code": "GatedRepo"]) }
+            let error = await hubError { _ = try await test.model() }
+            #expect(error?.message.contains("at \(test.hub.base)/owner/model, then") == true)
+            #expect(error?.message.contains("(\(test.hub.base)/settings/tokens)") == true)
+        }
+    }
+
+    @Test("whoever waits is told that it is tried again, why, and when")
+    func retries() async throws {
+        let hub = try await FakeHub.start([])
+        hub.alter { $0.number < 2 ? FakeHub.Answer(status: 503) : $1 }
+        let told = Mutex<[String]>([])
+        let client = HubClient(endpoint: try HubEndpoint(base: hub.base), limits: .quick) { error, pause in
+            told.withLock { $0.append("\(error.reason), \(pause / .milliseconds(1)) ms") }
+        }
+        let host = hub.base.dropFirst("http://".count)
+        _ = try await client.search("w")
+        await client.shutdown()
+        try await hub.stop()
+        #expect(
+            told.withLock(\.self) == [
+                "\(host) failed with HTTP 503 for the search, 1.0 ms",
+                "\(host) failed with HTTP 503 for the search, 2.0 ms",
+            ])
     }
 }

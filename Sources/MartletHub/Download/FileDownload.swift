@@ -73,6 +73,7 @@ struct FileDownload: Sendable {
                 logger.debug(
                     "download goes on after a pause",
                     metadata: ["file": "\(file.name)", "bytes": "\(part.bytes)", "reason": "\(error.code)"])
+                client.willRetry(error, pause)
                 try await Task.sleep(for: pause)
             }
         }
@@ -157,10 +158,12 @@ struct FileDownload: Sendable {
     }
 
     private func wrongSize(_ bytes: Int64, of source: HubFile) -> HubError {
-        HubError(
+        let isNear = ByteCount.shown(bytes) == ByteCount.shown(source.bytes)
+        func shown(_ bytes: Int64) -> String { isNear ? "\(bytes) bytes" : ByteCount.shown(bytes) }
+        return HubError(
             .wrongSize,
-            "\(client.endpoint.host) sends \(ByteCount.shown(bytes)) or more for \(plan.id)/\(source.path), which it "
-                + "lists with \(ByteCount.shown(source.bytes)): get it again, and look at HF_ENDPOINT and proxies if "
+            "\(client.endpoint.host) sends \(shown(bytes)) or more for \(plan.id)/\(source.path), which it "
+                + "lists with \(shown(source.bytes)): get it again, and look at HF_ENDPOINT and proxies if "
                 + "that fails"
         )
     }

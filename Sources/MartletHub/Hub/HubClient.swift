@@ -18,12 +18,18 @@ internal import NIOPosix
 package final class HubClient: Sendable {
     package let endpoint: HubEndpoint
     package let limits: HubLimits
+    let willRetry: @Sendable (HubError, Duration) -> Void
     private let proxy: HubProxy
     private let redirects: RedirectGuard
     private let direct: HTTPClient
     private let proxied: HTTPClient?
 
-    package init(endpoint: HubEndpoint, limits: HubLimits = HubLimits(), proxy: HubProxy = .none) {
+    /// - Parameter willRetry: is told why something is asked for again, and after which pause.
+    package init(
+        endpoint: HubEndpoint, limits: HubLimits = HubLimits(), proxy: HubProxy = .none,
+        willRetry: @escaping @Sendable (HubError, Duration) -> Void = { _, _ in }
+    ) {
+        self.willRetry = willRetry
         self.endpoint = endpoint
         self.limits = limits
         self.proxy = proxy
@@ -112,6 +118,7 @@ package final class HubClient: Sendable {
                 return try await getOnce(path, subject: subject)
             } catch let error as HubError {
                 guard let pause = retries.pause(after: error, gained: false) else { throw error }
+                willRetry(error, pause)
                 try await Task.sleep(for: pause)
             }
         }
@@ -143,7 +150,8 @@ package final class HubClient: Sendable {
     func failure(_ reply: Reply, subject: String) -> HubError {
         HubFailure.error(
             status: reply.status, headers: reply.response.headers, subject: subject,
-            host: reply.origin?.shown ?? endpoint.host, token: reply.hadToken ? endpoint.token?.name : nil)
+            host: reply.origin?.shown ?? endpoint.host, pages: endpoint.base,
+            token: reply.hadToken ? endpoint.token?.name : nil)
     }
 
     /// The `cursor` of the page a `Link` header calls the next. The rest of that address is not used: mirrors pass on

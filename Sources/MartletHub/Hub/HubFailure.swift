@@ -5,12 +5,13 @@ enum HubFailure {
     /// - Parameters:
     ///   - subject: what was asked for, such as `owner/repo` or `owner/repo/file.gguf`.
     ///   - host: who answered.
+    ///   - pages: where the hub's pages are, such as `https://huggingface.co`.
     ///   - token: what the token that was sent is called; nil when none was.
     ///
     /// Sources: [errors](https://huggingface.co/docs/huggingface_hub/package_reference/utilities),
     /// [rate limits](https://huggingface.co/docs/hub/rate-limits).
     static func error(
-        status: Int, headers: HTTPHeaders, subject: String, host: String, token: String?
+        status: Int, headers: HTTPHeaders, subject: String, host: String, pages: String, token: String?
     ) -> HubError {
         let code = headers.first(name: "x-error-code") ?? ""
         let said = headers.first(name: "x-error-message") ?? ""
@@ -20,11 +21,11 @@ enum HubFailure {
             return HubError(
                 .gated,
                 token.map { name in
-                    "\(repository) is gated: accept its conditions at https://\(host)/\(repository) with the account "
+                    "\(repository) is gated: accept its conditions at \(pages)/\(repository) with the account "
                         + "\(name) is of, and see that the token may read gated repositories"
                 }
-                    ?? "\(repository) is gated: accept its conditions at https://\(host)/\(repository), then set "
-                    + "HF_TOKEN to a token of that account (https://\(host)/settings/tokens)")
+                    ?? "\(repository) is gated: accept its conditions at \(pages)/\(repository), then set "
+                    + "HF_TOKEN to a token of that account (\(pages)/settings/tokens)")
         case (404, "RevisionNotFound"):
             return HubError(.notFound, "\(repository) has no such branch, tag or commit at \(host)")
         case (404, "EntryNotFound"):
@@ -39,16 +40,16 @@ enum HubFailure {
             return HubError(
                 .unauthorized,
                 token.map {
-                    "\(host) does not accept \($0): make a new one at https://\(host)/settings/tokens, or unset it"
+                    "\(host) does not accept \($0): make a new one at \(pages)/settings/tokens, or unset it"
                 }
-                    ?? "\(host) wants a token for \(repository): set HF_TOKEN (https://\(host)/settings/tokens)")
+                    ?? "\(host) wants a token for \(repository): set HF_TOKEN (\(pages)/settings/tokens)")
         case (403, _) where said.contains("disabled"):
             return HubError(.notFound, "\(host) has disabled \(repository)")
         case (403, _):
             return HubError(
                 .unauthorized,
                 token.map { "\($0) may not read \(repository): use a token with read access to it" }
-                    ?? "\(host) refuses \(repository) without a token: set HF_TOKEN (https://\(host)/settings/tokens)")
+                    ?? "\(host) refuses \(repository) without a token: set HF_TOKEN (\(pages)/settings/tokens)")
         case (429, _):
             let wait = retryAfter(headers)
             let when = wait.map { "in \($0.components.seconds) s" } ?? "in some minutes"

@@ -34,10 +34,13 @@ package struct FilePlan: Sendable, Hashable {
         case .automatic: variant = try Self.variant(in: model, variants)
         }
         guard variant.isWhole else {
+            let whole = variants.filter(\.isWhole)
             throw HubError(
                 .noSuchFile,
-                "\(model.id) has \(variant.files.count) of the \(variant.parts) parts of \(variant.name): choose "
-                    + "another of \(Self.list(variants.filter(\.isWhole)))")
+                "\(model.id) has \(variant.files.count) of the \(variant.parts) parts of \(variant.name)"
+                    + (whole.isEmpty
+                        ? ", and nothing else: look for another repository with: martlet search \(model.name)"
+                        : ": choose another of \(Self.list(whole))"))
         }
         owner = model.owner
         self.name = model.name
@@ -156,7 +159,6 @@ package struct FilePlan: Sendable, Hashable {
     private static func paths(_ variants: [Variant]) -> String { sentence(variants.map { $0.files[0].path }) }
 
     private static func sentence(_ names: [String]) -> String {
-        if names.isEmpty { return "nothing else" }
         let rest = names.count - mostShown
         return names.prefix(mostShown).joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "")
     }
