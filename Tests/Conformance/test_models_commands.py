@@ -171,6 +171,18 @@ def test_what_cannot_be_got_is_said(hub, commands, words, reason):
     assert reason in done.stderr and not commands.models.exists()
 
 
+def test_a_projector_that_is_none_gives_no_eyes_and_stops_no_load(hub, martlet, commands):
+    hub.add("acme/Vis-GGUF", {"v-F16.gguf": TINY, "mmproj-v-f16.gguf": TINY})
+    assert commands("get", "acme/Vis-GGUF").returncode == 0
+    [model] = commands.json("ls")
+    assert model["capabilities"] == {"vision": False, "trained_for_tool_use": True}
+    server = martlet(
+        None, "--no-discovery", engines=engine.engines(),
+        environment={"MARTLET_ENGINE_THREADS": "1", "MARTLET_ENGINE_MODELS": str(commands.models)})
+    said = commands("chat", "--host", server.url, "-m", model["key"], "--max-tokens", "4", "hello")
+    assert said.returncode == 0, said.stderr
+
+
 def test_words_give_a_choice(hub, commands):
     hub.add("acme/Tiny-Other-GGUF", {"o.gguf": TINY})
     done = commands("get", "tiny")

@@ -152,10 +152,13 @@ struct ModelStoreFactsTests {
         #expect(try store.facts(of: model()).senses == ModelFacts.Senses(vision: false, audio: true))
     }
 
-    @Test("A projector that cannot be read is as good as none")
+    @Test("A projector that cannot be read, or is another thing by that name, is as good as none")
     func brokenProjector() throws {
         try put(.model("qwen2vl"), "M-Q4_K_M.gguf")
         try scratch.file("models/p/m/mmproj-F16.gguf", "nothing")
         #expect(try store.facts(of: model()).senses == ModelFacts.Senses())
+        try put(.model("llama"), "mmproj-F16.gguf")
+        let facts = try store.facts(of: model())
+        #expect(facts.senses == ModelFacts.Senses() && facts.projectorBytes == 0)
     }
 }

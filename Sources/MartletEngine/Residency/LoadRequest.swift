@@ -22,6 +22,9 @@ struct LoadRequest: Sendable {
         do throws(EngineError) {
             try settings.check()
             let facts = try store.facts(of: model)
+            var model = model
+            // What is no projector, in spite of its name, would keep the engine from loading the model.
+            if facts.senses == ModelFacts.Senses() { model.projector = nil }
             var load = EffectiveLoad(isExplicit: isExplicit)
             var common = engine.load
             // A TTL for all models is about those that come by themselves.

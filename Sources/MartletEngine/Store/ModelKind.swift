@@ -41,6 +41,10 @@ extension ModelFacts {
         return isNamedForEmbeddings(keys) ? .embedding(.last) : .llm
     }
 
+    static func isProjector(_ header: GGUFHeader) -> Bool {
+        kind(ModelKeys(header.values), header.tensors) == .projector
+    }
+
     /// Files of embedding models made of ones that write text are old enough to say nothing of it but their name, and
     /// have no chat template. Such models put the sense of a text into its last token.
     private static func isNamedForEmbeddings(_ keys: ModelKeys) -> Bool {
