@@ -55,6 +55,9 @@ def test_a_client_has_a_model_got_and_asks_how_far_it_is(hub, server):
     assert done["downloaded_bytes"] == len(TINY) and TIME.fullmatch(done["completed_at"])
     assert server.models() == ["tiny-chat"], "it is listed at once"
     assert download(server, model=REPOSITORY).json == {"status": "already_downloaded"}
+    # What it was got by is a name for it.
+    assert server.ask("GET", f"/api/v0/models/{REPOSITORY}").json["id"] == "tiny-chat"
+    assert server.ask("GET", f"/api/v0/models/{REPOSITORY}:F16").json["id"] == "tiny-chat"
     assert server.ask("GET", f"{DOWNLOAD}/status").json == {"jobs": [done]}
     assert hub.bytes_requests() == [None]
 

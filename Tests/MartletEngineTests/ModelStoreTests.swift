@@ -21,7 +21,8 @@ struct ModelStoreTests {
         #expect(model.file == "Qwen3-8B-Q4_K_M.gguf")
         #expect(model.bytes == 5)
         #expect(FileManager.default.contents(atPath: model.path) == Data("12345".utf8))
-        for name in ["qwen3-8b", "Qwen3-8B", "qwen/qwen3-8b", "qwen3-8b@q4_k_m", "qwen/qwen3-8b@q4_k_m"] {
+        let gotBy = ["Qwen/Qwen3-8B-GGUF", "Qwen/Qwen3-8B-GGUF:Q4_K_M", "qwen/qwen3-8b-gguf@q4_k_m"]
+        for name in ["qwen3-8b", "Qwen3-8B", "qwen/qwen3-8b", "qwen3-8b@q4_k_m", "qwen/qwen3-8b@q4_k_m"] + gotBy {
             #expect(store.find(name) == model, "\(name)")
         }
         for name in ["qwen3", "qwen3-8b-gguf", "qwen3-8b@q8_0", "other/qwen3-8b", "", "../qwen3-8b"] {
@@ -38,6 +39,7 @@ struct ModelStoreTests {
         #expect(store.spellings()["m@q8_0"] == "m" && store.spellings()["pub/m@iq2_xs"] == "m@iq2_xs")
         #expect(store.find("m")?.file == "M-UD-Q8_0.gguf")
         #expect(store.find("m@q8_0")?.file == "M-UD-Q8_0.gguf")
+        #expect(store.find("pub/m:iq2_xs")?.id == "m@iq2_xs")
     }
 
     @Test("The second publisher of a key has the publisher in front")

@@ -58,8 +58,8 @@ package struct ModelStore: Sendable {
     /// One entry per model, in the order of their paths.
     package func models() -> [InstalledModel] { named().map(\.model) }
 
-    /// The model of that id, in any of its spellings: `key`, `key@quant`, either with `publisher/` before it. Letter
-    /// case does not matter.
+    /// The model of that id, in any of its spellings: `key`, `key@quant`, either with `publisher/` before it, and what it
+    /// was got by: `publisher/repo`, with `@quant` or `:quant` behind it. Letter case does not matter.
     package func find(_ id: String) -> InstalledModel? {
         let wanted = id.lowercased()
         let named = named()
@@ -90,7 +90,7 @@ package struct ModelStore: Sendable {
 
     /// The weights right in a folder of no particular layout. Their ids are no names to ask for them by.
     package static func loose(in folder: String) -> [InstalledModel] {
-        ModelStore(root: folder).weights(in: folder, key: "", qualified: "").map(\.model)
+        ModelStore(root: folder).weights(in: folder, key: "", qualified: "", repository: "").map(\.model)
     }
 
     private struct Named {
@@ -107,13 +107,15 @@ package struct ModelStore: Sendable {
                 let key = Self.key(of: repo)
                 let qualified = "\(publisher.lowercased())/\(key)"
                 let plain = taken.insert(key).inserted ? key : qualified
-                found += weights(in: "\(top)/\(publisher)/\(repo)", key: plain, qualified: qualified)
+                found += weights(
+                    in: "\(top)/\(publisher)/\(repo)", key: plain, qualified: qualified,
+                    repository: "\(publisher)/\(repo)".lowercased())
             }
         }
         return found
     }
 
-    private func weights(in folder: String, key: String, qualified: String) -> [Named] {
+    private func weights(in folder: String, key: String, qualified: String, repository: String) -> [Named] {
         let names = Disk.names(in: folder).filter { Self.isPlain($0) && $0.lowercased().hasSuffix(".gguf") }
         var variants: Set<String> = []
         var found: [Named] = []
@@ -134,8 +136,10 @@ package struct ModelStore: Sendable {
                 variants.insert(variant)
             }
             let id = found.isEmpty ? key : "\(key)@\(variant)"
-            var aliases = ["\(key)@\(variant)", "\(qualified)@\(variant)"]
-            if found.isEmpty { aliases.append(qualified) }
+            var aliases = [
+                "\(key)@\(variant)", "\(qualified)@\(variant)", "\(repository)@\(variant)", "\(repository):\(variant)",
+            ]
+            if found.isEmpty { aliases += [qualified, repository] }
             found.append(
                 Named(
                     model: InstalledModel(
