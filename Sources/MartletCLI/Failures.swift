@@ -41,11 +41,13 @@ enum Failures {
         // Whoever calls the program lms starts the server by that name, too.
         let unreached = Surroundings.isLMS && error.kind == .connection
         let message = error.message.replacing("martlet serve", with: unreached ? "lms server start" : "martlet serve")
-        Surroundings.complain("\(Surroundings.program): \(TerminalText.safe(message))\(hint)")
+        Surroundings.complain("\(Surroundings.program): \(TerminalText.safe(own(message)))\(hint)")
     }
 
     private static func failed(_ message: String) -> ExitCode {
-        Surroundings.complain("\(Surroundings.program): \(TerminalText.safe(message))")
+        Surroundings.complain("\(Surroundings.program): \(TerminalText.safe(own(message)))")
         return ExitCode(1)
     }
+
+    private static func own(_ sentence: String) -> String { Surroundings.isLMS ? LMSWords.own(sentence) : sentence }
 }

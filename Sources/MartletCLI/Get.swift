@@ -16,8 +16,13 @@ struct Get: AsyncParsableCommand {
 
     @OptionGroup var place: ModelPlace
     @Flag(name: .shortAndLong, help: "Ask nothing: of what a search finds, take the first.") var yes = false
+    @Option(help: "Of what a search finds, at most this many are shown, 1 to 100.") var limit = 10
     @Flag(help: "Print JSON.") var json = false
     @Argument(help: "What to get.") var model: [String]
+
+    func validate() throws {
+        guard (1...100).contains(limit) else { throw ValidationError("--limit takes 1 to 100") }
+    }
 
     func run() async throws {
         let store = try place.store()
@@ -94,9 +99,6 @@ struct Get: AsyncParsableCommand {
 
     // MARK: Search
 
-    /// At most this many are shown to choose from.
-    private static let choices = 10
-
     private func repository(_ client: HubClient) async throws -> RepositoryReference {
         switch try ModelReference(model.joined(separator: " "), mirror: client.endpoint.host) {
         case .repository(let repository): return repository
@@ -107,7 +109,7 @@ struct Get: AsyncParsableCommand {
     private func choice(
         of words: String, _ quantisation: String?, _ client: HubClient
     ) async throws -> RepositoryReference {
-        let found = try await client.search(words, limit: Self.choices)
+        let found = try await client.search(words, limit: limit)
         guard let first = found.first else {
             throw HubError(
                 .notFound, "\(client.endpoint.host) has no GGUF model that fits \"\(words)\": try other words")

@@ -59,13 +59,17 @@ extension LoadForm.Switch: ExpressibleByArgument {}
 
 /// What the commands that load have in common.
 enum LoadRun {
-    /// Shows how far it is, on stderr.
+    /// - Parameter isQuiet: how far it is is not shown; else it is, on stderr.
     /// - Throws: `MartletError`; an exit code when the user interrupted it.
-    static func load(_ form: LoadForm, _ client: MartletClient) async throws -> (LoadedModel, Resident?) {
+    static func load(
+        _ form: LoadForm, _ client: MartletClient, isQuiet: Bool = false
+    ) async throws -> (LoadedModel, Resident?) {
         let loaded = try await ModelCommand.untilInterrupted {
             var screen = ChatScreen(
-                name: form.model, movesBars: Surroundings.isTerminal(2), dims: false, showsReasoning: false)
-            func show(_ step: ChatStep) { ChatTurn.put(screen.show(step, columns: Surroundings.columns)) }
+                name: form.model, movesBars: Surroundings.movesBars, dims: false, showsReasoning: false)
+            func show(_ step: ChatStep) {
+                if !isQuiet { ChatTurn.put(screen.show(step, columns: Surroundings.columns)) }
+            }
             for try await event in try await client.events("/api/v1/models/load", form.body) {
                 switch LoadStep(event) {
                 case .began: show(.loading(0))

@@ -184,6 +184,8 @@ def test_ls_lists_what_is_here_in_the_sdks_words(lms):
     assert model == info(lms) and list(model) == list(info(lms))
     assert lms.json("ls", "--llm") == [model] and lms.json("ls", "--embedding") == []
     assert lms.json("ls", "--detailed", "tiny") == [model] and lms.json("ls", "other") == []
+    for words in (["other"], ["--embedding"]):
+        assert lms("ls", *words).stderr == "No model fits that. See all with: lms ls\n"
     assert lms.json("ls", "--variants") == [{"model": model, "variants": [f"{engine.MODEL}@f16"]}]
     lines = lms("ls").stdout.splitlines()
     assert lines[0] == "You have 1 model, taking up 1.9 MB of disk space."
@@ -221,6 +223,12 @@ def test_a_model_is_loaded_listed_and_unloaded(lms):
     assert (gone.returncode, gone.stderr) == (0, 'Model "mine" unloaded.\n')
     assert lms.json("ps") == [] and lms("unload", "-a").stderr == "No models to unload.\n"
     assert lms("load", "no-such").returncode == 1 and lms("unload", "no-such").returncode == 1
+    # Nothing is said where nothing shall be, and no sentence sends anybody to another program.
+    quiet = lms("load", engine.MODEL, "--quiet", "--identifier", "second")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
+    for words in (["load", "no-such"], ["chat", "no-such", "-p", "x"]):
+        refused = lms(*words)
+        assert refused.returncode == 1 and "martlet" not in refused.stderr and ": lms " in refused.stderr, refused.stderr
 
 
 def test_an_estimate_and_what_a_load_cannot_have(lms):
@@ -259,6 +267,11 @@ def test_get_and_import(lms):
         assert mlx.returncode == 1 and "leave it out to get GGUF" in mlx.stderr
         none = lms("get", "-y", "acme/Nothing", **hub.environment)
         assert (none.returncode, none.stdout) == (1, "") and none.stderr.startswith("lms: ")
+        assert none.stderr.endswith("Look for its name with: lms get\n")
+        hub.add("acme/Tiny-Other-GGUF", {"o.gguf": b"x"})
+        few = lms("get", "-n", "1", "-a", "tiny", **hub.environment)
+        assert few.returncode == 1 and "1  acme/Tiny-Chat-GGUF" in few.stderr and "Tiny-Other" not in few.stderr
+        assert "name one, as in: lms get acme/Tiny-Chat-GGUF, or" in few.stderr
     finally:
         hub.close()
     file = lms.home / "other.gguf"
@@ -269,6 +282,9 @@ def test_get_and_import(lms):
         done = lms("import", str(file), "--user-repo", f"me/mine{flag}", flag)
         assert done.returncode == 0 and file.exists() == is_left, done.stderr
     assert (lms.home / "models/me/mine-l/other.gguf").is_symlink()
+    both = lms("import", "-l", "-L", str(file))
+    assert both.returncode == 1 and "choose one of --copy, --hard-link and --symbolic-link" in both.stderr
+    assert "Usage: lms import" in both.stderr and "martlet" not in both.stderr
     assert lms("import", str(file), "--user-repo", "me/moved").returncode == 0 and not file.exists()
 
 

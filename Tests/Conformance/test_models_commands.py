@@ -189,6 +189,8 @@ def test_words_give_a_choice(hub, commands):
     assert done.returncode == 1 and "1  acme/Tiny-Chat-GGUF" in done.stderr and "2  acme/Tiny-Other-GGUF" in done.stderr
     assert "martlet get acme/Tiny-Chat-GGUF, or take the first by --yes" in done.stderr
     assert not commands.models.exists()
+    fewer = commands("get", "--limit", "1", "tiny")
+    assert "1  acme/Tiny-Chat-GGUF" in fewer.stderr and "acme/Tiny-Other-GGUF" not in fewer.stderr
     assert commands("get", "tiny", "--yes").stdout.startswith("tiny-chat is here")
     # On a terminal it asks.
     main, side = pty.openpty()

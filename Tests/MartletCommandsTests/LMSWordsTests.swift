@@ -37,9 +37,20 @@ struct LMSWordsTests {
     func get() throws {
         #expect(try LMSWords.get(["a/b@q8_0"], yes: true, mlx: false) == ["--yes", "--", "a/b:Q8_0"])
         #expect(try LMSWords.get(["tiny", "chat"], yes: false, mlx: false) == ["--", "tiny", "chat"])
+        #expect(try LMSWords.get(["a"], yes: false, mlx: false, limit: 3) == ["--limit", "3", "--", "a"])
         #expect(throws: LMSRefusal.self) { try LMSWords.get(["a/b"], yes: true, mlx: true) }
         #expect(throws: LMSRefusal.self) { try LMSWords.get([], yes: true, mlx: false) }
     }
+
+    @Test(
+        "commands that a sentence names are those of lms",
+        arguments: [
+            ("Get one with: martlet get OWNER/REPOSITORY", "Get one with: lms get owner/name"),
+            ("See it with: martlet ls --served", "See it with: lms ls"),
+            ("look for it with: martlet search a b", "look for it with: lms get a b"),
+            ("martlet is here", "martlet is here"),
+        ])
+    func sentences(_ ours: String, _ theirs: String) { #expect(LMSWords.own(ours) == theirs) }
 
     @Test("the server is where the flags say, else MARTLET_HOST, else where it was started last, else at 1234")
     func address() throws {

@@ -59,9 +59,12 @@ struct LMSVoice: ParsableArguments {
         }
     }
 
+    /// Only what was asked for is said.
+    var isQuiet: Bool { quiet || logLevel?.isQuiet == true }
+
     /// A sentence on how it went.
     func tell(_ line: String) {
-        if !quiet, logLevel?.isQuiet != true { Surroundings.complain(TerminalText.safe(line)) }
+        if !isQuiet { Surroundings.complain(TerminalText.safe(line)) }
     }
 }
 

@@ -37,12 +37,16 @@ struct LMSList: AsyncParsableCommand {
     func run() async throws {
         var models =
             try await place.host == nil ? LMSModels.installed() : LMSModels.served(place.client())
+        let isEmpty = models.isEmpty
         if llm != embedding { models.removeAll { $0.isEmbedding == llm } }
         if let key { models.removeAll { !$0.key.lowercased().contains(key.lowercased()) } }
         if json {
             Surroundings.say((variants ? LMSListing.variants(models) : LMSListing.json(models)).text)
         } else if models.isEmpty {
-            place.voice.tell("You have not downloaded any models yet. Get one with: lms get owner/name")
+            place.voice.tell(
+                isEmpty
+                    ? "You have not downloaded any models yet. Get one with: lms get owner/name"
+                    : "No model fits that. See all with: lms ls")
         } else if variants {
             for line in LMSListing.variantLines(models) { Surroundings.say(TerminalText.safe(line)) }
         } else {
@@ -121,7 +125,8 @@ struct LMSLoad: AsyncParsableCommand {
             for line in estimate.lmsLines { Surroundings.say(TerminalText.safe(line)) }
             return
         }
-        let (loaded, resident) = try await LoadRun.load(form, try await place.client())
+        let (loaded, resident) = try await LoadRun.load(
+            form, try await place.client(), isQuiet: place.voice.isQuiet)
         place.voice.tell(
             "Model loaded successfully in \(Shown.fixed(loaded.seconds, places: 2))s."
                 + (resident?.bytes.map { " (\(Shown.bytes($0)))" } ?? ""))

@@ -10,10 +10,18 @@ struct LMSGet: AsyncParsableCommand {
     @Flag(help: "Of Apple's own format, which is refused.") var mlx = false
     @Flag(help: "Of the format GGUF, which is so anyway.") var gguf = false
     @Flag(name: .shortAndLong, help: "Ask nothing: of what a search finds, take the first.") var yes = false
+    @Option(name: [.customShort("n"), .long], help: "Of what a search finds, at most this many are shown, 1 to 100.")
+    var limit: Int?
+    @Flag(name: [.customShort("a"), .long], help: "Show all that a search finds, which is so anyway.")
+    var alwaysShowAllResults = false
     @Argument(help: "Words to look for, owner/name, name@quant, or an address.") var name: [String] = []
 
+    func validate() throws {
+        if let limit, !(1...100).contains(limit) { throw ValidationError("--limit takes 1 to 100") }
+    }
+
     func run() async throws {
-        let get = try Get.parse(try LMSWords.get(name, yes: yes, mlx: mlx))
+        let get = try Get.parse(try LMSWords.get(name, yes: yes, mlx: mlx, limit: limit))
         try await get.run()
     }
 }
@@ -31,6 +39,12 @@ struct LMSImport: AsyncParsableCommand {
     @Flag(name: [.customShort("l"), .long], help: "Link it.") var symbolicLink = false
     @Flag(help: "Say what would be done, and do nothing.") var dryRun = false
     @Argument(help: "A .gguf file.") var file: String
+
+    func validate() throws {
+        guard [copy, hardLink, symbolicLink].count(where: \.self) <= 1 else {
+            throw ValidationError("choose one of --copy, --hard-link and --symbolic-link")
+        }
+    }
 
     func run() async throws {
         var words = [("--copy", copy), ("--hard-link", hardLink), ("--link", symbolicLink), ("--dry-run", dryRun)]

@@ -27,11 +27,25 @@ package enum LMSWords {
         return reasons[command].map { "lms \(command) is LM Studio's own, and Martlet does not have it: \($0)" }
     }
 
+    // MARK: Sentences
+
+    /// Our own sentence for whoever calls the program `lms`: commands that it names are those of `lms`.
+    package static func own(_ sentence: String) -> String {
+        let commands = [
+            ("martlet get OWNER/REPOSITORY", "lms get owner/name"), ("martlet ls --served", "lms ls"),
+            ("martlet ls", "lms ls"), ("martlet get", "lms get"), ("martlet search", "lms get"),
+            ("martlet load", "lms load"), ("martlet unload", "lms unload"), ("martlet ps", "lms ps"),
+        ]
+        return commands.reduce(sentence) { $0.replacing($1.0, with: $1.1) }
+    }
+
     // MARK: get
 
     /// The command line of `martlet get`.
     /// - Parameter name: keywords, `owner/name`, `name@quant` or an address.
-    package static func get(_ name: [String], yes: Bool, mlx: Bool) throws(LMSRefusal) -> [String] {
+    package static func get(
+        _ name: [String], yes: Bool, mlx: Bool, limit: Int? = nil
+    ) throws(LMSRefusal) -> [String] {
         guard !mlx else {
             throw LMSRefusal(
                 "--mlx asks for a model in a format that only Apple's own engine runs: leave it out to get GGUF")
@@ -39,7 +53,7 @@ package enum LMSWords {
         guard !name.isEmpty else {
             throw LMSRefusal("name a model, as in: lms get owner/name, or words to look for")
         }
-        return (yes ? ["--yes"] : []) + ["--"] + name.map(reference)
+        return (yes ? ["--yes"] : []) + (limit.map { ["--limit", "\($0)"] } ?? []) + ["--"] + name.map(reference)
     }
 
     /// `name@quant` as we write it: `name:quant`. An `@` in an address is part of it.

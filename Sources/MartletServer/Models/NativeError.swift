@@ -65,7 +65,8 @@ package struct NativeError: Error {
         return NativeError(
             status: 404, type: "model_not_found",
             message: "model \"\(model.prefix(Limits.modelName))\" is not installed here"
-                + (near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))") + ". Get it with: martlet get",
+                + (near.isEmpty ? "" : "; closest: \(near.joined(separator: ", "))")
+                + ". Get one with: martlet get OWNER/REPOSITORY",
             code: "model_not_found", param: "model")
     }
 
