@@ -67,7 +67,8 @@ struct ChatTurn: Sendable {
             return outcome
         } catch let error as MartletError {
             var outcome = reply.close()
-            outcome.failure = error
+            let message = talk.refusal(error.message, flag: Surroundings.isLMS ? "lms chat MODEL" : "-m MODEL")
+            outcome.failure = MartletError(error.kind, message)
             return outcome
         }
     }

@@ -107,6 +107,7 @@ def test_a_download_that_cannot_be_loaded_has_failed_and_is_in_no_list(hub, serv
 
 @pytest.mark.parametrize("body, code, kind, param, words", [
     ({}, 400, "invalid_request", "model", '"model" is required'),
+    ({"model": ""}, 400, "invalid_request", "model", "must be a string that is not empty"),
     ({"model": 7}, 400, "invalid_request", "model", "must be a string"),
     ({"model": REPOSITORY, "extra": 1}, 400, "invalid_request", "extra", "'extra'"),
     ({"model": "some words"}, 400, "invalid_request", "model", "martlet search some words"),

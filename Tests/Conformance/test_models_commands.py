@@ -235,6 +235,16 @@ def test_a_listing_says_why_a_model_cannot_be_used(commands):
         "capabilities": {"vision": False, "trained_for_tool_use": True}}
 
 
+def test_who_names_none_of_several_models_is_told_so(martlet, commands):
+    server = martlet(None, "--no-discovery")
+    for name in ("one", "two"):
+        put(server.home / f"models/p/{name}/{name}-F16.gguf")
+    put(server.home / "models/p/bad/bad.gguf", b"this is no model")
+    done = commands("chat", "--host", server.url, "hi")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("martlet: no model is named (-m MODEL) and 2 are served; name one of: one, two, ")
+
+
 # rm
 
 def test_all_parts_go_and_what_others_use_stays(commands):

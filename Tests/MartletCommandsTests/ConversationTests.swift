@@ -158,4 +158,13 @@ struct ChatScreenTests {
         let told = [0, 0.05, 0.1, 0.31, 0.2, 1, 1.5].map { tenths.isNew($0) }
         #expect(told == [true, false, true, true, false, true, false])
     }
+
+    @Test("a refusal holds no name that nobody typed")
+    func unnamed() {
+        let refusal = "\"local-model\" is none of the models and 2 are served; name one of: a, b"
+        #expect(
+            Conversation().refusal(refusal, flag: "-m MODEL")
+                == "no model is named (-m MODEL) and 2 are served; name one of: a, b")
+        #expect(Conversation(model: "local-model").refusal(refusal, flag: "-m MODEL") == refusal)
+    }
 }

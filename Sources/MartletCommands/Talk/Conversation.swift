@@ -74,6 +74,13 @@ package struct Conversation: Sendable, Hashable {
         return body
     }
 
+    /// Why a server refused a question, without a name that nobody typed.
+    /// - Parameter flag: what names a model.
+    package func refusal(_ message: String, flag: String) -> String {
+        guard model == nil else { return message }
+        return message.replacing("\"local-model\" is none of the models", with: "no model is named (\(flag))")
+    }
+
     // MARK: What was said
 
     /// - Parameter kept: what the server calls its memory of all this; nil: it has none.

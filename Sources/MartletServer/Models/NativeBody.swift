@@ -37,7 +37,7 @@ struct NativeBody {
     }
 
     func string(_ name: String) throws(NativeError) -> String? {
-        try read(name, as: "a string") { $0.string.flatMap { $0.isEmpty ? nil : $0 } }
+        try read(name, as: "a string that is not empty") { $0.string.flatMap { $0.isEmpty ? nil : $0 } }
     }
 
     func bool(_ name: String) throws(NativeError) -> Bool? { try read(name, as: "true or false", \.bool) }
