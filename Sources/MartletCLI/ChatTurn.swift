@@ -49,7 +49,7 @@ struct ChatTurn: Sendable {
     func ask(_ question: String, of talk: Conversation) async throws -> Outcome {
         let reply = ShownReply(
             ChatScreen(
-                name: talk.model ?? "the model", movesBars: Surroundings.isTerminal(2),
+                name: talk.model ?? "the model", movesBars: Surroundings.movesBars,
                 dims: Surroundings.hasColour(2), showsReasoning: showsReasoning))
         do {
             let isDone = try await cancelling {

@@ -38,6 +38,8 @@ enum ExitCodes {
     static let unavailable: Int32 = 69
     /// Interrupted from the keyboard.
     static let interrupted: Int32 = 130
+    /// Nobody reads its output any more; as shells have it of a program that the signal ended.
+    static let unread: Int32 = 141
 }
 
 struct Version: ParsableCommand {

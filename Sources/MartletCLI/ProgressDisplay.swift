@@ -14,7 +14,7 @@ final class ProgressDisplay: Sendable {
     private let isBar: Bool
     private let state = Mutex(State())
 
-    init(_ name: String, isBar: Bool = Surroundings.isTerminal(2)) {
+    init(_ name: String, isBar: Bool = Surroundings.movesBars) {
         self.name = TerminalText.safe(name)
         self.isBar = isBar
     }

@@ -51,7 +51,7 @@ struct Serve: AsyncParsableCommand {
                 configuration: loaded.configuration, home: Surroundings.home, path: Surroundings.path,
                 environment: Surroundings.environment, version: Martlet.version,
                 hub: Result { () throws(HubError) in try HubEndpoint(environment: Surroundings.environment) },
-                logger: Logger(label: "martlet"), log: feed, say: Surroundings.say)
+                logger: Logger(label: "martlet"), log: feed, say: Surroundings.announce)
             try await app.run()
         } catch {
             Surroundings.complain("martlet: \(error)")

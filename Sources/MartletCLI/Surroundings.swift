@@ -42,8 +42,11 @@ enum Surroundings {
 
     static var path: String { variable("PATH") ?? "/usr/bin:/bin" }
 
-    /// A line on stdout, at once, also into a pipe.
-    @Sendable static func say(_ line: String) {
+    /// A line on stdout, at once, also into a pipe. Ends the program when nobody reads that any more.
+    @Sendable static func say(_ line: String) { put(line + "\n") }
+
+    /// The same of a server, which goes on all the same.
+    @Sendable static func announce(_ line: String) {
         print(line)
         fflush(nil)
     }
@@ -78,10 +81,11 @@ enum Surroundings {
         _ = text.withCString { write(2, $0, strlen($0)) }
     }
 
-    /// Text on stdout as it is, at once.
+    /// Text on stdout as it is, at once. Ends the program when nobody reads that any more: the signal that would is
+    /// ignored for the sake of connections.
     static func put(_ text: String) {
         print(text, terminator: "")
-        fflush(nil)
+        if fflush(nil) != 0, errno == EPIPE { _exit(ExitCodes.unread) }
     }
 
     static func putAside(_ text: String) {

@@ -253,6 +253,34 @@ def test_ctrl_c_cancels_an_answer_and_the_talk_goes_on(upstream, terminal):
     assert again.end() == 0
 
 
+def test_who_reads_no_further_ends_the_answer(upstream):
+    left = threading.Event()
+
+    def answer(exchange):
+        exchange.stream_head()
+        exchange.chunked(event("chat.start", model_instance_id="writer") + event("message.delta", content="Well, I"))
+        go.wait(20)
+        exchange.chunked(event("message.delta", content=" would"))
+        exchange.wait_gone()
+        left.set()
+
+    go = threading.Event()
+    server = upstream(answer)
+    server.get = lambda exchange: exchange.json({"status": "ok"})
+    with subprocess.Popen([binary(), "chat", "-m", "writer", "hello"], env=environment(server.url), text=True,
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as talk:
+        assert talk.stdout.read(2) == "We"
+        talk.stdout.close()
+        go.set()
+        assert talk.wait(10) == 141 and left.wait(10), "the server was told"
+
+
+def test_reading_that_takes_its_time_is_told_in_a_pipe_too(upstream):
+    server = upstream(lambda exchange: exchange.stream(b"".join(native(exchange.request))))
+    done = run(server.url, "chat", "-m", "writer", "hello")
+    assert done.stderr.endswith("writer is loaded, in 2.50 s\nreading the prompt: 25%\n"), done.stderr
+
+
 def test_a_server_without_lm_studios_chat_is_talked_to_by_chat_completions(upstream):
     def answer(exchange):
         if exchange.request.target == "/v1/chat/completions":

@@ -116,9 +116,21 @@ struct ChatScreenTests {
     func plain() throws {
         let (text, aside) = try shown(ChatScreen(name: "m", movesBars: false, dims: false, showsReasoning: true))
         #expect(text == "Yes[31m.\n")
-        #expect(aside == "loading m: 0%\nloading m: 50%\nm is loaded, in 2.50 s\nthinking: Hm.\n")
+        let lines = [
+            "loading m: 0%", "loading m: 50%", "m is loaded, in 2.50 s", "reading the prompt: 25%", "thinking: Hm.",
+        ]
+        #expect(aside == lines.map { $0 + "\n" }.joined())
         let quiet = try shown(ChatScreen(name: "m", movesBars: false, dims: false, showsReasoning: false))
         #expect(!quiet.aside.contains("Hm"))
+    }
+
+    @Test("reading that takes its time is told in lines, again in each round; a prompt that is read at once is not")
+    func reading() {
+        var screen = ChatScreen(name: "m", movesBars: false, dims: false, showsReasoning: false)
+        let told = [0, 1, 0, 0.04, 0.06, 0.41, 1, 0, 0.41].map { screen.show(.reading($0), columns: 60) }
+        let (four, forty) = (told[3], told[5])
+        #expect(four == [.aside("reading the prompt: 4%\n")] && forty == [.aside("reading the prompt: 41%\n")])
+        #expect(told == [[], [], [], four, [], forty, [], [], forty])
     }
 
     @Test("the end tells the numbers and what the server calls the talk")

@@ -11,12 +11,13 @@ package struct ChatScreen: Sendable, Hashable {
 
     /// What the model is called on the bars.
     private let name: String
-    /// Stderr is a terminal: bars move. Else loading is told in lines, and reading is not.
+    /// Stderr is a terminal: bars move. Else loading is told in lines, and reading where it takes its time.
     private let movesBars: Bool
     private let dims: Bool
     private let showsReasoning: Bool
     private var open = Open.nothing
     private var tenths = Tenths()
+    private var tenthsRead = Tenths()
 
     package init(name: String, movesBars: Bool, dims: Bool, showsReasoning: Bool) {
         self.name = TerminalText.safe(name)
@@ -33,7 +34,11 @@ package struct ChatScreen: Sendable, Hashable {
             return tenths.isNew(share) ? [.aside("loading \(name): \(ProgressLine.percent(share))\n")] : []
         case .loaded(let seconds):
             return close() + [.aside("\(name) is loaded, in \(Shown.seconds(seconds))\n")]
-        case .reading(let share): return movesBars ? bar("reading the prompt", share, columns) : []
+        case .reading(let share):
+            guard !movesBars else { return bar("reading the prompt", share, columns) }
+            if share <= 0 { tenthsRead = Tenths() }
+            guard share > 0, share < 1, tenthsRead.isNew(share) else { return [] }
+            return close() + [.aside("reading the prompt: \(ProgressLine.percent(share))\n")]
         case .reasoning(let text):
             guard showsReasoning else { return [] }
             let begins = open != .reasoning
