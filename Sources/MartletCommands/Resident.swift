@@ -49,7 +49,12 @@ package struct Resident: Sendable, Hashable {
         var shown: [String] = []
         for (name, setting) in settings.object?.map({ ($0.key, $0.value) }) ?? [] where name != "ttl" {
             let isContext = name == "context_length" || name == "context"
-            let value = isContext ? context.map { "\($0)" } : nil
+            let value: String? =
+                switch name {
+                case _ where isContext: context.map { "\($0)" }
+                case "prompt_cache": setting["value"]?.int.map(Shown.bytes)
+                default: nil
+                }
             guard let text = value ?? setting["value"].flatMap(Self.text) else { continue }
             let origin = setting["origin"]?.string.map { " (\($0))" } ?? ""
             let words = isContext ? "context" : name.split(separator: "_").joined(separator: " ")

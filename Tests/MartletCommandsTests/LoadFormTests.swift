@@ -73,7 +73,8 @@ struct LoadFormTests {
         #expect(loaded.sentence(nil) == "loaded as m:2 in 1.25 s")
         #expect(
             loaded.sentence(ResidentTests.resident)
-                == "loaded as m:2 in 1.25 s: context 8192 (built-in), parallel 4 (configuration), flash attention on (command)"
+                == "loaded as m:2 in 1.25 s: context 8192 (built-in), parallel 4 (configuration), flash attention on (command), "
+                + "prompt cache 9.2 MB (built-in)"
         )
         #expect(loaded.report(nil).text == #"{"status":"loaded","instance_id":"m:2","load_time_seconds":1.254}"#)
     }

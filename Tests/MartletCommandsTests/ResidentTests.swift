@@ -11,7 +11,8 @@ struct ResidentTests {
            "settings":{"parallel":{"value":4,"origin":"configuration"},
                        "context_length":{"value":"auto","origin":"built-in"},
                        "flash_attention":{"value":true,"origin":"command"},
-                       "threads":{"value":null,"origin":"built-in"}}},
+                       "threads":{"value":null,"origin":"built-in"},
+                       "prompt_cache":{"value":9175040,"origin":"built-in"}}},
           {"id":"w","model":"acme/writer","state":"generating","users":4,"queued":2,"parallel":4,"context":null,
            "bytes":999,"ttl_ms":null,"last_used":null,"pinned":true,"settings":{}}]}
         """
@@ -22,7 +23,10 @@ struct ResidentTests {
     func settings() throws {
         #expect(
             try #require(Self.resident).settingsShown
-                == ["context 8192 (built-in)", "parallel 4 (configuration)", "flash attention on (command)"])
+                == [
+                    "context 8192 (built-in)", "parallel 4 (configuration)", "flash attention on (command)",
+                    "prompt cache 9.2 MB (built-in)",
+                ])
     }
 
     @Test("the table says what each does, and how long it stays")
