@@ -8,13 +8,14 @@ import MartletWire
 struct Load: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Loads a model into the server, beside what is loaded; it stays until it is unloaded.",
-        discussion: "What no flag says is left to the server: its configuration, the model's own file, what fits.")
+        discussion: "What no flag says is left to the server: its configuration, and what fits.")
 
     @OptionGroup var place: Place
     @OptionGroup var models: ModelPlace
     @Option(name: [.long, .customLong("context-length")], help: "Tokens of each request's window.") var context: Int?
     @Option(help: "Requests worked on at once.") var parallel: Int?
-    @Option(help: "Layers that a GPU computes.") var gpuLayers: Int?
+    @Option(help: "Layers that a GPU computes: a number, all (or max), or off.", transform: Load.layers)
+    var gpuLayers: Int?
     @Option(help: "on, off or auto.") var flashAttention: LoadForm.Switch?
     @Option(name: .customLong("cache-type-k"), help: "Type of the cache's keys, such as f16 or q8_0.")
     var keyCache: String?
@@ -27,6 +28,13 @@ struct Load: AsyncParsableCommand {
     @Flag(help: "Only say what memory it would take on this machine.") var estimateOnly = false
     @Flag(help: "Print JSON.") var json = false
     @Argument(help: "The model, as martlet ls shows it.") var model: String
+
+    private static func layers(_ text: String) throws -> Int {
+        guard let layers = LoadSettings.gpuLayers(text) else {
+            throw ValidationError("--gpu-layers takes \(LoadSettings.gpuLayersWords)")
+        }
+        return layers
+    }
 
     func run() async throws {
         var form = LoadForm(model: model)

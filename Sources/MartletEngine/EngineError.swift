@@ -61,8 +61,13 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
     package var logTail: [String]
     /// How long until a retry can succeed; nil when waiting does not help.
     package var retryAfter: Duration?
+    /// Of ``Code/badSetting``: which one, where it is one.
+    package var setting: String?
 
-    package init(_ code: Code, _ message: String, logTail: [String] = [], retryAfter: Duration? = nil) {
+    package init(
+        _ code: Code, _ message: String, logTail: [String] = [], retryAfter: Duration? = nil, setting: String? = nil
+    ) {
+        self.setting = setting
         self.code = code
         self.message = message
         self.logTail = logTail

@@ -56,7 +56,9 @@ package struct EngineHost: ModelHost {
             case .atCapacity: .queueFull
             default: .engineFailed
             }
-        return GatewayError(code: code, message: sentence(error), retryAfter: error.retryAfter)
+        // The only setting that a request for an answer has.
+        let param = error.setting.flatMap { $0 == "context_length" ? $0 : nil }
+        return GatewayError(code: code, message: sentence(error), param: param, retryAfter: error.retryAfter)
     }
 
     /// With the engine's last words.

@@ -113,7 +113,7 @@ def test_what_cannot_be_loaded_or_unloaded_says_why(tiny):
 def test_a_command_line_that_cannot_be_meant_ends_with_2_and_no_server_with_69():
     nowhere = "http://127.0.0.1:9"
     for words in (["load"], ["load", "m", "--parallel", "many"], ["unload"], ["unload", "m", "--all"],
-                  ["load", "m", "--flash-attention", "perhaps"]):
+                  ["load", "m", "--flash-attention", "perhaps"], ["load", "m", "--gpu-layers", "many"]):
         assert run(nowhere, *words).returncode == 2, words
     for words in (["load", "m"], ["unload", "m"], ["unload", "--all"], ["ps"], ["chat", "hello"]):
         done = run(nowhere, *words)
@@ -148,7 +148,7 @@ def test_one_question_and_its_answer(tiny):
 
 def test_a_bar_shows_how_far_a_load_is(upstream, terminal):
     server = Slow(upstream, lambda request: LOAD)
-    shown = terminal(server.url, "load", "writer", "--context", "4096")
+    shown = terminal(server.url, "load", "writer", "--context", "4096", "--gpu-layers", "max")
     server.go(2)
     shown.see("\rloading writer  [###############               ]  50%")
     server.go()
@@ -156,7 +156,7 @@ def test_a_bar_shows_how_far_a_load_is(upstream, terminal):
     assert shown.end() == 0
     assert b"\r\x1b[K" in shown.shown, "the bar has gone"
     assert server.server.request.json == {
-        "model": "writer", "context_length": 4096, "echo_load_config": True, "stream": True}
+        "model": "writer", "context_length": 4096, "gpu_layers": 10000, "echo_load_config": True, "stream": True}
 
 
 def test_ctrl_c_ends_a_load_and_says_so(upstream, terminal):

@@ -112,6 +112,7 @@ def test_a_load_that_cannot_be_meant_is_refused(server, body, status, kind, code
     error = words(reply)
     assert (reply.status, error["type"]) == (status, kind) and says in error["message"]
     assert code is None or error["code"] == code
+    assert error["param"] == "context_length" or "trained for" not in says
     assert engine.command(server) is None
 
 
@@ -262,13 +263,18 @@ def test_what_was_loaded_for_a_request_goes_when_it_has_been_idle(server):
     until(lambda: loaded(server) == {}, "it was unloaded", 20)
     assert ask(server, "other").status == 200
     entry = residents(server)["other"]
-    assert entry["settings"]["ttl"] == {"value": 1, "origin": "model file"} and entry["ttl_ms"] == 1000
-    assert entry["context"] == 3072 and entry["settings"]["context_length"]["origin"] == "model file"
+    assert entry["settings"]["ttl"] == {"value": 1, "origin": "engine.settings"} and entry["ttl_ms"] == 1000
+    assert entry["context"] == 3072 and entry["settings"]["context_length"]["origin"] == "engine.settings"
     until(lambda: loaded(server) == {}, "it was unloaded", 20)
+    assert post(server, LOAD, model="other").status == 200
+    assert residents(server)["other"]["settings"]["ttl"] == {"value": None, "origin": "built-in"}, "who asked for it keeps it"
+    assert post(server, UNLOAD, instance_id="other").status == 200
     assert ask(server).status == 200
     assert ask(server, ttl=1).status == 200, "which is not the request that loads it"
     assert residents(server)[engine.MODEL]["ttl_ms"] == 3_600_000
     assert ask(server, ttl=0).status == 400
+    error = ask(server, "other", context_length=10**6).json["error"]
+    assert error["param"] == "context_length" and "trained for" in error["message"]
 
 
 def test_a_pinned_model_outlives_its_idle_time(server):

@@ -20,13 +20,14 @@ struct LoadSettingsTests {
     func merges() {
         var load = EffectiveLoad()
         load.apply(settings { ($0.parallel, $0.context, $0.threads) = (2, .tokens(1000), 3) }, from: .configuration)
-        load.apply(settings { ($0.context, $0.keyCache, $0.draftModel) = (.auto, .q8_0, "small") }, from: .modelFile)
+        load.apply(
+            settings { ($0.context, $0.keyCache, $0.draftModel) = (.auto, .q8_0, "small") }, from: .modelSettings)
         load.apply(settings { ($0.parallel, $0.keepAlive) = (8, .always) }, from: .request)
         #expect(load.parallel == Chosen(8, .request))
-        #expect(load.context == Chosen(.auto, .modelFile))
+        #expect(load.context == Chosen(.auto, .modelSettings))
         #expect(load.threads == Chosen(3, .configuration))
-        #expect(load.keyCache == Chosen(.q8_0, .modelFile))
-        #expect(load.draftModel == Chosen("small", .modelFile))
+        #expect(load.keyCache == Chosen(.q8_0, .modelSettings))
+        #expect(load.draftModel == Chosen("small", .modelSettings))
         #expect(load.keepAlive == Chosen(.always, .request) && load.ttl == nil)
         #expect(load.batch == nil && load.gpuLayers == nil && load.flashAttention == nil && load.valueCache == nil)
     }
@@ -44,11 +45,12 @@ struct LoadSettingsTests {
         load.apply(settings { $0.context = .tokens(8192) }, from: .configuration)
         try load.fit(facts, of: "a")
         #expect(load.context == Chosen(.tokens(4096), .model))
-        for origin in [SettingOrigin.modelFile, .request, .command] {
+        for origin in [SettingOrigin.modelSettings, .request, .command] {
             var load = EffectiveLoad()
             load.apply(settings { $0.context = .tokens(8192) }, from: origin)
             let error = fault { () throws(EngineError) in try load.fit(facts, of: "a") }
             #expect(error?.message == "a context of 8192 tokens is more than a was trained for: ask for 4096 at most.")
+            #expect(error?.setting == "context_length")
             load.apply(settings { $0.context = .tokens(4096) }, from: origin)
             try load.fit(facts, of: "a")
             #expect(load.context == Chosen(.tokens(4096), origin))
@@ -58,7 +60,7 @@ struct LoadSettingsTests {
     @Test("Values that cannot be are refused with what they may be")
     func ranges() {
         let cases: [(settings: LoadSettings, words: String)] = [
-            (settings { $0.parallel = 0 }, "parallel is 0: it has to be from 1 to 1024."),
+            (settings { $0.parallel = 0 }, "parallel is 0: it has to be from 1 to 256."),
             (settings { $0.context = .tokens(0) }, "context_length is 0"),
             (settings { $0.gpuLayers = -1 }, "gpu_layers is -1"), (settings { $0.batch = 16 }, "batch is 16"),
             (settings { $0.threads = 5000 }, "threads is 5000"),
@@ -71,6 +73,14 @@ struct LoadSettingsTests {
             #expect(error?.message.hasPrefix(words) == true, "\(error?.message ?? "accepted")")
         }
         #expect(fault(LoadSettings().check) == nil)
+    }
+
+    @Test(
+        "Layers are numbers or words",
+        arguments: [("all", 10_000), ("max", 10_000), ("off", 0), ("12", 12), ("0", 0)])
+    func layers(text: String, layers: Int) {
+        #expect(LoadSettings.gpuLayers(text) == layers)
+        for wrong in ["auto", "-1", "10001", "1.5", ""] { #expect(LoadSettings.gpuLayers(wrong) == nil, "\(wrong)") }
     }
 
     @Test("A quantised cache of values needs flash attention")

@@ -70,7 +70,7 @@ struct SupervisorResidencyTests {
         _ = try await supervised.acquire("alpha").get()
         let busy = try #require(await supervised.supervisor.residents().first)
         #expect(busy.instance == "alpha" && busy.users == 2 && busy.idle == nil && !busy.isExplicit)
-        #expect(busy.load.threads == Chosen(2, .modelFile))
+        #expect(busy.load.threads == Chosen(2, .modelSettings))
         #expect(busy.load.context == Chosen(.tokens(4096), .configuration) && busy.context == 4096)
         #expect(busy.bytes == 1 << 40 && busy.measured == 1 << 40)
         for _ in 0..<2 { await supervised.supervisor.release(socketPath: lease.socketPath) }
@@ -97,9 +97,13 @@ struct SupervisorResidencyTests {
 
     @Test("Explicit loads make instances with names of their own, which stay, and are unloaded by name or by model")
     func instances() async throws {
-        let supervised = try supervised(models: 3.5)
+        // A TTL of the configuration is about models that come by themselves.
+        var own = LoadSettings()
+        own.keepAlive = .idle(.seconds(3))
+        let supervised = try supervised(models: 3.5, change: { [own] in $0.ofModel = { _ in own } })
         let supervisor = supervised.supervisor
         #expect(try await supervisor.load("alpha") == "alpha")
+        #expect(await supervisor.residents().map(\.load.keepAlive) == [Chosen(.always, .builtIn)])
         #expect(try await supervisor.load("alpha") == "alpha:2")
         #expect(try await supervisor.load("alpha", as: "mine") == "mine")
         let taken = await Result { () async throws(EngineError) in try await supervisor.load("alpha", as: "mine") }
@@ -112,6 +116,8 @@ struct SupervisorResidencyTests {
         #expect(refused.message.contains("loaded explicitly") && refused.message.contains("Unload "))
         #expect(await supervisor.unload("alpha:2", .now) == ["alpha:2"])
         _ = try await supervised.acquire("beta").get()
+        let beta = await supervisor.residents().first { $0.instance == "beta" }
+        #expect(beta?.load.keepAlive == Chosen(.idle(.seconds(3)), .modelSettings))
         #expect(await supervisor.unload("mine", .whenIdle) == ["mine"])
         #expect(await supervisor.residents().first { $0.instance == "mine" }?.state == .draining)
         #expect(await supervisor.unload("gamma", .now) == [])

@@ -31,8 +31,12 @@ struct ConfigurationErrorTests {
             ("store:\n  capture: off", "martlet.yaml:2: store.capture is not built yet"),
             (
                 "engine:\n  memory: 180%",
-                "martlet.yaml:2: engine.memory must be a part of all memory such as 80%, or a size such as 12GiB "
-                    + "(got \"180%\")"
+                "martlet.yaml:2: engine.memory must be a part of all memory from 1% to 100%, or a size of at least 1MiB "
+                    + "such as 12GiB (got \"180%\")"
+            ),
+            (
+                "engine: { gpu_layers: many }",
+                "martlet.yaml:1: engine.gpu_layers must be all, max, off, or a whole number from 0 to 10000 (got \"many\")"
             ),
             (
                 "engine: { ttl: 0s }",

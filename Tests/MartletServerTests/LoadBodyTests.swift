@@ -37,6 +37,7 @@ struct LoadBodyTests {
         #expect(body.streams && body.echoes)
         #expect(try read(#"{"model":"m"}"#).settings == LoadSettings())
         #expect(try read(#"{"model":"m","gpu_layers":"off","flash_attention":"auto"}"#).settings.gpuLayers == 0)
+        #expect(try read(#"{"model":"m","gpu_layers":12}"#).settings.gpuLayers == 12)
     }
 
     @Test(

@@ -26,11 +26,12 @@ struct LoadRequest: Sendable {
             // What is no projector, in spite of its name, would keep the engine from loading the model.
             if facts.senses == ModelFacts.Senses() { model.projector = nil }
             var load = EffectiveLoad(isExplicit: isExplicit)
-            var common = engine.load
-            // A TTL for all models is about those that come by themselves.
-            if isExplicit { common.keepAlive = nil }
-            load.apply(common, from: .configuration)
-            if let own = engine.ofModel(model.id) { load.apply(own, from: .modelFile) }
+            let own = engine.ofModel(model.id) ?? LoadSettings()
+            for (var configured, origin) in [(engine.load, SettingOrigin.configuration), (own, .modelSettings)] {
+                // A TTL of the configuration is about models that come by themselves.
+                if isExplicit { configured.keepAlive = nil }
+                load.apply(configured, from: origin)
+            }
             load.apply(settings, from: origin)
             try Self.check(facts.kind, model.id)
             try load.fit(facts, of: model.id)

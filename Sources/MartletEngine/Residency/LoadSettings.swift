@@ -16,7 +16,7 @@ package struct LoadSettings: Sendable, Hashable {
     }
 
     package var context: Context?
-    /// Requests worked on at once, 1 to 1024.
+    /// Requests worked on at once, 1 to 256.
     package var parallel: Int?
     /// Layers that a GPU computes; more than there are is all of them. 0 to 10,000.
     package var gpuLayers: Int?
@@ -38,7 +38,20 @@ package struct LoadSettings: Sendable, Hashable {
 
     package init() {}
 
-    package static let parallelRange = 1...1024
+    /// Layers by their number or in a word: `all` or `max`, `off`.
+    package static func gpuLayers(_ text: String) -> Int? {
+        switch text {
+        case "all", "max": gpuLayersRange.upperBound
+        case "off": 0
+        default: Int(text).flatMap { gpuLayersRange.contains($0) ? $0 : nil }
+        }
+    }
+
+    /// What ``gpuLayers(_:)`` takes, for sentences.
+    package static let gpuLayersWords =
+        "all, max, off, or a whole number from \(gpuLayersRange.lowerBound) to \(gpuLayersRange.upperBound)"
+
+    package static let parallelRange = 1...256
     package static let gpuLayersRange = 0...10_000
     package static let batchRange = 32...65_536
     package static let threadsRange = 1...4096
@@ -68,7 +81,8 @@ package struct LoadSettings: Sendable, Hashable {
     private static func check(_ name: String, _ value: Int?, _ range: ClosedRange<Int>) throws(EngineError) {
         guard let value, !range.contains(value) else { return }
         throw EngineError(
-            .badSetting, "\(name) is \(value): it has to be from \(range.lowerBound) to \(range.upperBound).")
+            .badSetting, "\(name) is \(value): it has to be from \(range.lowerBound) to \(range.upperBound).",
+            setting: name)
     }
 }
 
@@ -91,8 +105,8 @@ package enum SettingOrigin: String, Sendable, Hashable, CaseIterable {
     case model
     /// Set for all models.
     case configuration
-    /// Set for this model in a file.
-    case modelFile = "model file"
+    /// Set for this model in the configuration, under that key.
+    case modelSettings = "engine.settings"
     case request
     case command
 }
@@ -152,7 +166,8 @@ package struct EffectiveLoad: Sendable, Hashable {
             guard context.origin == .configuration else {
                 throw EngineError(
                     .badSetting,
-                    "a context of \(tokens) tokens is more than \(model) was trained for: ask for \(trained) at most.")
+                    "a context of \(tokens) tokens is more than \(model) was trained for: ask for \(trained) at most.",
+                    setting: "context_length")
             }
             context = Chosen(.tokens(trained), .model)
         }

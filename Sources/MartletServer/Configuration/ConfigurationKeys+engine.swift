@@ -96,7 +96,8 @@ extension WrittenSetting {
             return .share(Double(part) / 100)
         }
         guard let bytes = SettingText.size(text), bytes >= 1 << 20 else {
-            throw ValueProblem(mustBe: "a part of all memory such as 80%, or a size such as 12GiB", got: text)
+            throw ValueProblem(
+                mustBe: "a part of all memory from 1% to 100%, or a size of at least 1MiB such as 12GiB", got: text)
         }
         return .bytes(Int64(bytes))
     }
@@ -118,8 +119,11 @@ extension WrittenSetting {
     }
 
     fileprivate func gpuLayers() throws(ValueProblem) -> Int {
-        if try text() == "all" { return LoadSettings.gpuLayersRange.upperBound }
-        return try int(LoadSettings.gpuLayersRange, orWord: "all")
+        let text = try text()
+        guard let layers = LoadSettings.gpuLayers(text) else {
+            throw ValueProblem(mustBe: LoadSettings.gpuLayersWords, got: text)
+        }
+        return layers
     }
 
     /// YAML's own words for a switch are taken too.

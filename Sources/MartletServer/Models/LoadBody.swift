@@ -44,12 +44,8 @@ package struct LoadBody {
         }
         settings.cacheOnGPU = try body.bool("offload_kv_cache_to_gpu")
         settings.parallel = try body.int("parallel", LoadSettings.parallelRange)
-        settings.gpuLayers = try body.read("gpu_layers", as: "a number of layers, \"max\" or \"off\"") { value in
-            switch value.string {
-            case "max", "all": LoadSettings.gpuLayersRange.upperBound
-            case "off": 0
-            default: value.int.flatMap { LoadSettings.gpuLayersRange.contains($0) ? $0 : nil }
-            }
+        settings.gpuLayers = try body.read("gpu_layers", as: LoadSettings.gpuLayersWords) { value in
+            (value.string ?? value.int.map(String.init)).flatMap(LoadSettings.gpuLayers)
         }
         settings.keyCache = try Self.cacheType("cache_type_k", in: body)
         settings.valueCache = try Self.cacheType("cache_type_v", in: body)

@@ -57,6 +57,7 @@ package struct NativeError: Error {
             }
         message = EngineHost.sentence(error)
         code = error.code.description
+        param = error.setting
         retryAfter = error.retryAfter
     }
 
