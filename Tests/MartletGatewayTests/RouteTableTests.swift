@@ -332,6 +332,20 @@ struct RouteTableTests {
         #expect(served.sureWindow(of: "m") == ContextWindow(loaded: 1024, maximum: 8192))
     }
 
+    @Test("An alias that leads nowhere is in no list, and whoever asks for it is told so")
+    func nowhere() {
+        let here = Make.upstream("local", .engine, location: .hosted)
+        let aliases: [(pattern: String, targets: [String])] = [
+            ("typo", ["local/nope"]), ("part", ["local/wri"]), ("either", ["nope", "local/writer"]),
+            ("far", ["box/new"]), ("none", ["nope"]),
+        ]
+        let served = ["local": ServedModels(ids: ["writer"]), "box": ServedModels(ids: ["shared"])]
+        let table = Self.table(aliases, served: served, upstreams: [here, Self.box])
+        #expect(table.listed == ["writer", "shared", "either", "far", "part"])
+        #expect(table.outcome("typo") == ["error model_not_found"] && table.outcome("far") == ["box/new"])
+        #expect(table.message("typo")?.contains("model \"local/nope\" is not installed or served") == true)
+    }
+
     @Test("What cannot be loaded is in no list, never chosen, and whoever asks for it is told why")
     func unusable() throws {
         let served = ["box": ServedModels(ids: ["good"], unusable: ["bad": "it is noise", "goo": "it is cut short"])]

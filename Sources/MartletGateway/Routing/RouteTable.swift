@@ -115,8 +115,11 @@ package struct RouteTable: Sendable {
             for id in served[upstream.name]?.ids ?? [] where seen.insert(id).inserted { ids.append(id) }
         }
         for alias in exact.keys.sorted() where seen.insert(alias).inserted { ids.append(alias) }
-        return ids.filter {
-            isAllowed($0) || exact[$0].map { !permitted((try? candidates($0)) ?? []).isEmpty } ?? false
+        return ids.filter { id in
+            guard let targets = exact[id] else { return isAllowed(id) }
+            // One that leads nowhere is of no use to anybody.
+            let places = (try? candidates(targets)) ?? []
+            return isAllowed(id) ? !places.isEmpty : !permitted(places).isEmpty
         }
     }
 
@@ -258,8 +261,12 @@ package struct RouteTable: Sendable {
                 continue
             } else if let slash = target.firstIndex(of: "/"), let upstream = byName[String(target[..<slash])] {
                 let model = String(target[target.index(after: slash)...])
-                let match = try uniqueMatch(model, of: target, at: [upstream])
-                found.append(match ?? Candidate(upstream: upstream, model: model))
+                if let match = try uniqueMatch(model, of: target, at: [upstream]) {
+                    found.append(match)
+                } else if upstream.location != .hosted {
+                    // An upstream may serve more than it lists; the folder of models holds what it holds.
+                    found.append(Candidate(upstream: upstream, model: model))
+                }
             } else if let place = try unlisted(target) {
                 found.append(place)
             }
