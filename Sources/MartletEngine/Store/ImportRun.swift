@@ -105,8 +105,9 @@ package struct ImportRun: Sendable {
         guard needed > 0, let free = Disk.free(at: folder), free - needed < Self.diskMargin else { return }
         throw EngineError(
             .diskFull,
-            "\(source.place) needs \(needed / 1_000_000) MB on the disk, and \(Self.diskMargin / 1_000_000) MB must "
-                + "stay free; there are \(free / 1_000_000) MB. Remove a model (martlet rm), or use --link, which needs none"
+            "\(source.place) needs \(ByteCount.text(needed)) on the disk, and \(ByteCount.text(Self.diskMargin)) must "
+                + "stay free; there are \(ByteCount.text(free)). Remove a model (martlet rm), or use --link, which "
+                + "needs none"
         )
     }
 

@@ -1,6 +1,7 @@
 import MartletDialects
 import MartletEngine
 import MartletGateway
+import MartletHub
 import MartletTransport
 import MartletWire
 import NIOCore
@@ -100,7 +101,7 @@ extension Doctor {
         let count = models.count == 1 ? "1 model" : "\(models.count) models"
         var findings = [
             Finding(
-                "models on disk", .fine, "\(count), \(bytes >> 20) MiB, under \(store.root)",
+                "models on disk", .fine, "\(count), \(ByteCount.shown(bytes)), under \(store.root)",
                 facts: ["folder": .string(store.root), "models": .array(models.map { .string($0.id) })])
         ]
         if let draft = configuration.engine.load.draftModel, store.find(draft) == nil {
