@@ -122,6 +122,43 @@ def test_a_reply_names_the_model_that_answered_where_the_request_names_none(serv
     assert ask(server, model="").json["model"] == engine.MODEL
 
 
+def test_requests_at_once_do_not_fill_each_others_window(server):
+    server = server(context="auto", parallel=4, memory="120MiB")
+    window = next(one["context"] for one in [ask(server) and residents(server)[engine.MODEL]])
+    replies, prompt = [], "the blue cat talked " * (window // 6)
+
+    def one():
+        replies.append(ask(server, messages=[{"role": "user", "content": prompt}], max_tokens=window // 5))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [reply.status for reply in replies] == [200] * 4, [reply.body[:300] for reply in replies]
+    assert sum(reply.json["usage"]["prompt_tokens"] for reply in replies) > window
+
+
+@pytest.mark.parametrize("parallel", [3, 5])
+def test_an_embedding_model_loads_with_any_number_of_slots(martlet, tiny_models, parallel):
+    config = {"discovery": "off", "engine": {"threads": 1, "parallel": parallel}}
+    server = martlet(before=lambda made: engine.give_model(made, name="vectors", weights=tiny_models / "tiny-embed.gguf"), config=config,
+                     engines=engine.engines())
+    body = json.dumps({"model": "vectors", "input": ["a", "b", "c", "d"]}).encode()
+    reply = server.ask("POST", "/v1/embeddings", body, timeout=60)
+    assert reply.status == 200 and len(reply.json["data"]) == 4
+
+
+def test_two_models_whose_context_nobody_chose_find_room_beside_each_other(server):
+    server = server(context="auto", memory="250MiB")
+    for _ in range(2):
+        for model in (engine.MODEL, "other"):
+            assert ask(server, model=model).status == 200
+    assert set(residents(server)) == {engine.MODEL, "other"}
+    assert {one["context"] >= 8192 for one in residents(server).values()} == {True}
+    assert server.log().count("engine ready") == 2
+
+
 def test_a_draft_model_of_the_configuration_is_used_by_others_and_missed_by_none(server):
     with_draft = server(draft_model="other")
     for model, draft in ((engine.MODEL, "other"), ("other", None)):

@@ -50,7 +50,6 @@ struct EngineFinderTests {
         #expect(second.origin == .path)
         #expect(second.version == "2 (two)")
         #expect(second.backend == "CPU")
-        #expect(second.unifiedCache)
         let third = try await find().get()
         #expect(third.origin == .source)
         #expect(third.version == "3 (three)")
@@ -130,7 +129,7 @@ struct EngineFinderTests {
         try scratch.file(
             "home/engines/\(name)/manifest.json",
             """
-            {"origin":"source","version":"\(version)","backend":"CPU","unifiedCache":true,"program":"\(program)",
+            {"origin":"source","version":"\(version)","backend":"CPU","program":"\(program)",
              "installed":\(time)}
             """)
     }

@@ -56,7 +56,6 @@ struct EngineInstallerTests {
         #expect(engine.origin == .wheel)
         #expect(engine.version == "9 (xllamacpp)")
         #expect(engine.backend == "CPU")
-        #expect(engine.unifiedCache)
         #expect(engine.executable == "\(scratch.path)/bin/python3")
         #expect(engine.leading.first == "-I")
         let call = try String(contentsOfFile: "\(scratch.path)/pip-calls", encoding: .utf8)

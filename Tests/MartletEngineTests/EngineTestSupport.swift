@@ -80,7 +80,7 @@ enum Fixture {
         EngineBinary(
             executable: "python3", leading: ["-I", path("fake_engine.py")], environment: environment,
             version: "1 (fake)",
-            backend: "CPU", origin: origin, unifiedCache: true)
+            backend: "CPU", origin: origin)
     }
 
     static let model = InstalledModel(

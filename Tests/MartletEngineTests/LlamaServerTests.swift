@@ -138,7 +138,7 @@ struct LlamaServerTests {
             ])
     }
 
-    @Test("The flags promise an asked window to each slot and share one that was not asked")
+    @Test("The flags promise the window to each slot")
     func flags() {
         var plan = Fixture.plan(scratch)
         plan.binary.leading = ["-I", "launcher"]
@@ -150,14 +150,9 @@ struct LlamaServerTests {
             "4",
         ]
         let tail = ["--threads", "3", "--batch-size", "256", "--ubatch-size", "256", "--metrics"]
-        #expect(plan.arguments == head + ["--kv-unified"] + tail)
+        #expect(plan.arguments == head + tail)
         plan.contextTokens = 8192
         #expect(plan.arguments == head + ["--ctx-size", "32768"] + tail)
-        plan.contextTokens = nil
-        plan.binary.unifiedCache = false
-        #expect(plan.arguments == head + tail)
-        plan.sharedTokens = 8192
-        #expect(plan.arguments == head + ["--ctx-size", "8192"] + tail)
     }
 
     @Test("Every load setting reaches the engine, and a model what its kind needs")
@@ -165,14 +160,14 @@ struct LlamaServerTests {
         var plan = Fixture.plan(scratch)
         plan.name = "tiny:2"
         (plan.gpuLayers, plan.flashAttention, plan.keyCache, plan.valueCache) = (12, .on, .q8_0, .bf16)
-        (plan.cacheOnGPU, plan.promptCache) = (false, (3 << 20) + 7)
+        (plan.cacheOnGPU, plan.promptCache, plan.checkpoints) = (false, (3 << 20) + 7, 5)
         plan.model.projector = "/models/mmproj.gguf"
         plan.draft = InstalledModel(id: "small", path: "/models/small.gguf", bytes: 1, file: "small.gguf")
         #expect(plan.arguments.contains("tiny:2") && !plan.arguments.contains("tiny"))
         let flags = [
             "--n-gpu-layers", "12", "--flash-attn", "on", "--cache-type-k", "q8_0", "--cache-type-v", "bf16",
-            "--no-kv-offload", "--cache-ram", "3", "--model-draft", "/models/small.gguf", "--mmproj",
-            "/models/mmproj.gguf",
+            "--no-kv-offload", "--cache-ram", "3", "--ctx-checkpoints", "5", "--model-draft",
+            "/models/small.gguf", "--mmproj", "/models/mmproj.gguf",
         ]
         #expect(plan.arguments.suffix(flags.count) == flags[...])
         plan.kind = .embedding()

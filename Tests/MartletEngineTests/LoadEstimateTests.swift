@@ -1,5 +1,6 @@
 import Foundation
 import MartletEngine
+import MartletTestSupport
 import Testing
 
 @Suite("what a load would take")
@@ -62,17 +63,24 @@ struct LoadEstimateTests {
 
     @Test("a draft model counts where it can be used, and one that a file names is left out where it cannot")
     func drafts() async throws {
-        let alone = try await estimate().bytes
-        for (name, draft) in [("two", "tiny-chat.gguf"), ("vectors", "tiny-embed.gguf")] {
-            let file = try folder.file("acme/\(name)/\(name).gguf")
-            try FileManager.default.removeItem(atPath: file)
-            try FileManager.default.createSymbolicLink(atPath: file, withDestinationPath: Fixture.path(draft))
-        }
+        let two = try folder.file("acme/two/two.gguf")
+        try FileManager.default.removeItem(atPath: two)
+        try FileManager.default.createSymbolicLink(atPath: two, withDestinationPath: Fixture.path("tiny-chat.gguf"))
+        try folder.file("acme/vectors/vectors.gguf")
+        _ = try folder.model(.model("bert"), "acme/vectors/vectors.gguf")
+        let alone = try await estimate()
         var settings = LoadSettings()
         settings.context = .tokens(2048)
         let alone2048 = try await estimate(settings).bytes
         settings.draftModel = "two"
         #expect(try await estimate(settings).bytes > alone2048)
+        // Its context is as long as the model's, also where that is fitted.
+        settings.context = nil
+        let fitted = try await estimate(settings, .bytes(1 << 40))
+        settings.context = .tokens(131_072)
+        let asked = try await estimate(settings, .bytes(1 << 40))
+        #expect(fitted.context == 131_072 && fitted.bytes == asked.bytes)
+        settings.context = nil
         for draft in ["vectors", "tiny", "gone"] {
             settings.draftModel = draft
             await #expect(throws: EngineError.self, "\(draft)") { try await estimate(settings) }
@@ -81,8 +89,27 @@ struct LoadEstimateTests {
             engine.load.draftModel = draft
             let made = try await LoadEstimate.make(
                 model, LoadSettings(), in: store, engine, for: Fixture.fakeEngine())
-            #expect(made.bytes == alone, "\(draft)")
+            #expect(made.bytes == alone.bytes, "\(draft)")
         }
+    }
+
+    @Test("layers with a window bring checkpoints, which are bounded and counted where the engine takes a bound")
+    func checkpoints() async throws {
+        try folder.file("acme/windows/windows.gguf")
+        _ = try folder.model(
+            .model("gpt-oss", layers: 2, [("ARCH.attention.sliding_window", .uint32(128))]),
+            "acme/windows/windows.gguf")
+        let windows = try #require(store.find("windows"))
+        var settings = LoadSettings()
+        settings.context = .tokens(4096)
+        var engine = EngineSettings()
+        // A sixteenth is room for five in each of four slots, which hold 4096 bytes in each of 768 cells.
+        engine.memory = .bytes(5 * 16 * 4 * 4096 * 768)
+        var binary = Fixture.fakeEngine()
+        let unbounded = try await LoadEstimate.make(windows, settings, in: store, engine, for: binary)
+        binary.boundsCheckpoints = true
+        let bounded = try await LoadEstimate.make(windows, settings, in: store, engine, for: binary)
+        #expect(bounded.bytes - unbounded.bytes == 5 * 4 * 4096 * 768)
     }
 
     @Test("a setting that cannot be is refused, as the load would be")

@@ -99,6 +99,12 @@ struct LoadSizeTests {
     private let scratch = Scratch()
     private let load = MemoryEstimate.Load(context: 0)
 
+    private struct Got: Equatable {
+        var context: Int?
+        var slots: Int
+        var bytes: Int64
+    }
+
     private func facts() throws -> ModelFacts {
         try scratch.facts(.model("llama", layers: 8, [("ARCH.context_length", .uint32(131_072))]))
     }
@@ -137,6 +143,65 @@ struct LoadSizeTests {
         #expect(launched(size, budget: budget + 1000, beside: 1000)?.context == 20_480)
     }
 
+    @Test(
+        "Where nobody chose the slots there are as many as have a roomy window each, or the window that was asked for")
+    func slots() throws {
+        let facts = try facts()
+        var four = load
+        four.slots = 4
+        func fit(_ context: Int?, _ bytes: Int64, mayHaveFewerSlots: Bool = true) -> Got? {
+            let size = LoadSize(facts, four, context: context, mayHaveFewerSlots: mayHaveFewerSlots)
+            return launched(size, budget: bytes).map {
+                .init(context: $0.context, slots: $0.demand.settings.parallel.value, bytes: $0.bytes)
+            }
+        }
+        func bytes(_ context: Int, _ slots: Int) -> Int64 {
+            var load = load
+            (load.context, load.slots) = (context, slots)
+            return MemoryEstimate(facts, load).total
+        }
+        func budget(_ context: Int, _ slots: Int) -> Int64 { 2 * bytes(context, slots) - bytes(8192, 1) }
+        #expect(fit(nil, .max) == .init(context: 131_072, slots: 4, bytes: bytes(131_072, 4)))
+        #expect(fit(nil, budget(32_768, 3)) == .init(context: 32_768, slots: 3, bytes: bytes(32_768, 3)))
+        #expect(fit(nil, budget(32_768, 2) - 2)?.slots == 1)
+        #expect(fit(nil, bytes(2048, 1)) == .init(context: 2048, slots: 1, bytes: bytes(2048, 1)))
+        #expect(fit(nil, bytes(2048, 4) - 1, mayHaveFewerSlots: false) == nil)
+        #expect(fit(16_384, bytes(16_384, 2)) == .init(context: 16_384, slots: 2, bytes: bytes(16_384, 2)))
+        #expect(fit(1000, .max) == .init(context: 1024, slots: 4, bytes: bytes(1024, 4)))
+        #expect(fit(16_384, bytes(16_384, 4) - 1, mayHaveFewerSlots: false) == nil)
+    }
+
+    @Test("An automatic context leaves room for the largest of the other models that finds room beside it")
+    func others() throws {
+        let facts = try facts()
+        let size = LoadSize(facts, load, context: nil)
+        let comfortable = bytes(facts, 8192)
+        #expect(
+            size.comfortable == comfortable
+                && LoadSize(facts, load, context: 16_384).comfortable == bytes(facts, 16_384))
+        func context(_ more: Int64, _ others: [String: Int64], loaded: [String] = []) -> Int? {
+            var limits = Residency.Limits()
+            limits.budget = comfortable + more
+            var residency = Residency(limits: limits)
+            for name in loaded {
+                _ = residency.take(.requested(.init(name, size: LoadSize(bytes: 0)), .init(1)), now: .now)
+            }
+            var demand = Residency.Demand("a", size: size)
+            demand.others = others
+            for case .launch(let launch) in residency.take(.requested(demand, .init(2)), now: .now) {
+                return launch.context
+            }
+            return nil
+        }
+        let more = 2 * (bytes(facts, 20_480) - comfortable)
+        #expect(context(more, [:]) == 20_480)
+        #expect(context(more, ["b": more]) == 8192)
+        #expect(context(more, ["b": more - (bytes(facts, 12_288) - comfortable), "c": 1]) == 12_288)
+        // What finds no room in any case, or is there already, needs none.
+        #expect(context(more, ["b": more + 1]) == 20_480)
+        #expect(context(more, ["b": more], loaded: ["b"]) == 20_480)
+    }
+
     @Test("Where not even that much can be free it is what fits, down to the least; below that it is refused")
     func tight() throws {
         let facts = try facts()
@@ -164,7 +229,8 @@ struct LoadSizeTests {
         // What stays is not in the way of what could never fit: the context that would is that of all memory.
         let small = LoadSize(bytes: 1000)
         _ = residency.take(.load(.init("small", size: small), .init(2), as: nil), now: .now)
-        guard case .refuse(_, let other)? = residency.take(.requested(.init("a", size: size), .init(3)), now: .now).first
+        guard
+            case .refuse(_, let other)? = residency.take(.requested(.init("a", size: size), .init(3)), now: .now).first
         else {
             Issue.record("not refused")
             return

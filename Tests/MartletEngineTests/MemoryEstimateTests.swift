@@ -6,11 +6,11 @@ import Testing
 struct MemoryEstimateTests {
     private let scratch = Scratch()
 
-    private func load(_ context: Int, slots: Int = 1, shared: Bool = false, _ type: TensorType = .f16)
+    private func load(_ context: Int, slots: Int = 1, _ type: TensorType = .f16)
         -> MemoryEstimate.Load
     {
         var load = MemoryEstimate.Load(context: context)
-        (load.slots, load.shared, load.keys, load.values) = (slots, shared, type, type)
+        (load.slots, load.keys, load.values) = (slots, type, type)
         return load
     }
 
@@ -29,13 +29,13 @@ struct MemoryEstimateTests {
     @Test(
         "The cache is what llama.cpp says that it makes",
         arguments: [
-            (4096, 1, false, TensorType.f16, 512), (4096, 4, false, .f16, 2048), (4096, 4, true, .f16, 512),
-            (4096, 1, false, .q8_0, 272), (4096, 1, false, .q4_0, 144), (4096, 1, false, .f32, 1024),
-            (4096, 1, false, .bf16, 512), (131_072, 1, false, .f16, 16_384), (3841, 1, false, .f16, 512),
-            (1, 1, false, .f16, 32), (131_072, 1, false, .q5_1, 6144),
+            (4096, 1, TensorType.f16, 512), (4096, 4, .f16, 2048),
+            (4096, 1, .q8_0, 272), (4096, 1, .q4_0, 144), (4096, 1, .f32, 1024),
+            (4096, 1, .bf16, 512), (131_072, 1, .f16, 16_384), (3841, 1, .f16, 512),
+            (1, 1, .f16, 32), (131_072, 1, .q5_1, 6144),
         ])
-    func cache(context: Int, slots: Int, shared: Bool, type: TensorType, mebibytes: Int64) throws {
-        let estimate = MemoryEstimate(try llama(), load(context, slots: slots, shared: shared, type))
+    func cache(context: Int, slots: Int, type: TensorType, mebibytes: Int64) throws {
+        let estimate = MemoryEstimate(try llama(), load(context, slots: slots, type))
         #expect(estimate.cache == mebibytes << 20)
         #expect(estimate.weights == 4096 * 1_960_000 / 256 * 144)
         #expect(estimate.projector == 0 && estimate.states == 0)
@@ -67,7 +67,18 @@ struct MemoryEstimateTests {
         #expect(MemoryEstimate(facts, load(32_768)).cache == 4096 * (32_768 + 768))
         #expect(MemoryEstimate(facts, load(512)).cache == 4096 * (512 + 512))
         #expect(MemoryEstimate(facts, load(32_768, slots: 4)).cache == 4096 * 4 * (32_768 + 768))
-        #expect(MemoryEstimate(facts, load(32_768, slots: 4, shared: true)).cache == 4096 * (32_768 + 1024))
+    }
+
+    @Test("A checkpoint holds what layers with a window, and states, keep of one slot")
+    func checkpoints() throws {
+        let windowed = try scratch.facts(
+            .model("gpt-oss", layers: 2, [("ARCH.attention.sliding_window", .uint32(128))]))
+        #expect(MemoryEstimate.checkpoint(windowed, load(32_768, slots: 4)) == 4096 * 768)
+        #expect(MemoryEstimate.checkpoint(try llama(), load(32_768)) == 0)
+        let states = try scratch.facts(
+            .model(
+                "rwkv7", layers: 3, [("ARCH.wkv.head_size", .uint32(64)), ("ARCH.attention.head_count", .uint32(0))]))
+        #expect(MemoryEstimate.checkpoint(states, load(256, slots: 2)) == 3 * 1024 * 66 * 4)
     }
 
     @Test("States do not grow with the context, but with the slots")

@@ -101,8 +101,7 @@ package struct EngineInstaller: Sendable {
         let engine = try await EngineFinder.describe(
             executable, leading: leading, origin: origin, within: Self.firstAnswerLimit)
         return Manifest(
-            origin: origin, version: engine.version, backend: engine.backend, unifiedCache: engine.unifiedCache,
-            deviceMemory: engine.deviceMemory,
+            origin: origin, version: engine.version, backend: engine.backend, deviceMemory: engine.deviceMemory,
             program: program, script: script, installed: Int64(Date().timeIntervalSince1970))
     }
 }

@@ -9,7 +9,6 @@ struct Manifest: Codable, Sendable, Hashable {
     var origin: EngineBinary.Origin
     var version: String
     var backend: String
-    var unifiedCache: Bool
     /// Missing in manifests of older versions.
     var deviceMemory: Int64?
     /// The program to start; relative to the folder unless absolute.
@@ -35,9 +34,9 @@ struct Manifest: Codable, Sendable, Hashable {
             EngineBinary(
                 executable: program, leading: manifest.script.map { leading("\(folder)/\($0)") } ?? [],
                 version: manifest.version, backend: manifest.backend, origin: manifest.origin,
-                unifiedCache: manifest.unifiedCache, deviceMemory: manifest.deviceMemory,
-                // All versions that were ever installed take it.
-                boundsPromptCache: true),
+                deviceMemory: manifest.deviceMemory,
+                // All versions that were ever installed take both.
+                boundsPromptCache: true, boundsCheckpoints: true),
             manifest.installed
         )
     }

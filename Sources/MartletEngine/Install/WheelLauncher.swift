@@ -79,6 +79,7 @@ enum WheelLauncher {
             add("--timeout", type=int)
             add("--sleep-idle-seconds", type=int)
             add("--cache-ram", type=int)
+            add("--ctx-checkpoints", type=int)
             add("--threads-http", type=int)
             for ignored in ("--jinja", "--slots", "--no-webui", "--no-ui", "--offline"):
                 add(ignored, action="store_true")
@@ -144,7 +145,7 @@ enum WheelLauncher {
                 "predict": "n_predict", "batch_size": "n_batch", "ubatch_size": "n_ubatch",
                 "chat_template": "chat_template", "slot_save_path": "slot_save_path",
                 "sleep_idle_seconds": "sleep_idle_seconds", "cache_ram": "cache_ram_mib",
-                "threads_http": "n_threads_http",
+                "ctx_checkpoints": "n_ctx_checkpoints", "threads_http": "n_threads_http",
             }
             for name, field in names.items():
                 value = getattr(given, name)

@@ -25,20 +25,21 @@ package struct EngineBinary: Sendable, Hashable {
     /// What it computes on: `CPU`, or `CUDA`, `Metal`, `ROCm`, `SYCL`, `Vulkan`, … as its device list says.
     package var backend: String
     package var origin: Origin
-    /// Whether it takes `--kv-unified`, so that every slot may use the whole context window.
-    package var unifiedCache: Bool
     /// Bytes of memory of the devices it computes on; nil where it computes in RAM, or does not say.
     package var deviceMemory: Int64?
     /// Whether it takes `--cache-ram`, so that the RAM for prompts that were worked on has a bound.
     package var boundsPromptCache: Bool
+    /// Whether it takes `--ctx-checkpoints`.
+    package var boundsCheckpoints: Bool
 
     /// Whether it is known to tell how far it is with loading (``LoadReport``): those whose version we choose are.
     package var reportsLoading: Bool { origin == .wheel || origin == .source }
 
     package init(
         executable: String, leading: [String] = [], environment: [String: String] = [:], version: String,
-        backend: String, origin: Origin, unifiedCache: Bool,
-        deviceMemory: Int64? = nil, boundsPromptCache: Bool = false
+        backend: String, origin: Origin,
+        deviceMemory: Int64? = nil, boundsPromptCache: Bool = false,
+        boundsCheckpoints: Bool = false
     ) {
         self.executable = executable
         self.leading = leading
@@ -46,8 +47,8 @@ package struct EngineBinary: Sendable, Hashable {
         self.version = version
         self.backend = backend
         self.origin = origin
-        self.unifiedCache = unifiedCache
         self.deviceMemory = deviceMemory
         self.boundsPromptCache = boundsPromptCache
+        self.boundsCheckpoints = boundsCheckpoints
     }
 }

@@ -96,8 +96,8 @@ package enum EngineFinder {
         return EngineBinary(
             executable: executable, leading: leading, environment: [:], version: words,
             backend: backend(devices: devices.lines, version: version.lines), origin: origin,
-            unifiedCache: help.says("--kv-unified"), deviceMemory: deviceMemory(devices.lines),
-            boundsPromptCache: help.says("--cache-ram"))
+            deviceMemory: deviceMemory(devices.lines),
+            boundsPromptCache: help.says("--cache-ram"), boundsCheckpoints: help.says("--ctx-checkpoints"))
     }
 
     /// `version: 8123 (0c1e57098)` → `8123 (0c1e57098)`.

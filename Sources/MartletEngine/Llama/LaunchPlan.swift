@@ -9,8 +9,6 @@ package struct LaunchPlan: Sendable, Hashable {
     package var socketPath: String
     /// The window of each slot, in tokens; nil leaves it to the model and the memory there is.
     package var contextTokens: Int?
-    /// One window for all slots, in tokens, where none is promised to each.
-    package var sharedTokens: Int?
     /// Slots: requests the engine works on at once. At least 1.
     package var parallel: Int
     /// Threads that compute; nil leaves it to the engine.
@@ -25,6 +23,8 @@ package struct LaunchPlan: Sendable, Hashable {
     package var cacheOnGPU: Bool?
     /// Bytes; nil leaves it to the engine.
     package var promptCache: Int64?
+    /// Copies of a slot's sequence; nil leaves it to the engine.
+    package var checkpoints: Int?
     /// The model that writes drafts.
     package var draft: InstalledModel?
     /// Further flags, passed as they are, after ours.
@@ -58,18 +58,18 @@ package struct LaunchPlan: Sendable, Hashable {
     ) {
         let load = launch.demand.settings
         self.init(
-            binary: binary, model: model, socketPath: socketPath, contextTokens: load.contextTokens,
+            binary: binary, model: model, socketPath: socketPath, contextTokens: launch.context,
             parallel: load.parallel.value, threads: load.threads?.value, batch: load.batch?.value,
             extra: settings.extra, loadTimeout: settings.loadTimeout, grace: settings.grace)
         name = launch.instance
         self.kind = kind
-        if contextTokens == nil { sharedTokens = launch.context }
         gpuLayers = load.gpuLayers?.value
         flashAttention = load.flashAttention?.value
         keyCache = load.keyCache?.value
         valueCache = load.valueCache?.value
         cacheOnGPU = load.cacheOnGPU?.value
         promptCache = load.promptCache?.value
+        checkpoints = load.checkpoints?.value
         self.draft = draft
     }
 
@@ -83,21 +83,19 @@ package struct LaunchPlan: Sendable, Hashable {
     /// Bytes of RAM for prompts that were worked on, at most, where nobody says so: some conversations of a coding agent.
     static let promptCache: Int64 = 2 << 30
 
+    /// Copies of a slot's sequence, at most: llama-server's own number.
+    static let checkpoints = 32
+
     /// The arguments of the process.
     ///
-    /// llama-server splits `--ctx-size` evenly among the slots unless the cache is unified: a window that was asked for
-    /// is promised to every slot, one that was not is shared.
+    /// llama-server splits `--ctx-size` evenly among the slots. It can also let them share one window (`--kv-unified`),
+    /// but when requests at work fill that together all of them fail.
     package var arguments: [String] {
         let slots = max(1, parallel)
         var arguments = binary.leading
         arguments += ["--model", model.path, "--alias", name ?? model.id]
         arguments += ["--host", socketPath, "--parallel", String(slots)]
-        if let contextTokens {
-            arguments += ["--ctx-size", String(contextTokens * slots)]
-        } else {
-            if let sharedTokens { arguments += ["--ctx-size", String(sharedTokens)] }
-            if binary.unifiedCache { arguments.append("--kv-unified") }
-        }
+        if let contextTokens { arguments += ["--ctx-size", String(contextTokens * slots)] }
         if let threads { arguments += ["--threads", String(threads)] }
         let batch = String(batch ?? Self.defaultBatch(on: binary))
         arguments += ["--batch-size", batch, "--ubatch-size", batch]
@@ -107,6 +105,7 @@ package struct LaunchPlan: Sendable, Hashable {
         if let valueCache { arguments += ["--cache-type-v", valueCache.name.lowercased()] }
         if cacheOnGPU == false { arguments.append("--no-kv-offload") }
         if let promptCache { arguments += ["--cache-ram", String(promptCache >> 20)] }
+        if let checkpoints { arguments += ["--ctx-checkpoints", String(checkpoints)] }
         if let draft { arguments += ["--model-draft", draft.path] }
         if let projector = model.projector { arguments += ["--mmproj", projector] }
         switch kind {

@@ -53,6 +53,8 @@ package enum LlamaServer {
         Disk.unlink(plan.socketPath)
         defer { Disk.unlink(plan.socketPath) }
         var variables = plan.binary.environment
+        // Where a debugger is installed it takes seconds to tell what hides the last words.
+        variables["GGML_NO_BACKTRACE"] = "1"
         // Nothing listens on that port, and nothing is sent to it.
         if plan.binary.reportsLoading { variables[LoadReport.variable] = "1" }
         let command = ChildProcess.Command(

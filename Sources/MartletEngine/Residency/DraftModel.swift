@@ -29,10 +29,10 @@ struct DraftModel: Sendable {
             load.draftModel?.value = draft.id
             return found
         } catch {
-            guard setting.origin == .configuration || setting.origin == .modelFile else { throw error }
+            guard setting.origin == .configuration || setting.origin == .modelSettings else { throw error }
             load.draftModel = nil
             let isMeant = facts.kind == .llm && store.find(setting.value)?.id != model.id
-            if isMeant || setting.origin == .modelFile { unusable(error) }
+            if isMeant || setting.origin == .modelSettings { unusable(error) }
             return nil
         }
     }

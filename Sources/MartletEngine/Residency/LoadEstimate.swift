@@ -26,15 +26,16 @@ package struct LoadEstimate: Sendable, Hashable {
         ).get()
         let size = request.demand.size
         // Where it does not fit, what it takes at least says so.
-        let (context, bytes) = size.fitted(to: max(budget, size.least))
+        let fit = size.fitted(
+            to: max(budget, size.least), beside: Array(request.demand.others.values))
         let load = request.demand.settings
         let layers = try store.facts(of: model).layers.count
         let share =
             binary.deviceMemory == nil
             ? 0 : load.gpuLayers.map { min(1, Double($0.value) / Double(max(layers, 1))) } ?? 1
         return LoadEstimate(
-            model: model.id, context: load.contextTokens ?? context ?? LoadSize.leastContext,
-            isFitted: load.contextTokens == nil, bytes: bytes, gpuBytes: Int64(Double(bytes) * share),
+            model: model.id, context: load.contextTokens ?? fit.context ?? LoadSize.leastContext,
+            isFitted: load.contextTokens == nil, bytes: fit.bytes, gpuBytes: Int64(Double(fit.bytes) * share),
             budget: budget == .max ? nil : budget)
     }
 }

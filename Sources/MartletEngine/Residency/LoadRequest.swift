@@ -20,38 +20,56 @@ struct LoadRequest: Sendable {
         in store: ModelStore, _ engine: EngineSettings, for binary: EngineBinary, budget: Int64
     ) async -> Result<LoadRequest, EngineError> {
         do throws(EngineError) {
-            try settings.check()
-            let facts = try store.facts(of: model)
-            var model = model
-            // What is no projector, in spite of its name, would keep the engine from loading the model.
-            if facts.senses == ModelFacts.Senses() { model.projector = nil }
-            var load = EffectiveLoad(isExplicit: isExplicit)
-            let own = engine.ofModel(model.id) ?? LoadSettings()
-            for (var configured, origin) in [(engine.load, SettingOrigin.configuration), (own, .modelSettings)] {
-                // A TTL of the configuration is about models that come by themselves.
-                if isExplicit { configured.keepAlive = nil }
-                load.apply(configured, from: origin)
+            var request = try make(
+                model, settings, origin, isExplicit: isExplicit, in: store, engine, binary, budget)
+            for other in store.models() where other.id != model.id && other.id != request.draft?.id {
+                // One that cannot be loaded needs no room.
+                guard
+                    let wanted = try? make(
+                        other, LoadSettings(), origin, isExplicit: false, in: store, engine, binary, budget)
+                else { continue }
+                request.demand.others[other.id] = wanted.demand.size.comfortable
             }
-            load.apply(settings, from: origin)
-            try Self.check(facts.kind, model.id)
-            try load.fit(facts, of: model.id)
-            Self.fitEncoder(&load, facts)
-            var unusable: EngineError?
-            let draft = try DraftModel.find(&load, for: model, facts, in: store) { unusable = $0 }
-            var beside = draft.map { bytes(of: $0.facts, load, binary) } ?? 0
-            if load.batch == nil { load.batch = Chosen(LaunchPlan.defaultBatch(on: binary), .builtIn) }
-            fitPromptCache(&load, facts, binary, budget)
-            // It lies in RAM, also where the engine computes elsewhere.
-            if binary.deviceMemory == nil { beside += load.promptCache?.value ?? 0 }
-            let size = LoadSize(facts, estimate(load, binary), context: load.contextTokens, beside: beside)
-            return .success(
-                LoadRequest(
-                    model: model, kind: facts.kind,
-                    demand: Residency.Demand(model.id, size: size, ttl: load.ttl, settings: load),
-                    draft: draft?.model, unusableDraft: unusable))
+            return .success(request)
         } catch {
             return .failure(error)
         }
+    }
+
+    private static func make(
+        _ model: InstalledModel, _ settings: LoadSettings, _ origin: SettingOrigin, isExplicit: Bool,
+        in store: ModelStore, _ engine: EngineSettings, _ binary: EngineBinary, _ budget: Int64
+    ) throws(EngineError) -> LoadRequest {
+        try settings.check()
+        let facts = try store.facts(of: model)
+        var model = model
+        // What is no projector, in spite of its name, would keep the engine from loading the model.
+        if facts.senses == ModelFacts.Senses() { model.projector = nil }
+        var load = EffectiveLoad(isExplicit: isExplicit)
+        let own = engine.ofModel(model.id) ?? LoadSettings()
+        for (var configured, origin) in [(engine.load, SettingOrigin.configuration), (own, .modelSettings)] {
+            // A TTL of the configuration is about models that come by themselves.
+            if isExplicit { configured.keepAlive = nil }
+            load.apply(configured, from: origin)
+        }
+        load.apply(settings, from: origin)
+        try Self.check(facts.kind, model.id)
+        try load.fit(facts, of: model.id)
+        Self.fitEncoder(&load, facts)
+        var unusable: EngineError?
+        let draft = try DraftModel.find(&load, for: model, facts, in: store) { unusable = $0 }
+        if load.batch == nil { load.batch = Chosen(LaunchPlan.defaultBatch(on: binary), .builtIn) }
+        fitPromptCache(&load, facts, binary, budget)
+        let checkpoints = fitCheckpoints(&load, facts, binary, budget)
+        // Both lie in RAM, also where the engine computes elsewhere.
+        let kept = binary.deviceMemory == nil ? (load.promptCache?.value ?? 0) + checkpoints : 0
+        let size = LoadSize(
+            facts, estimate(load, binary), context: load.contextTokens,
+            mayHaveFewerSlots: load.parallel.origin == .builtIn, draft: draft?.facts, beside: kept)
+        return LoadRequest(
+            model: model, kind: facts.kind,
+            demand: Residency.Demand(model.id, size: size, ttl: load.ttl, settings: load),
+            draft: draft?.model, unusableDraft: unusable)
     }
 
     @concurrent static func find(_ name: String, in store: ModelStore) async throws(EngineError) -> InstalledModel {
@@ -85,6 +103,9 @@ struct LoadRequest: Sendable {
         if load.batch.map({ $0.origin == .configuration }) ?? true, let window = load.contextTokens {
             load.batch = Chosen(max(32, window), .model)
         }
+        // llama.cpp ends itself over a batch that is no multiple of the slots (mean pooling in its llama-graph.cpp).
+        guard let batch = load.batch?.value, batch % load.parallel.value > 0 else { return }
+        load.batch = Chosen((batch / load.parallel.value + 1) * load.parallel.value, .model)
     }
 
     /// llama-server keeps what it computed for prompts in up to 8 GiB of RAM by itself, which nobody counts. Here it gets
@@ -102,22 +123,31 @@ struct LoadRequest: Sendable {
             min(LaunchPlan.promptCache, memory / 16, overflow ? .max : enough), .builtIn)
     }
 
+    /// llama-server keeps up to 32 checkpoints of each slot, from which it goes on where a conversation is continued
+    /// elsewhere than at its end; only for models that do not look back on all. Here they get as much room as
+    /// ``fitPromptCache(_:_:_:_:)`` gives at most, but one each in any case: without it such a prompt is read anew.
+    /// - Returns: the bytes of all of them.
+    private static func fitCheckpoints(
+        _ load: inout EffectiveLoad, _ facts: ModelFacts, _ binary: EngineBinary, _ budget: Int64
+    ) -> Int64 {
+        var slot = estimate(load, binary)
+        slot.context = load.contextTokens ?? LoadSize.comfortableContext
+        let bytes = MemoryEstimate.checkpoint(facts, slot)
+        guard binary.boundsCheckpoints, facts.kind == .llm, bytes > 0 else { return 0 }
+        let (ofAll, overflow) = bytes.multipliedReportingOverflow(by: Int64(slot.slots))
+        let memory = binary.deviceMemory == nil ? budget : EngineMemory.total() ?? 0
+        let count = overflow ? 1 : max(1, min(Int64(LaunchPlan.checkpoints), memory / 16 / ofAll))
+        load.checkpoints = Chosen(Int(count), .builtIn)
+        return overflow ? .max / 4 : min(.max / 4, ofAll) * count
+    }
+
     private static func estimate(_ load: EffectiveLoad, _ binary: EngineBinary) -> MemoryEstimate.Load {
         var estimate = MemoryEstimate.Load(context: LoadSize.comfortableContext)
         estimate.slots = load.parallel.value
-        // A window that was asked for is promised to each slot, a fitted one is shared (``LaunchPlan/arguments``).
-        estimate.shared = load.contextTokens == nil
         estimate.keys = load.keyCache?.value ?? .f16
         estimate.values = load.valueCache?.value ?? .f16
         estimate.hasFlashAttention = load.flashAttention?.value != .off
         estimate.batch = load.batch?.value ?? LaunchPlan.defaultBatch(on: binary)
         return estimate
-    }
-
-    /// Of a model that writes drafts: its cache is as long as the model's own, as far as that is known by now.
-    private static func bytes(of draft: ModelFacts, _ load: EffectiveLoad, _ binary: EngineBinary) -> Int64 {
-        var estimate = estimate(load, binary)
-        estimate.context = load.contextTokens ?? LoadSize.comfortableContext
-        return MemoryEstimate(draft, estimate).total - MemoryEstimate.overhead
     }
 }

@@ -124,6 +124,8 @@ package struct EffectiveLoad: Sendable, Hashable {
     package var draftModel: Chosen<String>?
     package var cacheOnGPU: Chosen<Bool>?
     package var promptCache: Chosen<Int64>?
+    /// Copies of what layers that do not look back on all hold of a slot's sequence.
+    package var checkpoints: Chosen<Int>?
     package var keepAlive: Chosen<LoadSettings.KeepAlive>
 
     /// Default idle time of what is loaded on demand: 60 minutes, as LM Studio's.

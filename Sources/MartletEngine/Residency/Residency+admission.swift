@@ -54,13 +54,16 @@ extension Residency {
     }
 
     private mutating func launch(_ waiting: Waiting, _ name: String, _ now: Instant, _ actions: inout [Action]) {
-        let (context, bytes) = waiting.demand.size.fitted(to: free)
+        let others = waiting.demand.others.filter { place($0.key) == nil }.map(\.value)
+        let fit = waiting.demand.size.fitted(to: free, beside: others)
+        var demand = waiting.demand
+        if let slots = fit.slots { demand.settings.parallel.value = slots }
         instances.append(
             Instance(
-                id: name, demand: waiting.demand, isExplicit: false, context: context, bytes: bytes,
+                id: name, demand: demand, isExplicit: false, context: fit.context, bytes: fit.bytes,
                 phase: .loading(waiting.waiters), lastUsed: now, readySince: now))
         follow(waiting.waiters, instances.count - 1)
-        actions.append(.launch(Launch(instance: name, demand: waiting.demand, context: context, bytes: bytes)))
+        actions.append(.launch(Launch(instance: name, demand: demand, context: fit.context, bytes: fit.bytes)))
     }
 
     /// Stops who is idle, then drains who is busy, the least recently used first, until enough is or will be free. Nobody

@@ -28,6 +28,8 @@ package struct Residency: Sendable {
         package var ttl: Duration?
         /// Handed on to whoever launches.
         package var settings: EffectiveLoad
+        /// Bytes that each of the other models would need, for whose sake a context that is fitted leaves room.
+        package var others: [String: Int64] = [:]
 
         package init(_ model: String, size: LoadSize, ttl: Duration? = nil, settings: EffectiveLoad = EffectiveLoad()) {
             self.model = model

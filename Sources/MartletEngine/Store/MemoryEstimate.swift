@@ -17,12 +17,10 @@
 package struct MemoryEstimate: Sendable, Hashable {
     /// What is asked of the engine.
     package struct Load: Sendable, Hashable {
-        /// Tokens of each slot's window; of all slots together if it is `shared`.
+        /// Tokens of each slot's window.
         package var context: Int
         /// Requests the engine works on at once. Default 1.
         package var slots = 1
-        /// The slots share one window (`--kv-unified`). Default false.
-        package var shared = false
         /// Types of the cache (`--cache-type-k`, `--cache-type-v`). Default f16, as llama.cpp's.
         package var keys = TensorType.f16
         package var values = TensorType.f16
@@ -58,7 +56,7 @@ package struct MemoryEstimate: Sendable, Hashable {
         var states = Sum(0)
         for layer in facts.layers {
             let kept = layer.window.map { window in
-                min(cells, Self.cells(window, slots: load.shared ? slots : 1, batch: batch, of: load))
+                min(cells, Self.cells(window, batch: batch, of: load))
             }
             let row = Sum(Self.row(layer.keys, load.keys)).plus(Self.row(layer.values, load.values))
             cache = cache.plus(row.times(kept ?? cells).bytes)
@@ -69,23 +67,44 @@ package struct MemoryEstimate: Sendable, Hashable {
         let logits = facts.kind == .llm ? Int64(facts.vocabulary) : 0
         let width = Sum(logits).plus(Sum(4).times(Int64(facts.embeddingLength)).bytes)
             .plus(Sum(3).times(Int64(facts.feedForwardLength)).bytes)
-        let seen = facts.layers.isEmpty ? 0 : cells / Int64(load.shared ? 1 : slots)
+        let seen = facts.layers.isEmpty ? 0 : cells / Int64(slots)
         let scores = load.hasFlashAttention ? Sum(0) : Sum(seen).times(Int64(facts.heads)).times(6)
         compute =
             width.plus(seen).times(4).plus(scores.bytes).times(Int64(batch)).plus(Self.overhead).bytes
     }
 
+    /// Bytes that llama-server copies when it keeps a checkpoint of one slot's sequence: what layers with a window, and
+    /// states, hold of it (`common_prompt_checkpoint` in its server). 0 where every layer looks back on all.
+    package static func checkpoint(_ facts: ModelFacts, _ load: Load) -> Int64 {
+        var one = load
+        one.slots = 1
+        let cells = Self.cells(max(1, one.context), one)
+        var bytes = Sum(0)
+        for layer in facts.layers {
+            bytes = bytes.plus(Sum(4).times(Int64(layer.state)).bytes)
+            guard let window = layer.window else { continue }
+            let row = Sum(Self.row(layer.keys, load.keys)).plus(Self.row(layer.values, load.values))
+            let kept = min(cells, Self.cells(window, batch: max(1, load.batch), of: one))
+            bytes = bytes.plus(row.times(kept).bytes)
+        }
+        return bytes.bytes
+    }
+
     /// The most tokens of context with which a model takes no more than `bytes`, by the same formula: a multiple of 256
     /// or the trained context, and never above that.
     ///
-    /// - Parameter load: its context does not matter.
+    /// - Parameters:
+    ///   - load: its context does not matter.
+    ///   - beside: bytes that are taken beside it with a context, which never are less with more of it.
     /// - Returns: nil when not even 256 fit, or it is not known what the model was trained for.
-    package static func largestContext(_ facts: ModelFacts, fitting bytes: Int64, _ load: Load) -> Int? {
+    package static func largestContext(
+        _ facts: ModelFacts, fitting bytes: Int64, _ load: Load, beside: (Int) -> Int64 = { _ in 0 }
+    ) -> Int? {
         guard let trained = facts.trainedContext else { return nil }
         func fits(_ context: Int) -> Bool {
             var load = load
             load.context = context
-            return MemoryEstimate(facts, load).total <= bytes
+            return Sum(MemoryEstimate(facts, load).total).plus(beside(context)).bytes <= bytes
         }
         if fits(trained) { return trained }
         // More context never takes less; so `low` fits and `high` does not.
@@ -99,16 +118,16 @@ package struct MemoryEstimate: Sendable, Hashable {
 
     /// Cells of a layer that looks back on all.
     private static func cells(_ context: Int, _ load: Load) -> Int64 {
-        Sum(padded(Int64(context))).times(Int64(load.shared ? 1 : max(1, load.slots))).bytes
+        Sum(padded(Int64(context))).times(Int64(max(1, load.slots))).bytes
     }
 
     /// Cells of a layer with a window, at most.
-    private static func cells(_ window: Int, slots: Int, batch: Int, of load: Load) -> Int64 {
-        let one = padded(Sum(Int64(window)).times(Int64(slots)).plus(Int64(batch)).bytes)
-        return Sum(one).times(Int64(load.shared ? 1 : max(1, load.slots))).bytes
+    private static func cells(_ window: Int, batch: Int, of load: Load) -> Int64 {
+        Sum(padded(Sum(Int64(window)).plus(Int64(batch)).bytes)).times(Int64(max(1, load.slots))).bytes
     }
 
-    private static func padded(_ cells: Int64) -> Int64 {
+    /// As llama.cpp makes them.
+    static func padded(_ cells: Int64) -> Int64 {
         cells > Int64.max - Int64(padding) ? cells : (cells + Int64(padding) - 1) / Int64(padding) * Int64(padding)
     }
 
