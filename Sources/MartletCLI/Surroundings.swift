@@ -88,6 +88,14 @@ enum Surroundings {
         if fflush(nil) != 0, errno == EPIPE { _exit(ExitCodes.unread) }
     }
 
+    /// Ends the program when nobody reads stdout any more, also while there is nothing to write. Until it is cancelled.
+    static func endWhenUnread() async {
+        repeat {
+            var output = pollfd(fd: 1, events: 0, revents: 0)
+            if poll(&output, 1, 0) > 0, output.revents & Int16(POLLERR | POLLHUP) != 0 { _exit(ExitCodes.unread) }
+        } while (try? await Task.sleep(for: .milliseconds(500))) != nil
+    }
+
     static func putAside(_ text: String) {
         _ = text.withCString { write(2, $0, strlen($0)) }
     }

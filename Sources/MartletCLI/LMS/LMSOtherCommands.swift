@@ -88,6 +88,8 @@ struct LMSLog: AsyncParsableCommand {
             let client = try await place.client()
             let asJSON = json
             let voice = place.voice
+            let watch = Task { await Surroundings.endWhenUnread() }
+            defer { watch.cancel() }
             _ = try await ModelCommand.untilInterrupted {
                 let lines = try await client.events("/admin/v1/logs")
                 voice.tell("Streaming logs from the server")
