@@ -104,11 +104,14 @@ def test_what_is_here_is_checked_and_not_got_again(hub, commands):
 
 
 def test_a_connection_that_breaks_is_gone_on_with(hub, commands):
-    hub.cuts = [300_000, 300_000, 0, 700_000]
+    cuts = [300_000, 300_000, 0, 700_000]
+    hub.cuts = list(cuts)
     done = commands("get", REPOSITORY)
     assert done.returncode == 0, done.stderr
-    starts = [int(one[6:-1]) for one in hub.bytes_requests()[1:]]
-    assert len(starts) == 4 and starts[:3] == [300_000, 600_000, 600_000] and starts[3] > 600_000
+    starts = [0] + [int(one[6:-1]) for one in hub.bytes_requests()[1:]]
+    assert len(starts) == 5
+    # What the system still held when the connection broke may be lost.
+    assert all(start < then <= start + cut or then == start + cut for start, cut, then in zip(starts, cuts, starts[1:])), starts
     assert (commands.models / REPOSITORY / FILE).read_bytes() == TINY
 
 
