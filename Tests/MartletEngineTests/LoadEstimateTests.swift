@@ -103,13 +103,13 @@ struct LoadEstimateTests {
         var settings = LoadSettings()
         settings.context = .tokens(4096)
         var engine = EngineSettings()
-        // A sixteenth is room for five in each of four slots, which hold 4096 bytes in each of 768 cells.
-        engine.memory = .bytes(5 * 16 * 4 * 4096 * 768)
+        // A sixteenth is room for five in each of four slots, which hold 4096 bytes in each of 512 cells.
+        engine.memory = .bytes(5 * 16 * 4 * 4096 * 512)
         var binary = Fixture.fakeEngine()
         let unbounded = try await LoadEstimate.make(windows, settings, in: store, engine, for: binary)
         binary.boundsCheckpoints = true
         let bounded = try await LoadEstimate.make(windows, settings, in: store, engine, for: binary)
-        #expect(bounded.bytes - unbounded.bytes == 5 * 4 * 4096 * 768)
+        #expect(bounded.bytes - unbounded.bytes == 5 * 4 * 4096 * 512)
     }
 
     @Test("a setting that cannot be is refused, as the load would be")
