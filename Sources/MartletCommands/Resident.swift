@@ -6,7 +6,7 @@ package struct Resident: Sendable, Hashable {
     package var id: String
     /// The key of its model.
     package var model: String
-    /// `idle`, `processingPrompt`, `generating`, `computingEmbedding`, `loading`, `draining`.
+    /// `idle`, `processingPrompt`, `generating`, `computingEmbedding`, `loading`, `draining`, `crashed`.
     package var state: String
     /// Requests it works on, and such as wait for it.
     package var users: Int
@@ -39,6 +39,9 @@ package struct Resident: Sendable, Hashable {
         isPinned = entry["pinned"]?.bool ?? false
         settings = entry["settings"] ?? .object([:])
     }
+
+    /// Neither about to be, nor to come back when it is used.
+    package var isLoaded: Bool { state != "loading" && state != "crashed" }
 
     package static func all(in reply: JSON) -> [Resident] {
         (reply["residents"]?.array ?? []).compactMap { Resident($0) }

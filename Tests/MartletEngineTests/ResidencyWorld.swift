@@ -23,6 +23,9 @@ struct ResidencyWorld {
         var isPinned = false
         var users: [Ticket] = []
         var lastUsed: Residency.Instant
+        /// It is loaded as it was.
+        var isReturn = false
+        var demand: Residency.Demand?
     }
 
     enum Wish: Equatable {
@@ -47,6 +50,8 @@ struct ResidencyWorld {
     private let limits: Residency.Limits
     private var now = ContinuousClock.now
     private var engines: [String: Engine] = [:]
+    /// Engines of those that are to come back, in the order they ended.
+    private var crashed: [(id: String, engine: Engine)] = []
     private var open: [Ticket: Wish] = [:]
     private var granted: [Ticket: String] = [:]
     /// Of everybody who ever asked.
@@ -87,8 +92,8 @@ struct ResidencyWorld {
         let ids = engines.keys.sorted()
         switch random.below(25) {
         case 0...6: return .requested(demand(), ticket { .model($0) })
-        case 7 where !ids.isEmpty:
-            let id = random.pick(ids)
+        case 7 where !ids.isEmpty || !crashed.isEmpty:
+            let id = random.pick(ids + crashed.map(\.id))
             return .requestedInstance(id, newTicket(.instance(id)))
         case 8:
             let name = random.below(3) == 0 ? random.pick(["mine", "a", "b:2"]) : nil
@@ -108,11 +113,14 @@ struct ResidencyWorld {
                 return .exited(id, nil)
             }
         case 18:
-            if let id = ids.randomElement(using: &random), random.below(2) == 0 {
+            if let id = ids.randomElement(using: &random), random.below(3) > 0 {
                 return .exited(id, engines[id]?.isReady == true ? Self.crash : Self.failure)
             }
-        case 19: return .unload(ids.randomElement(using: &random) ?? "a", random.below(2) == 0 ? .now : .whenIdle)
-        case 20: return .pin(ids.randomElement(using: &random) ?? "a", random.below(3) > 0)
+        case 19:
+            let id = (ids + crashed.map(\.id)).randomElement(using: &random) ?? "a"
+            return .unload(id, random.below(2) == 0 ? .now : .whenIdle)
+        case 20:
+            return .pin((ids + crashed.map(\.id)).randomElement(using: &random) ?? "a", random.below(3) > 0)
         case 21:
             if let ticket = open.keys.sorted(by: { $0.number < $1.number }).randomElement(using: &random) {
                 return .cancelled(ticket)
@@ -160,6 +168,8 @@ struct ResidencyWorld {
 
     /// Those who have waited for an instance decide how long it stays: orders before requests, then who came first.
     private mutating func settleStay(of id: String, _ actions: [Residency.Action]) {
+        crashed.removeAll { $0.id == id }
+        if engines[id]?.isReturn == true { return }
         let served = actions.compactMap { action -> Ticket? in
             guard case .grant(let ticket, id) = action else { return nil }
             return ticket
@@ -200,15 +210,37 @@ struct ResidencyWorld {
                 engines[id]?.bytes = bytes
                 hasGrown = true
             }
-        case .exited(let id, _):
+        case .exited(let id, let error):
             for ticket in engines[id]?.users ?? [] { granted[ticket] = nil }
-            engines[id] = nil
-        case .unload(let id, _): engines[id]?.isUnwanted = true
-        case .pin(let id, let isPinned): engines[id]?.isPinned = isPinned
+            if let engine = engines.removeValue(forKey: id), error != nil { note(id, engine) }
+        case .unload(let id, _):
+            engines[id]?.isUnwanted = true
+            crashed.removeAll { $0.id == id }
+        case .pin(let id, let isPinned):
+            engines[id]?.isPinned = isPinned
+            for index in crashed.indices where crashed[index].id == id { crashed[index].engine.isPinned = isPinned }
+            crashed.removeAll { !$0.engine.isPinned && !$0.engine.isExplicit }
         case .shutdown: isClosed = true
-        case .tick: wake = nil
+        case .tick:
+            wake = nil
+            crashed.removeAll { crashed in
+                !crashed.engine.isPinned && crashed.engine.ttl.map { crashed.engine.lastUsed + $0 <= now } ?? false
+            }
         default: break
         }
+    }
+
+    /// It comes back, unless nobody wanted it to stay.
+    private mutating func note(_ id: String, _ engine: Engine) {
+        guard engine.isReady, !engine.isStopping, !engine.isUnwanted, engine.isExplicit || engine.isPinned else {
+            return
+        }
+        var engine = engine
+        if !engine.users.isEmpty { engine.lastUsed = now }
+        engine.demand = residency.instances.first { $0.id == id }?.demand
+        crashed.removeAll { $0.id == id }
+        if crashed.count == limits.residents { crashed.removeFirst() }
+        crashed.append((id, engine))
     }
 
     // MARK: Actions
@@ -221,9 +253,22 @@ struct ResidencyWorld {
             try expect(bytes + launch.bytes <= limits.budget, "launched into \(bytes) bytes that are taken")
             try expect(engines.count < limits.residents, "launched too many")
             let model = launch.demand.model
-            let wishes: [Wish] = [.model(model), .load(model), .ensure(model)]
+            let wishes: [Wish] = [.model(model), .load(model), .ensure(model), .instance(launch.instance)]
             try expect(open.values.contains(where: wishes.contains), "launched for nobody")
-            engines[launch.instance] = Engine(model: model, bytes: launch.bytes, lastUsed: now)
+            var engine = Engine(model: model, bytes: launch.bytes, lastUsed: now, isReturn: launch.isReturn)
+            if launch.isReturn {
+                // It may have been forgotten while it was in line.
+                if let was = crashed.first(where: { $0.id == launch.instance })?.engine {
+                    try expect(was.demand == launch.demand, "came back as another")
+                }
+                let now = residency.instances.first { $0.id == launch.instance }
+                (engine.isExplicit, engine.isPinned) = (now?.isExplicit ?? false, now?.isPinned ?? false)
+                engine.ttl = launch.demand.ttl
+                try expect(engine.isExplicit || engine.isPinned, "came back for a while")
+            } else {
+                crashed.removeAll { $0.id == launch.instance }
+            }
+            engines[launch.instance] = engine
         case .stop(let id):
             guard let engine = engines[id], !engine.isStopping else { throw broken("stopped what does not run") }
             if !engine.users.isEmpty {
@@ -262,6 +307,7 @@ struct ResidencyWorld {
     private func check(after event: Residency.Event) throws(Broken) {
         try expect(hasGrown || bytes <= limits.budget, "\(bytes) bytes are taken")
         try expect(residency.instances.count == engines.count, "an engine is forgotten")
+        try expect(residency.crashed.map(\.id) == crashed.map(\.id), "these come back: \(residency.crashed.map(\.id))")
         for instance in residency.instances {
             try expect(instance.users == engines[instance.id]?.users.count, "users of \(instance.id) are miscounted")
             try expect(instance.bytes == engines[instance.id]?.bytes, "bytes of \(instance.id) are miscounted")

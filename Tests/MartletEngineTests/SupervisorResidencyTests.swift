@@ -138,6 +138,47 @@ struct SupervisorResidencyTests {
         await supervised.stop()
     }
 
+    @Test("What was loaded on purpose comes back after a crash under its name, with its settings and its pin")
+    func comesBack() async throws {
+        let supervised = try supervised(fake: "exit-on-request", models: 3)
+        let supervisor = supervised.supervisor
+        var settings = LoadSettings()
+        (settings.context, settings.parallel, settings.keepAlive) = (.tokens(1024), 1, .idle(.seconds(600)))
+        #expect(try await supervisor.load("alpha", settings: settings, from: .request, as: "mine") == "mine")
+        #expect(await supervisor.pin("mine"))
+        let before = try #require(await supervisor.residents().first)
+        #expect(SocketClient.request(before.socketPath, "/boom") == nil)
+        try await eventually("the crash is noticed") { await supervisor.residents().first?.state == .crashed }
+        let crashed = try #require(await supervisor.residents().first)
+        #expect(crashed.instance == "mine" && crashed.bytes == 0 && crashed.process == nil)
+        #expect(try await supervised.acquire("mine").get().instance == "mine")
+        let back = try #require(await supervisor.residents().first)
+        #expect(back.load == before.load && back.context == 1024 && back.isExplicit && back.isPinned)
+        #expect(back.process != before.process && back.users == 1)
+        await supervised.stop()
+    }
+
+    @Test("An instance that was told to go is gone, whatever is loaded under its name by then")
+    func goneUnderTraffic() async throws {
+        let supervised = try supervised(models: 3)
+        let supervisor = supervised.supervisor
+        for how in [Residency.Unloading.now, .whenIdle] {
+            let lease = try await supervised.acquire("alpha").get()
+            let told = Task { await supervisor.unload(["alpha"], how, within: .seconds(5)) }
+            try await eventually("it is told") {
+                await supervisor.residents().contains { $0.state == .stopping || $0.state == .draining }
+            }
+            let next = Task { await supervised.acquire("alpha") }
+            await supervisor.release(socketPath: lease.socketPath)
+            let other = try await next.value.get()
+            #expect(other.socketPath != lease.socketPath)
+            #expect(await told.value)
+            await supervisor.release(socketPath: other.socketPath)
+            _ = await supervisor.unload([other.instance], .now, within: .seconds(5))
+        }
+        await supervised.stop()
+    }
+
     @Test("This machine's memory is known, and that of an engine")
     func memory() async throws {
         let supervised = try supervised(measure: EngineMemory.resident(group:))

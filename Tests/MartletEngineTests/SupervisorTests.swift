@@ -172,7 +172,9 @@ struct SupervisorTests {
         #expect(try await supervised.supervisor.load("alpha") == "alpha:2")
         let other = try #require(await supervised.supervisor.residents().last?.socketPath)
         #expect(SocketClient.request(other, "/boom") == nil)
-        try await eventually("the crash is noticed") { await supervised.supervisor.residents().count == 1 }
+        try await eventually("the crash is noticed") {
+            await supervised.supervisor.residents().map(\.state) == [.ready, .crashed]
+        }
         #expect(await supervised.supervisor.lastWords(at: other)?.code == .exited)
         #expect(await supervised.supervisor.lastWords(at: path) == nil)
         await supervised.stop()

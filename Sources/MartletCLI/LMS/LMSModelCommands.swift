@@ -61,7 +61,7 @@ struct LMSList: AsyncParsableCommand {
         let address = try place.address()
         guard await LMSGreeting.answers(at: address) else { return [] }
         let residents = try? await ResidentList.read(LMSPlace.client(address))
-        return Set((residents ?? []).filter { $0.state != "loading" }.map(\.model))
+        return Set((residents ?? []).filter { $0.isLoaded }.map(\.model))
     }
 }
 
@@ -73,7 +73,7 @@ struct LMSResidents: AsyncParsableCommand {
 
     func run() async throws {
         let client = try await place.client()
-        let residents = try await ResidentList.read(client).filter { $0.state != "loading" }
+        let residents = try await ResidentList.read(client).filter { $0.isLoaded }
         if json {
             let models = try await LMSModels.served(client)
             let entries = residents.compactMap { resident in

@@ -33,15 +33,19 @@ package struct EngineSettings: Sendable {
     package init() {}
 }
 
-/// An instance that is loaded, or about to be, or about to be gone.
+/// An instance that is loaded, or about to be, or about to be gone, or comes back when it is used.
 package struct ResidentModel: Sendable, Hashable {
-    package enum State: String, Sendable, Hashable { case loading, ready, draining, stopping }
+    package enum State: String, Sendable, Hashable {
+        case loading, ready, draining, stopping
+        /// Its engine ended by itself; its next use loads it as it was.
+        case crashed
+    }
 
     /// The name of the instance: the model's id, or `id:2`, or what its owner called it.
     package var instance: String
     package var model: InstalledModel
     package var state: State
-    /// Nil until the process has started.
+    /// Nil where no process has been started.
     package var process: Int32?
     /// Time in its present state; draining counts as ready.
     package var since: Duration
@@ -66,6 +70,8 @@ package struct ResidentModel: Sendable, Hashable {
     package var loadTime: Duration?
     /// How far it was with loading when that was heard last, 0 to 1; nil: its engine does not say.
     package var progress: Double?
+    /// It is being loaded as it was when its engine crashed.
+    package var isReturn = false
 }
 
 /// A use of an instance, from ``Supervisor/acquire(_:settings:onProgress:)`` to ``Supervisor/release(socketPath:)``.

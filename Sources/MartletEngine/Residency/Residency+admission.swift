@@ -5,25 +5,25 @@ extension Residency {
         stopDrained(&actions)
         var index = 0
         while index < line.count {
-            let waiting = line[index]
-            if !waiting.isAdditional, serve(waiting.waiters, of: waiting.demand.model, now, &actions) {
+            if serve(inLine: index, now, &actions) {
                 line.remove(at: index)
-            } else if let refusal = refusal(of: waiting) {
-                actions += waiting.waiters.map { .refuse($0.ticket, refusal) }
+            } else if let refusal = refusal(of: line[index]) {
+                actions += line[index].waiters.map { .refuse($0.ticket, refusal) }
                 line.remove(at: index)
             } else {
                 index += 1
             }
         }
-        while let first = line.first {
-            if !first.isAdditional {
+        while let model = line.first?.demand.model {
+            if line.first?.isAdditional == false {
                 // All who were before it have left: its instance need not be drained for them any more.
-                takeBack { $0.demand.model == first.demand.model }
-                if serve(first.waiters, of: first.demand.model, now, &actions) {
+                takeBack { $0.demand.model == model }
+                if serve(inLine: 0, now, &actions) {
                     line.removeFirst()
                     continue
                 }
             }
+            let first = line[0]
             if let refusal = refusal(of: first) {
                 actions += first.waiters.map { .refuse($0.ticket, refusal) }
                 line.removeFirst()
@@ -38,6 +38,24 @@ extension Residency {
             launch(first, name, now, &actions)
         }
         if line.isEmpty { takeBack { _ in true } }
+    }
+
+    /// Gives those at a place of the line what is loaded or loading by now; whether nobody is left there. Who wants one
+    /// instance and no other waits for its return.
+    private mutating func serve(inLine place: Int, _ now: Instant, _ actions: inout [Action]) -> Bool {
+        let waiting = line[place]
+        guard !waiting.isAdditional else { return false }
+        if let index = waiting.name.flatMap(self.place), !instances[index].isLeaving,
+            instances[index].demand.model == waiting.demand.model
+        {
+            join(index, waiting.waiters, now, &actions)
+            return true
+        }
+        guard serve(waiting.waiters.filter { $0.demand != nil }, of: waiting.demand.model, now, &actions) else {
+            return false
+        }
+        line[place].waiters.removeAll { $0.demand != nil }
+        return line[place].waiters.isEmpty
     }
 
     private mutating func stopDrained(_ actions: inout [Action]) {
@@ -58,12 +76,20 @@ extension Residency {
         let fit = waiting.demand.size.fitted(to: free, beside: others)
         var demand = waiting.demand
         if let slots = fit.slots { demand.settings.parallel.value = slots }
+        let returning = waiting.returns
         instances.append(
             Instance(
-                id: name, demand: demand, isExplicit: false, context: fit.context, bytes: fit.bytes,
-                phase: .loading(waiting.waiters), lastUsed: now, readySince: now))
+                id: name, demand: demand, isExplicit: returning?.isExplicit ?? false, context: fit.context,
+                bytes: fit.bytes, phase: .loading(waiting.waiters), isPinned: returning?.isPinned ?? false,
+                lastUsed: now, isReturn: returning != nil, readySince: now))
+        // It stays known until it is there: what stops its load is no reason to forget it.
+        if returning == nil { forget(name) }
         follow(waiting.waiters, instances.count - 1)
-        actions.append(.launch(Launch(instance: name, demand: demand, context: fit.context, bytes: fit.bytes)))
+        actions.append(
+            .launch(
+                Launch(
+                    instance: name, demand: demand, context: fit.context, bytes: fit.bytes,
+                    isReturn: returning != nil)))
     }
 
     /// Stops who is idle, then drains who is busy, the least recently used first, until enough is or will be free. Nobody
@@ -107,7 +133,7 @@ extension Residency {
 
     /// The id of its instance; nil: what has that of the model is stopping, so it is soon free.
     private func newName(for waiting: Waiting) -> String? {
-        if let name = waiting.name { return name }
+        if let name = waiting.name { return place(name) == nil ? name : nil }
         let model = waiting.demand.model
         guard let index = place(model) else { return model }
         if !waiting.isAdditional, instances[index].phase == .stopping { return nil }
@@ -119,7 +145,11 @@ extension Residency {
 
     /// Why it can never be loaded as things are; nil: it can.
     private func refusal(of waiting: Waiting) -> EngineError? {
-        if let name = waiting.name, place(name) != nil { return taken(name) }
+        if let name = waiting.name, let index = place(name),
+            waiting.returns == nil || instances[index].demand.model != waiting.demand.model
+        {
+            return taken(name)
+        }
         if need(of: waiting) == nil { return doesNotFit(waiting.demand) }
         return instances.count(where: \.stays) < limits.residents ? nil : full(for: waiting.demand.model)
     }

@@ -1,7 +1,7 @@
 extension Residency {
     /// 1. closing → refuse. 2. an instance is ready → grant the one with the fewest users. 3. one is loading → wait for
     /// it. 4. its load waits for room → wait with it. 5. failed repeatedly a moment ago → refuse. 6. else it gets into
-    /// line, from which ``settle(_:_:)`` launches, or refuses what can never fit.
+    /// line, as an instance that crashed if there is one, from which ``settle(_:_:)`` launches, or refuses what can never fit.
     mutating func request(
         _ demand: Demand, _ ticket: Ticket, uses: Bool, _ now: Instant, _ actions: inout [Action]
     ) {
@@ -14,15 +14,31 @@ extension Residency {
             }
             return line[index].waiters.append(waiter)
         }
+        if let returning = crashed.first(where: { $0.demand.model == demand.model }) {
+            return lineUp(returning, waiter, now, &actions)
+        }
         lineUp(Waiting(demand: demand, waiters: [waiter]), now, &actions)
+    }
+
+    private mutating func lineUp(_ returning: Crashed, _ waiter: Waiter, _ now: Instant, _ actions: inout [Action]) {
+        lineUp(
+            Waiting(demand: returning.demand, name: returning.id, returns: returning, waiters: [waiter]), now, &actions)
     }
 
     mutating func request(instance id: String, _ ticket: Ticket, _ now: Instant, _ actions: inout [Action]) {
         if closed { return actions.append(.refuse(ticket, Self.closing)) }
-        guard let index = place(id), !instances[index].isLeaving else {
+        let waiter = Waiter(ticket: ticket, uses: true, until: now + limits.wait)
+        if let index = place(id), !instances[index].isLeaving { return join(index, [waiter], now, &actions) }
+        if let index = line.firstIndex(where: { $0.returns?.id == id }) {
+            guard line[index].waiters.count < limits.waiting else {
+                return actions.append(.refuse(ticket, tooMany(waitingFor: id)))
+            }
+            return line[index].waiters.append(waiter)
+        }
+        guard let returning = crashed.first(where: { $0.id == id }) else {
             return actions.append(.refuse(ticket, notLoaded(id)))
         }
-        join(index, [Waiter(ticket: ticket, uses: true, until: now + limits.wait)], now, &actions)
+        lineUp(returning, waiter, now, &actions)
     }
 
     mutating func load(
@@ -55,7 +71,7 @@ extension Residency {
         return true
     }
 
-    private mutating func join(_ index: Int, _ waiters: [Waiter], _ now: Instant, _ actions: inout [Action]) {
+    mutating func join(_ index: Int, _ waiters: [Waiter], _ now: Instant, _ actions: inout [Action]) {
         guard case .loading(let others) = instances[index].phase else {
             return waiters.forEach { grant($0, index, now, &actions) }
         }
@@ -96,6 +112,7 @@ extension Residency {
 
     /// Whoever still waits for a load decides how long it stays: the first order to load, else the first request.
     mutating func follow(_ waiters: [Waiter], _ index: Int) {
+        guard !instances[index].isReturn else { return }
         let orders = waiters.filter { !$0.uses }
         instances[index].isExplicit = !orders.isEmpty
         guard let demand = (orders.isEmpty ? waiters : orders).lazy.compactMap(\.demand).first else { return }
@@ -108,7 +125,9 @@ extension Residency {
         instances[index].phase = .ready
         instances[index].bytes = max(instances[index].bytes, bytes ?? 0)
         instances[index].readySince = now
+        instances[index].isReturn = false
         failures[instances[index].demand.model] = nil
+        forget(id)
         for waiter in waiters { grant(waiter, index, now, &actions) }
         if instances[index].leaves { instances[index].phase = .draining(evicted: false) }
     }
@@ -121,11 +140,13 @@ extension Residency {
             let error = error ?? Self.stopped(id)
             if Self.costly.contains(error.code) { note(error, of: instance.demand.model, now) }
             actions += waiters.map { .refuse($0.ticket, error) }
-        case .ready, .draining, .stopping: break
+        case .ready, .draining, .stopping:
+            if error != nil { keep(instance, now) }
         }
     }
 
     mutating func unload(_ id: String, _ how: Unloading, _ actions: inout [Action]) {
+        forget(id)
         guard let index = place(id) else { return }
         switch (instances[index].phase, how) {
         case (.stopping, _): break
@@ -140,6 +161,7 @@ extension Residency {
     }
 
     mutating func pin(_ id: String, _ isPinned: Bool) {
+        pinCrashed(id, isPinned)
         guard let index = place(id) else { return }
         instances[index].isPinned = isPinned
         if isPinned, instances[index].phase == .draining(evicted: true) { instances[index].phase = .ready }

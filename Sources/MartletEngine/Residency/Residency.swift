@@ -10,7 +10,8 @@
 /// - Whoever wants a model that is drained goes to the end of the line; and what has been loaded works for
 ///   ``Limits/stay``, or until it has been idle for ``Limits/lull``, before it has to go. So two models that are both
 ///   wanted take turns, each serving all who came meanwhile, instead of unloading each other at each request.
-/// - Pinned instances and those that were loaded explicitly stay. What cannot fit beside them is refused at once.
+/// - Pinned instances and those that were loaded explicitly stay. What cannot fit beside them is refused at once. When
+///   the engine of one crashes, its next use loads it again under its name, with all that was set for it.
 package struct Residency: Sendable {
     package typealias Instant = ContinuousClock.Instant
 
@@ -88,6 +89,8 @@ package struct Residency: Sendable {
         package var context: Int?
         /// As estimated.
         package var bytes: Int64
+        /// It is loaded as it was when its engine crashed.
+        package var isReturn = false
     }
 
     package struct Limits: Sendable, Hashable {
@@ -146,6 +149,8 @@ package struct Residency: Sendable {
         package var lastUsed: Instant
         /// To be unloaded when those who wait for it have been served.
         var leaves = false
+        /// Loaded as it was before: who waits for it decides nothing.
+        var isReturn = false
         var readySince: Instant
 
         var isLoading: Bool { if case .loading = phase { true } else { false } }
@@ -182,6 +187,8 @@ package struct Residency: Sendable {
         /// One more instance, whatever there is already.
         var isAdditional = false
         var name: String?
+        /// It comes back under that name.
+        var returns: Crashed?
         var waiters: [Waiter]
     }
 
@@ -194,6 +201,8 @@ package struct Residency: Sendable {
     package internal(set) var limits: Limits
     /// All whose engine may live, in the order they were launched.
     package internal(set) var instances: [Instance] = []
+    /// Those that come back when they are used, in the order they ended.
+    package internal(set) var crashed: [Crashed] = []
     /// In the order they came.
     var line: [Waiting] = []
     var failures: [String: Failures] = [:]
@@ -240,6 +249,7 @@ package struct Residency: Sendable {
             if !line.isEmpty, instance.isEvictable, mayLeave(instance) > now { note(mayLeave(instance)) }
         }
         for waiting in line { waiting.waiters.forEach { note($0.until) } }
+        crashed.compactMap(\.expires).forEach(note)
         return next
     }
 
@@ -247,6 +257,7 @@ package struct Residency: Sendable {
         for index in instances.indices where instances[index].expires.map({ $0 <= now }) ?? false {
             stop(index, &actions)
         }
+        forgetExpired(now)
         for index in line.indices {
             let late = line[index].waiters.filter { $0.until <= now }
             guard !late.isEmpty else { continue }

@@ -1,10 +1,10 @@
 import Logging
 
 extension Supervisor {
-    /// What is loaded, loading or stopping, in the order of the names.
+    /// What is loaded, loading or stopping, or comes back when it is used, in the order of the names.
     package func residents() -> [ResidentModel] {
         let now = ContinuousClock.now
-        return residency.instances.sorted { $0.id < $1.id }.compactMap { instance in
+        let living = residency.instances.compactMap { instance -> ResidentModel? in
             guard let resident = engines[instance.id] else { return nil }
             let isIdle = instance.phase == .ready && instance.users == 0
             let waiting = if case .loading(let waiters) = instance.phase { waiters.count } else { 0 }
@@ -14,8 +14,18 @@ extension Supervisor {
                 load: instance.demand.settings, context: instance.context, users: instance.users,
                 idle: isIdle ? now - instance.lastUsed : nil, bytes: instance.bytes, measured: resident.measured,
                 isExplicit: instance.isExplicit, isPinned: instance.isPinned, waiting: waiting,
-                loadTime: resident.loadTime, progress: resident.progress?.fraction)
+                loadTime: resident.loadTime, progress: resident.progress?.fraction,
+                isReturn: instance.isReturn)
         }
+        let crashed = residency.crashed.compactMap { crashed -> ResidentModel? in
+            guard !living.contains(where: { $0.instance == crashed.id }), let model = known[crashed.demand.model]?.model
+            else { return nil }
+            return ResidentModel(
+                instance: crashed.id, model: model, state: .crashed, since: now - crashed.at, socketPath: "",
+                load: crashed.demand.settings, context: crashed.context, users: 0, idle: now - crashed.lastUsed,
+                bytes: 0, isExplicit: crashed.isExplicit, isPinned: crashed.isPinned, waiting: 0)
+        }
+        return (living + crashed).sorted { $0.instance < $1.instance }
     }
 
     private static func state(_ phase: Residency.Instance.Phase) -> ResidentModel.State {
@@ -58,10 +68,15 @@ extension Supervisor {
         EngineError(.cancelled, "\(id) was unloaded before its reply was complete.")
     }
 
-    /// Waits until the instance is gone, so long at most; whether it is.
-    package func gone(_ instance: String, within time: Duration) async -> Bool {
+    /// Unloads these instances, and waits until they are gone, so long at most; whether they are. What is loaded under
+    /// their names meanwhile are others.
+    package func unload(
+        _ instances: [String], _ how: Residency.Unloading, within time: Duration
+    ) async -> Bool {
+        let told = instances.flatMap { unload($0, how) }
+        let sockets = Set(told.compactMap { engines[$0]?.launch.socketPath })
         let start = ContinuousClock.now
-        while residency.instances.contains(where: { $0.id == instance }) {
+        while engines.values.contains(where: { sockets.contains($0.launch.socketPath) }) {
             guard ContinuousClock.now - start < time, !Task.isCancelled else { return false }
             try? await Task.sleep(for: Self.lookInterval)
         }

@@ -55,7 +55,7 @@ package actor Supervisor {
     var engines: [String: Resident] = [:]
     var waiters: [Residency.Ticket: Waiter] = [:]
     /// What was asked for, by the model's id; as many as are installed.
-    private var known: [String: LoadRequest] = [:]
+    private(set) var known: [String: LoadRequest] = [:]
     private var folder: SocketFolder?
     private var found: EngineBinary?
     var hasBudget = false
@@ -115,7 +115,7 @@ package actor Supervisor {
         _ name: String, settings: LoadSettings = LoadSettings(),
         onProgress: @escaping @Sendable (LoadProgress) -> Void = { _ in }
     ) async throws(EngineError) -> Lease {
-        if let named = residency.instances.first(where: { $0.id == name }), named.demand.model != name {
+        if let model = residency.model(ofInstance: name), model != name {
             return try await wait(for: name, onProgress) { .requestedInstance(name, $0) }
         }
         // Who is served at once needs nothing from the disk.
@@ -174,9 +174,7 @@ package actor Supervisor {
     /// Unloads the instance of that name, else all of the model; returns their names, none if nothing was loaded.
     @discardableResult
     package func unload(_ name: String, _ how: Residency.Unloading) -> [String] {
-        let model = store.find(name)?.id ?? name
-        let named = residency.instances.filter { $0.id == name }
-        let ids = (named.isEmpty ? residency.instances.filter { $0.demand.model == model } : named).map(\.id)
+        let ids = residency.instances(named: name, orOf: store.find(name)?.id ?? name)
         for id in ids { apply(.unload(id, how)) }
         return ids
     }
@@ -185,6 +183,7 @@ package actor Supervisor {
     package func pin(_ instance: String, _ isPinned: Bool = true) -> Bool {
         apply(.pin(instance, isPinned))
         return residency.instances.contains { $0.id == instance && $0.phase != .stopping }
+            || residency.crashed.contains { $0.id == instance }
     }
 
     private func request(
@@ -314,7 +313,8 @@ package actor Supervisor {
                 socketPath: launch.socketPath, settings)
             tell(
                 id, .loading, fraction: binary.reportsLoading ? 0 : nil,
-                "loading \(id) (\(ByteCount.text(launch.model.bytes))) on \(binary.backend)")
+                "loading \(id) (\(ByteCount.text(launch.model.bytes))) on \(binary.backend)"
+                    + (launch.plan.isReturn ? ", as it was when its engine ended" : ""))
             try await run(plan, as: id, until: launch.stop)
         } catch {
             failure = error

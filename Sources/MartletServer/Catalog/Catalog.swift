@@ -114,7 +114,8 @@ package actor Catalog {
                 // The folder may have changed since `local` was read.
                 let spellings = store.spellings().filter { ids.contains($0.value) || unusable[$0.value] != nil }
                 let windows = windows(served[upstream.name]?.windows ?? [:], spellings)
-                let ready = loaded.filter { $0.state == .ready }
+                // Who asks for one that crashed brings it back.
+                let ready = loaded.filter { $0.state == .ready || $0.state == .crashed || $0.isReturn }
                 served[upstream.name] = ServedModels(
                     ids: ids, loaded: ready.map(\.instance), windows: windows, work: of(\.work),
                     reasoning: of(\.reasoning), spellings: spellings,

@@ -95,8 +95,7 @@ struct LoadRoutes: Sendable {
         guard residents.contains(where: { $0.instance == name }) else {
             throw Self.notLoaded(name, residents.map(\.instance))
         }
-        await supervisor.unload(name, isForced ? .now : .whenIdle)
-        let isGone = await supervisor.gone(name, within: Self.unloadPatience)
+        let isGone = await supervisor.unload([name], isForced ? .now : .whenIdle, within: Self.unloadPatience)
         return Self.ok(["instance_id": .string(name), "status": isGone ? "unloaded" : "draining"])
     }
 
@@ -108,8 +107,7 @@ struct LoadRoutes: Sendable {
         let all = residents.filter { $0.instance == name }
         let meant = all.isEmpty ? residents.filter { $0.model.id == id } : all
         guard !meant.isEmpty else { throw Self.notLoaded(name, residents.map(\.instance)) }
-        for resident in meant { await supervisor.unload(resident.instance, .whenIdle) }
-        for resident in meant { _ = await supervisor.gone(resident.instance, within: Self.unloadPatience) }
+        _ = await supervisor.unload(meant.map(\.instance), .whenIdle, within: Self.unloadPatience)
         return Self.ok(["model": .string(name), "instance_ids": .array(meant.map { .string($0.instance) })])
     }
 

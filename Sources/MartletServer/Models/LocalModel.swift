@@ -121,7 +121,7 @@ package struct LocalModel: Sendable, Hashable {
             switch state {
             case .ready, .draining: "loaded"
             case .loading: "loading"
-            case .stopping, nil: "not-loaded"
+            case .stopping, .crashed, nil: "not-loaded"
             }
         var entry: JSON = [
             "id": .string(model.id), "object": "model",

@@ -55,6 +55,7 @@ extension LoadRoutes {
         switch resident.state {
         case .loading: return "loading"
         case .draining, .stopping: return "draining"
+        case .crashed: return "crashed"
         case .ready: break
         }
         guard resident.users > 0 else { return "idle" }

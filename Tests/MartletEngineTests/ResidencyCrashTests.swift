@@ -1,0 +1,81 @@
+import MartletEngine
+import Testing
+
+@Suite("What was loaded to stay comes back after a crash")
+struct ResidencyCrashTests {
+    @Test("An instance that was to stay comes back after a crash as it was, for whoever asks for it or for its model")
+    func comesBack() {
+        var line = Line()
+        let asked = Residency.Demand("a", size: LoadSize(bytes: 60), ttl: .seconds(90))
+        _ = line(.load(asked, .init(1), as: "mine")) + line(.ready("mine", bytes: nil)) + line(.pin("mine", true))
+        line.keep("b", 30)
+        #expect(line(.exited("mine", failed)) + line(.exited("b", failed)) == [])
+        #expect(line.residency.crashed.map(\.id) == ["mine"], "b was there for its requests only")
+        #expect(line(.requestedInstance("mine", .init(2))) == ["launch mine"])
+        #expect(line(ask("a", 10, 3, ttl: .seconds(1))) == [])
+        #expect(line(.cancelled(.init(2))) + line(.cancelled(.init(3))) == ["stop mine"])
+        #expect(line(ask("a", 10, 4)) == [], "its name is free in a moment")
+        #expect(line(.requestedInstance("mine", .init(5))) == [])
+        #expect(line(.exited("mine", nil)) == ["launch mine"])
+        #expect(line(.ready("mine", bytes: nil)) == ["4 gets mine", "5 gets mine"])
+        let back = line.residency.instances[0]
+        #expect(back.demand == asked && back.isExplicit && back.isPinned && back.users == 2)
+        #expect(line.residency.crashed.isEmpty)
+    }
+
+    @Test("What crashed is loaded no more once it is unloaded, replaced under its name, or its TTL is over")
+    func comesBackNoMore() {
+        var line = Line()
+        func crash(_ ttl: Duration? = nil) {
+            let demand = Residency.Demand("a", size: LoadSize(bytes: 60), ttl: ttl)
+            _ = line(.load(demand, .init(1), as: "mine")) + line(.ready("mine", bytes: nil))
+            #expect(line(.exited("mine", failed)) == [])
+            #expect(line.residency.crashed.map(\.demand) == [demand])
+        }
+        crash()
+        #expect(line(.unload("mine", .now)) == [])
+        #expect(line(.requestedInstance("mine", .init(2))) == ["2 refused: engine_no_such_model"])
+        crash(.seconds(60))
+        line.now += .seconds(60)
+        _ = line(.tick)
+        #expect(line(.requestedInstance("mine", .init(3))) == ["3 refused: engine_no_such_model"])
+        crash()
+        #expect(line(load("a", 10, 4, as: "mine")) == ["launch mine"])
+        #expect(line.residency.crashed.isEmpty && line.residency.instances[0].bytes == 10)
+    }
+
+    @Test("What cannot come back is tried again after the back-off, and waits for room as any other")
+    func comesBackLater() {
+        var line = Line()
+        _ = line(load("a", 60, 1)) + line(.ready("a", bytes: nil))
+        _ = line(.exited("a", failed))
+        for ticket in [2, 3] as [UInt64] {
+            #expect(line(ask("a", 10, ticket)) == ["launch a"])
+            #expect(line(.exited("a", failed)) == ["\(ticket) refused: engine_load_failed"])
+        }
+        #expect(line(ask("a", 10, 4)) == ["4 refused: engine_backing_off"])
+        line.now += .seconds(1)
+        line.use("b", 60, 5)
+        #expect(line(ask("a", 10, 6)) == [])
+        line.now += .seconds(20)
+        #expect(line(.released("b")) == ["stop b"])
+        #expect(line(.exited("b", nil)) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) == ["6 gets a"])
+        #expect(line.residency.instances[0].isExplicit && line.residency.instances[0].bytes == 60)
+    }
+
+    @Test("Whoever wants any instance of a model need not wait until the one that crashed is back")
+    func comesBackForOne() {
+        var line = Line()
+        _ = line(load("a", 20, 1, as: "mine")) + line(.ready("mine", bytes: nil)) + line(.exited("mine", failed))
+        line.use("b", 90, 2)
+        #expect(line(.requestedInstance("mine", .init(3))) + line(ask("a", 20, 4)) == [])
+        #expect(line(load("a", 5, 5)) == [], "first come, first served")
+        line.now += .seconds(20)
+        _ = line(.tick)
+        #expect(line(.released("b")) == ["stop b"])
+        #expect(line(.exited("b", nil)) == ["launch mine", "launch a"])
+        #expect(line(ask("a", 20, 6)) == [])
+        #expect(line(.ready("mine", bytes: nil)) == ["3 gets mine", "4 gets mine", "6 gets mine"])
+    }
+}
