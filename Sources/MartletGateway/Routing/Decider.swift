@@ -30,10 +30,16 @@ package enum Decider {
                 if error.code == .modelNotFound, mayRefresh { return .refresh }
                 throw error
             }
+            // What it says of loading is about models of this machine; other servers read it themselves.
+            let wish =
+                candidates.contains { $0.upstream.location == .hosted }
+                ? try LoadWish(
+                    ttl: members.member(3, of: document), contextLength: members.member(4, of: document), in: document)
+                : LoadWish()
             if let task {
                 return .complete(
                     Plan(
-                        request: request, task: task, clientModel: clientModel, candidates: candidates,
+                        request: request, task: task, clientModel: clientModel, candidates: candidates, wish: wish,
                         document: document))
             }
             let streams =
@@ -55,7 +61,8 @@ package enum Decider {
             let state = try responsesState(document, request, candidates, snapshot)
             var plan = Plan(
                 request: request, responses: state, clientModel: clientModel, streams: streams,
-                usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, document: document,
+                usage: wantsUsage ? .asked : snapshot.unaskedUsage, candidates: candidates, wish: wish,
+                document: document,
                 defaults: snapshot.defaults, seal: snapshot.seal, fetchesImages: snapshot.fetchesImages)
             if let wish = try plan.toolWish(snapshot.tools) { plan = plan.with(wish) }
             guard let state else { return weighed(plan) }
@@ -152,7 +159,7 @@ package enum Decider {
         return document
     }
 
-    private static let decidingNames: [StaticString] = ["model", "stream", "stream_options"]
+    private static let decidingNames: [StaticString] = ["model", "stream", "stream_options", "ttl", "context_length"]
 
     /// The model that a request names; nil when it names none.
     package static func model(in document: JSONDocument) throws(GatewayError) -> String? {

@@ -30,6 +30,8 @@ package final class Plan: Sendable {
     package let usage: ChatFrameEdit.UsagePlacement
     /// In the order they are tried; never empty.
     package let candidates: [Candidate]
+    /// How a model of this machine is to be loaded for it.
+    package let wish: LoadWish
     package let forwarded: [(name: String, value: String)]
     package let query: String
     package let document: JSONDocument
@@ -63,10 +65,11 @@ package final class Plan: Sendable {
     init(
         request: InboundRequest, responses: ResponsesState?, clientModel: String?, streams: Bool,
         usage: ChatFrameEdit.UsagePlacement,
-        candidates: [Candidate], document: JSONDocument, defaults: WriteTarget.Defaults,
+        candidates: [Candidate], wish: LoadWish = LoadWish(), document: JSONDocument, defaults: WriteTarget.Defaults,
         seal: ReasoningSeal = .plain, fetchesImages: Bool
     ) {
         self.seal = seal
+        self.wish = wish
         compacts = request.endpoint == .compactResponse
         sumsUpFirst = false
         summary = nil
@@ -94,8 +97,10 @@ package final class Plan: Sendable {
 
     /// Nothing of it is left to defaults, streamed or kept.
     init(
-        request: InboundRequest, task: VectorTask, clientModel: String?, candidates: [Candidate], document: JSONDocument
+        request: InboundRequest, task: VectorTask, clientModel: String?, candidates: [Candidate], wish: LoadWish,
+        document: JSONDocument
     ) {
+        self.wish = wish
         requestID = request.id
         dialect = request.dialect
         isLegacy = request.isLegacy
@@ -146,6 +151,7 @@ package final class Plan: Sendable {
         streams = plan.streams || self.background?.isWhole == false
         usage = plan.usage
         candidates = plan.candidates
+        wish = plan.wish
         forwarded = plan.forwarded
         query = plan.query
         defaults = plan.defaults

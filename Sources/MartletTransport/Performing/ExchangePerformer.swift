@@ -267,12 +267,7 @@ final class ExchangePerformer {
 
     private func acquireHosted(_ candidate: Candidate, _ plan: Plan) {
         let models = context.services.models
-        let wish: LoadWish
-        do throws(GatewayError) {
-            wish = try LoadWish(plan.document)
-        } catch {
-            return waiting.append(.slotRefused(error))
-        }
+        let wish = plan.wish
         let (epoch, attempt) = (self.epoch, exchange.attempts)
         let loop = context.loop
         let bound = NIOLoopBound(self, eventLoop: loop)
