@@ -21,6 +21,38 @@ def ask(server, **more):
     return request("POST", "/v1/chat/completions", chat.body(model=engine.MODEL, **more), port=server.port)
 
 
+# Each asks for something else than the engine's own value.
+EXTRAS = {
+    "top_k": 40, "min_p": 0.01, "typical_p": 0.9, "top_n_sigma": 2, "min_keep": 1, "xtc_probability": 0.1,
+    "xtc_threshold": 0.2, "dynatemp_range": 0.1, "dynatemp_exponent": 1.5, "repeat_penalty": 1.05, "repeat_last_n": 32,
+    "dry_multiplier": 0.5, "dry_base": 1.8, "dry_allowed_length": 3, "dry_penalty_last_n": 128,
+    "dry_sequence_breakers": ["\\n"], "mirostat": 0, "mirostat_tau": 4, "mirostat_eta": 0.2, "n_probs": 2, "n_predict": 3,
+    "post_sampling_probs": True, "ignore_eos": True, "cache_prompt": False, "timings_per_token": True,
+    "adaptive_target": 0.5, "adaptive_decay": 0.8, "t_max_predict_ms": 60_000,
+}
+
+
+def test_requests_steer_what_is_written_and_not_the_engine(martlet):
+    server = martlet(before=engine.give_model, engines=engine.engines())
+
+    def say(target="/v1/chat/completions", **more):
+        body = {"model": engine.MODEL} | ({"prompt": "a"} if target == "/v1/completions" else {"messages": chat.MESSAGES}) | more
+        return server.ask("POST", target, json.dumps(body).encode())
+
+    huge = say(dry_penalty_last_n=300_000_000, dry_multiplier=1)
+    assert huge.status == 400 and huge.json["error"]["param"] == "dry_penalty_last_n"
+    assert server.processes() == [], "nothing is loaded for it"
+    for target in ("/v1/chat/completions", "/v1/completions", "/api/v0/chat/completions"):
+        steered = say(target, **EXTRAS)
+        assert steered.status == 200 and "x-translation-dropped" not in steered.headers, steered.body
+        moved = say(target, max_tokens=3, id_slot=1, n_cmpl=2, return_tokens=True, __verbose=True, samplers=["top_k"],
+                    response_fields=["content"], n_discard=-5, lora=[{"id": 0, "scale": 1}], speculative=None)
+        assert moved.status == 200, moved.body
+        assert moved.headers["x-translation-dropped"] == (
+            "id_slot, n_cmpl, return_tokens, __verbose, samplers, response_fields, n_discard, lora")
+        assert len(moved.json["choices"]) == 1 and not {"tokens", "__verbose", "content"} & set(moved.json)
+
+
 def test_tokens_stream_from_the_installed_engine(martlet, sdk):
     server = martlet(before=engine.give_model, engines=engine.engines())
     assert server.models() == [engine.MODEL]

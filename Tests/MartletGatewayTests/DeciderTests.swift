@@ -202,6 +202,7 @@ struct DeciderTests {
         ("{\"model\":\"m\",\"model\":\"x\",\(Make.messages)}", .invalidRequest, "model"),
         ("{\"model\":\"m\",\"mod\\u0065l\":\"x\",\(Make.messages)}", .invalidRequest, "model"),
         ("{\"model\":\"m\",\"stream\":true,\"stream\":false,\(Make.messages)}", .invalidRequest, "stream"),
+        ("{\"model\":\"m\",\"ttl\":1,\"ttl\":2,\(Make.messages)}", .invalidRequest, "ttl"),
         ("{\"model\":1,\(Make.messages)}", .invalidRequest, "model must be a string"),
         ("{\"model\":\"m\",\"stream\":\"true\",\(Make.messages)}", .invalidRequest, "stream must be true or false"),
         (
@@ -268,11 +269,7 @@ struct DeciderTests {
         ),
         ("\"n\":0", "n must be a whole number between 1 and 128 (got 0)"), ("\"n\":128", nil),
         ("\"top_logprobs\":21", "top_logprobs must be a whole number between 0 and 20 (got 21)"),
-        (
-            "\"repeat_last_n\":300000000",
-            "repeat_last_n must be a whole number between -1 and 65536 (got 300000000)"
-        ),
-        ("\"dry_penalty_last_n\":-1", nil), ("\"n\":1,\"n\":2", "n"),
+        ("\"n\":1,\"n\":2", "n"),
         ("\"tools\":\"x\"", "tools must be a list (got \"x\")"), ("\"tools\":[1]", "tools[0]: an object was expected"),
         ("\"tools\":[{\"type\":\"function\",\"function\":{}}]", "tools[0].function.name: a name is required"),
         ("\"tools\":[{\"type\":\"function\",\"function\":[]}]", "tools[0].function: an object was expected"),

@@ -5,12 +5,13 @@ extension RawMembers {
     /// Members no dialect's reader has read that ask for something: those of OpenAI's dialects that have no canonical
     /// form, and those that local servers know beside them.
     var wishes: [String] {
-        Self.known.filter { name in
-            guard let value = self[name].map({ String(buffer: $0.part(0..<16)) }), !Self.nothing.contains(value) else {
-                return false
-            }
-            return Double(value) != (Self.factors.contains(name) ? 1 : 0)
-        }
+        Self.known.filter { name in self[name].map { Self.asks(name, $0) } ?? false }
+    }
+
+    /// Whether a member with that value asks for something.
+    static func asks(_ name: String, _ value: ByteBuffer) -> Bool {
+        let value = String(buffer: value.part(0..<16))
+        return !nothing.contains(value) && Double(value) != (factors.contains(name) ? 1 : 0)
     }
 
     /// In the order in which they are named.

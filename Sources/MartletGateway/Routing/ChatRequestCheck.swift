@@ -12,8 +12,6 @@ package enum ChatRequestCheck {
     private static let integers: [(name: StaticString, low: Int, high: Int)] = [
         ("max_tokens", -1, Int(Int32.max)), ("max_completion_tokens", -1, Int(Int32.max)), ("n", 1, 128),
         ("top_logprobs", 0, 20),
-        // llama.cpp's own: it sets memory aside for each token it is to look back on.
-        ("repeat_last_n", -1, 65_536), ("dry_penalty_last_n", -1, 65_536),
     ]
     private static let kinds: [StaticString] = ["tools", "tool_choice", "stop", "seed", "response_format"]
     private static let names = ["messages"] + ranges.map(\.name) + integers.map(\.name) + kinds
@@ -50,8 +48,7 @@ package enum ChatRequestCheck {
             let text = try number(member, name, in: document)
             guard let value = Double(text), value == value.rounded(), value >= Double(low), value <= Double(high) else {
                 let wanted =
-                    high == Int(Int32.max)
-                    ? "a whole number, or -1 for no limit" : "a whole number between \(low) and \(high)"
+                    low == -1 ? "a whole number, or -1 for no limit" : "a whole number between \(low) and \(high)"
                 throw outside(name, wanted, text)
             }
         }

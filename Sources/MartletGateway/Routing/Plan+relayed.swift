@@ -16,12 +16,21 @@ extension Plan {
         let input = try dialect == .responses ? keptInput() : nil
         let (form, isPrefilled): (AnswerForm?, Bool)
         var context: ReplyContext
+        var document = document
+        do throws(JSONError) {
+            if dialect == .chat, candidate.upstream.mode == .repair {
+                document = try ChatRequest.fitted(document, candidate.capabilities) ?? document
+            }
+        } catch {
+            throw GatewayError(code: .invalidRequest, message: error.sentence)
+        }
+        let unlisted = try leaveOut(of: document, for: candidate, with: &edit)
         let body: [ByteBuffer]
         do throws(JSONError) {
             form = try wordedForm(candidate, rung)
             isPrefilled = form == nil ? false : try ChatRequest.isPrefilled(document)
             context = try relayContext(candidate)
-            body = try relayedBody(for: candidate, rung, form, misfit, edit, input: input)
+            body = try relayedBody(document, for: candidate, rung, form, misfit, edit, input: input)
         } catch {
             throw GatewayError(code: .invalidRequest, message: error.sentence)
         }
@@ -32,8 +41,22 @@ extension Plan {
         context.spent = misfit?.usage
         return UpstreamRequest(
             dialect: UpstreamDialect(dialect), body: body,
-            dropped: simplified + (form != nil && streams ? [OutputFormat.member(of: dialect)] : []), context: context,
-            isLegacy: isLegacy(at: candidate))
+            dropped: unlisted + simplified + (form != nil && streams ? [OutputFormat.member(of: dialect)] : []),
+            context: context, isLegacy: isLegacy(at: candidate))
+    }
+
+    /// Takes out what a request may not hand to this upstream.
+    /// - Returns: the names of what asked for something.
+    private func leaveOut(
+        of document: JSONDocument, for candidate: Candidate, with edit: inout JSONEdit
+    ) throws(GatewayError) -> [String] {
+        guard candidate.upstream.profile.takesListedOnly else { return [] }
+        let sifted = try EngineMembers.sift(document, of: dialect)
+        for place in sifted.removed { edit.remove(place, of: document) }
+        for (place, name) in sifted.renamed {
+            edit.replace(document.members[place].key, with: ByteBuffer(string: name))
+        }
+        return sifted.dropped
     }
 
     /// What the repair of a relayed reply has to know of its request.
@@ -55,16 +78,15 @@ extension Plan {
 
     /// Slices of the original with `model` spliced and configured defaults added, and in `repair` mode a request for
     /// usage, which the reply's edit hides again. Never in place: a retry needs the original.
-    /// - Parameter input: of Responses, where it has to be another one.
+    /// - Parameters:
+    ///   - document: the request in words the upstream knows; the edit is for it.
+    ///   - input: of Responses, where it has to be another one.
     private func relayedBody(
-        for candidate: Candidate, _ rung: SchemaRung?, _ form: AnswerForm?, _ misfit: AnswerMisfit?, _ edit: JSONEdit,
+        _ document: JSONDocument, for candidate: Candidate, _ rung: SchemaRung?, _ form: AnswerForm?,
+        _ misfit: AnswerMisfit?, _ edit: JSONEdit,
         input: ByteBuffer?
     ) throws(JSONError) -> [ByteBuffer] {
         var edit = edit
-        var document = document
-        if dialect == .chat, candidate.upstream.mode == .repair {
-            document = try ChatRequest.fitted(document, candidate.capabilities) ?? document
-        }
         try setModel(candidate, of: document, in: &edit)
         if dialect == .anthropic, let messages = AnthropicRequest.repairedMessages(document) {
             try edit.set("messages", messages, in: document)

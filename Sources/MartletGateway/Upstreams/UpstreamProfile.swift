@@ -39,14 +39,17 @@ package struct UpstreamProfile: Sendable, Hashable {
     package var hasLegacyAPI: Bool
     /// What runs its models, as far as the kind tells.
     package var runtime: ModelRuntime
+    /// Requests may hand it what is listed, and no more (``EngineMembers``).
+    package var takesListedOnly: Bool
 
     package init(
         kind: String, shownName: String, hint: String, dialects: [UpstreamDialect], mode: RelayMode,
         credential: Credential = .bearer, capabilities: Capabilities = Capabilities(), counting: Counting = .estimate,
         listing: ModelListing = .common, mayAnswerWithAnother: Bool = false, refusesImageAddresses: Bool = false,
         mayOverflowSilently: Bool = false, compacts: Bool = false, runsTools: Bool = false,
-        hasLegacyAPI: Bool = false, runtime: ModelRuntime? = nil
+        hasLegacyAPI: Bool = false, runtime: ModelRuntime? = nil, takesListedOnly: Bool = false
     ) {
+        self.takesListedOnly = takesListedOnly
         self.hasLegacyAPI = hasLegacyAPI
         self.runtime = runtime ?? ModelRuntime(name: kind)
         self.kind = kind
@@ -103,7 +106,7 @@ package struct UpstreamProfile: Sendable, Hashable {
     package static let engine = UpstreamProfile(
         kind: "engine", shownName: "the local engine", hint: "Run: martlet doctor", dialects: [.chat], mode: .repair,
         capabilities: .engine, counting: .chatInputTokens, listing: .llamaCpp, refusesImageAddresses: true,
-        runtime: .llamaCpp)
+        runtime: .llamaCpp, takesListedOnly: true)
 
     /// The dialect this upstream is spoken to in for a client of `dialect`: the client's own if it can be.
     package func dialect(for client: DialectID) -> UpstreamDialect {
