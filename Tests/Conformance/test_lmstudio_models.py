@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import socket
+import time
 
 import pytest
 
@@ -143,6 +145,20 @@ def test_its_errors_have_the_status_that_they_mean(before, as_200):
         assert words(reply)["type"] == kind and text in words(reply)["message"]
     reply = server.ask("GET", f"{DOWNLOAD}/status/job_ffffffffff")
     assert reply.status == 404 and words(reply)["type"] == "job_not_found"
+
+
+def test_a_server_that_never_answers_is_not_waited_for_with_a_name_that_nobody_knows(martlet):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        upstreams = {"studio": {"kind": "lmstudio", "url": "http://127.0.0.1:%d" % silent.getsockname()[1]}}
+        server = martlet(before=engine.give_model, config={"discovery": "off", "upstreams": upstreams}, engines=engine.engines())
+        for target, model in [(LOAD, "nope"), ("/api/v0/models/load", "nope"), (LOAD, "studio/nope"),
+                              ("/api/v0/models/unload", "nope")]:
+            start = time.monotonic()
+            reply = post(server, target, model=model)
+            assert time.monotonic() - start < 6, "nobody waits for the reply of a load"
+            said = reply.json["error"] if "v0" in target else words(reply)["message"]
+            assert reply.status == 504 and "has not listed its models within 0.9 s" in said and f'"{model}"' in said
+        assert post(server, LOAD, model=engine.MODEL).status == 200
 
 
 def test_downloads_of_what_it_has_are_its_own(before):

@@ -101,6 +101,16 @@ def test_a_model_is_loaded_listed_and_unloaded(tiny):
     assert run(tiny.url, "ps").stdout == "" and "nothing is loaded" in run(tiny.url, "ps").stderr
 
 
+def test_an_alias_is_loaded_and_unloaded_as_its_model(martlet):
+    config = {"discovery": "off", "models": {"aliases": {"gpt-x": [f"local/{engine.MODEL}"]}}}
+    server = martlet(before=engine.give_model, config=config, engines=engine.engines())
+    there = run(server.url, "load", "gpt-x")
+    assert there.returncode == 0 and there.stdout.startswith(f"loaded as {engine.MODEL} in "), there
+    gone = run(server.url, "unload", "gpt-x")
+    assert (gone.returncode, gone.stdout) == (0, "gpt-x is unloaded\n"), gone.stderr
+    assert run(server.url, "ps").stdout == ""
+
+
 def test_what_cannot_be_loaded_or_unloaded_says_why(tiny):
     for words, reason in ((["load", "no-such-model"], "no-such-model"), (["unload", "no-such-model"], "no-such-model"),
                           (["load", engine.MODEL, "--context", "999999999"], "trained for"),

@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import threading
-import time
 
 import pytest
 
@@ -98,6 +97,7 @@ def test_a_model_is_loaded_as_asked_and_unloaded(server):
     ({"model": "tiny-chat", "gpu": 1, "ttl_s": 3}, 400, "invalid_request", "unrecognized_keys", "'gpu', 'ttl_s'"),
     ({"model": "tiny-chat", "context_length": "8k"}, 400, "invalid_request", "invalid_type", "context_length must be"),
     ({"model": "tiny-chat", "context_length": 10**6}, 400, "invalid_request", "engine_bad_setting", "trained for"),
+    ({"model": "tiny-chat", "parallel": 257}, 400, "invalid_request", "invalid_type", "parallel must be a whole number from 1 to 256"),
     ({"model": "tiny-chat", "cache_type_k": "q2_k"}, 400, "invalid_request", "invalid_type", "one of f32, f16"),
     ({"model": "tiny-chat", "num_experts": 2}, 400, "not_implemented", None, "num_experts cannot be set"),
     ({"model": "tiny-cat"}, 404, "model_not_found", None, "closest: tiny-chat"),
@@ -379,79 +379,29 @@ def test_the_routes_of_the_older_api_take_a_models_name(server):
     assert post(server, "/api/v0/models/load", model="gone").status == 404
 
 
-def test_a_crash_of_one_instance_is_told_to_its_clients_and_to_no_others(server):
-    server = server()
-    assert post(server, LOAD, model=engine.MODEL).status == 200
-    assert post(server, LOAD, model=engine.MODEL, identifier="mine").status == 200
-    victim = residents(server)["mine"]["process"]
-    with server.connect(timeout=60) as client:
-        body = chat.body(model="mine", max_tokens=100_000, stream=True, ignore_eos=True)
-        client.send(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-                    b"content-length: %d\r\n\r\n" % len(body) + body)
-        reply = client.open_reply()
-        assert reply.read1(1)
-        os.kill(victim, signal.SIGKILL)
-        last = reply.read().decode().rstrip().split("\n\n")[-1]
-    error = json.loads(last.partition("data: ")[2])["error"]
-    assert error["code"] == "engine_failed" and "signal 9" in error["message"] and "last words" in error["message"]
-    assert loaded(server).keys() == {engine.MODEL}
-    assert ask(server).status == 200
+def test_an_alias_is_loaded_listed_and_unloaded_as_its_model(martlet):
+    def give(made):
+        engine.give_model(made)
+        engine.give_model(made, name="other")
 
-
-def test_what_was_loaded_on_purpose_comes_back_after_a_crash_as_it_was(server):
-    server = server()
-    assert post(server, LOAD, model=engine.MODEL, context_length=4096, parallel=1).status == 200
-    assert post(server, LOAD, model="other", identifier="mine", context_length=3072, ttl=900).status == 200
-    assert post(server, "/admin/v1/residents/pin", instance_id=engine.MODEL).status == 200
-
-    def kept():
-        names = ["context", "parallel", "explicit", "pinned", "ttl_ms", "settings"]
-        return {id: [entry[name] for name in names] for id, entry in residents(server).items()}
-
-    before = kept()
-    for entry in residents(server).values():
-        os.kill(entry["process"], signal.SIGKILL)
-    until(lambda: {entry["state"] for entry in residents(server).values()} == {"crashed"}, "the crashes are noticed")
-    assert loaded(server) == {} and kept() == before
-    assert server.ask("GET", f"/api/v0/models/{engine.MODEL}").json["state"] == "not-loaded"
-    assert ask(server).status == 200 and ask(server, "mine").status == 200
-    assert kept() == before
-    assert {name: config["context_length"] for name, config in loaded(server).items()} == {engine.MODEL: 4096, "mine": 3072}
-    os.kill(residents(server)["mine"]["process"], signal.SIGKILL)
-    until(lambda: residents(server)["mine"]["state"] == "crashed", "the crash is noticed")
-    gone = post(server, UNLOAD, instance_id="mine")
-    assert (gone.status, gone.json["status"]) == (200, "unloaded")
-    assert "mine" not in residents(server) and ask(server, "mine").status == 404
-
-
-@pytest.mark.parametrize("target, body", [
-    (UNLOAD, {"instance_id": engine.MODEL, "force": True}), (UNLOAD, {"instance_id": engine.MODEL}),
-    ("/api/v0/models/unload", {"model": engine.MODEL}),
-])
-def test_an_unload_is_answered_when_its_instance_is_gone_though_the_model_is_wanted(server, target, body):
-    server = server()
-    assert ask(server).status == 200
-    stop = threading.Event()
-
-    def want():
-        while not stop.is_set():
-            ask(server, max_tokens=3)
-
-    clients = [threading.Thread(target=want) for _ in range(2)]
-    for client in clients:
-        client.start()
-    try:
-        old, _ = engine.command(server)
-        start = time.monotonic()
-        reply = post(server, target, **body)
-        took = time.monotonic() - start
-        assert reply.status == 200 and reply.json.get("status", "unloaded") == "unloaded", reply.body
-        assert took < 8, "its patience is 10 s"
-        assert old not in {entry["process"] for entry in residents(server).values()}
-    finally:
-        stop.set()
-        for client in clients:
-            client.join()
+    models = {"aliases": {"gpt-x": ["local/tiny-chat"], "claude-*": ["local/other"]}, "allowed": ["gpt-x", "other"]}
+    server = martlet(before=give, config={"discovery": "off", "models": models}, engines=engine.engines())
+    old = {entry["id"]: entry for entry in server.ask("GET", "/api/v0/models").json["data"]}
+    assert old["gpt-x"] == old[engine.MODEL] | {"id": "gpt-x"} and old["gpt-x"]["state"] == "not-loaded"
+    for load, unload, name, key in [
+        ("/api/v0/models/load", "/api/v0/models/unload", "model", "instance_ids"), (LOAD, UNLOAD, "instance_id", "instance_id"),
+    ]:
+        there = post(server, load, model="gpt-x")
+        assert (there.status, there.json["instance_id"]) == (200, engine.MODEL), there.body
+        told = server.ask("GET", "/api/v0/models/gpt-x").json
+        assert (told["id"], told["state"]) == ("gpt-x", "loaded")
+        gone = post(server, unload, **{name: "gpt-x"})
+        assert gone.status == 200 and gone.json[key] in (engine.MODEL, [engine.MODEL]), gone.body
+        assert loaded(server) == {}
+    assert post(server, "/api/v0/models/load", model="claude-opus").json["instance_id"] == "other"
+    assert post(server, UNLOAD, instance_id="claude-opus").json["instance_id"] == "other"
+    assert post(server, LOAD, model=engine.MODEL).status == 403, "its own name is not allowed"
+    assert post(server, LOAD, model="local-model").status == 404
 
 
 def test_owners_routes_are_guarded_as_all_others(martlet):

@@ -117,7 +117,7 @@ package struct Control: ControlRoutes {
         case .downloadStatus(let id): return try downloads.status(id)
         case .cancelDownload(let id): return try await downloads.cancel(id)
         case .loadModel: return try await loads.load(request.body, catalog)
-        case .unloadModel: return try await loads.unload(request.body)
+        case .unloadModel: return try await loads.unload(request.body, catalog)
         case .legacyLoad: return try await loads.legacyLoad(request.body, catalog)
         case .legacyUnload: return try await loads.legacyUnload(request.body, catalog)
         case .residents: return await loads.residents()

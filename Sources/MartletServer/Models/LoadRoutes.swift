@@ -86,14 +86,14 @@ struct LoadRoutes: Sendable {
 
     // MARK: Unloading
 
-    func unload(_ bytes: ByteBuffer) async throws(NativeError) -> ControlReply {
+    func unload(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
         let supervisor = try running()
         let body = try NativeBody(bytes, known: ["instance_id", "force"])
-        let name = try body.required("instance_id")
+        let asked = try body.required("instance_id")
         let isForced = try body.bool("force") ?? false
         let residents = await supervisor.residents()
-        guard residents.contains(where: { $0.instance == name }) else {
-            throw Self.notLoaded(name, residents.map(\.instance))
+        guard let name = Self.instance(asked, residents, await catalog?.routes) else {
+            throw Self.notLoaded(asked, residents.map(\.instance))
         }
         let isGone = await supervisor.unload([name], isForced ? .now : .whenIdle, within: Self.unloadPatience)
         return Self.ok(["instance_id": .string(name), "status": isGone ? "unloaded" : "draining"])
@@ -111,6 +111,15 @@ struct LoadRoutes: Sendable {
         return Self.ok(["model": .string(name), "instance_ids": .array(meant.map { .string($0.instance) })])
     }
 
+    /// The instance of that name, or the one that an alias leads to: that of its name, or the only one of its model.
+    private static func instance(_ name: String, _ residents: [ResidentModel], _ routes: RouteTable?) -> String? {
+        let led = routes?.hosted(name)
+        let names = residents.map(\.instance)
+        if let one = [name, led].lazy.compactMap(\.self).first(where: names.contains) { return one }
+        let own = residents.filter { $0.model.id == led }
+        return own.count == 1 ? own[0].instance : nil
+    }
+
     private static func notLoaded(_ name: String, _ loaded: [String]) -> NativeError {
         NativeError(
             status: 404, type: "model_not_found",
@@ -120,14 +129,14 @@ struct LoadRoutes: Sendable {
 
     // MARK: Names
 
-    /// The model of this machine of that name, in any spelling.
+    /// The model of this machine of that name, in any spelling or by an alias.
     static func model(_ name: String, _ catalog: Catalog?) async throws(NativeError) -> LocalModel {
         let routes = await catalog?.routes
         let local = await catalog?.local ?? []
         guard let id = routes?.localID(name), let model = local.first(where: { $0.model.id == id }) else {
             throw NativeError.notInstalled(name, closest: local.filter { $0.usable != nil }.map(\.model.id))
         }
-        if let error = routes?.refusal(of: id) {
+        if let error = routes?.refusal(of: id, askedAs: name) {
             throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
         }
         return model

@@ -59,7 +59,19 @@ struct ModelRoutes: Sendable {
                 state: first?.state,
                 window: first.flatMap { routes?.sureWindow(of: local.model.id) ?? $0.context })
         }
-        return (own ?? []) + others
+        return (own ?? []) + aliases(own ?? [], routes) + others
+    }
+
+    /// Some clients look for the very id they were told.
+    private func aliases(_ entries: [JSON], _ routes: RouteTable?) -> [JSON] {
+        let ids = Set(entries.compactMap { $0["id"]?.string })
+        return (routes?.listed ?? []).compactMap { name in
+            guard !ids.contains(name), let id = routes?.localID(name),
+                var entry = entries.first(where: { $0["id"]?.string == id })
+            else { return nil }
+            entry["id"] = .string(name)
+            return entry
+        }
     }
 
     private func ok(_ json: JSON) -> ControlReply { ControlReply(status: 200, body: json.buffer) }
@@ -74,10 +86,10 @@ extension RouteTable {
         served[UpstreamFactory.local]?.sureWindow(of: model)?.loaded
     }
 
-    /// Why a model of this machine may not be used; nil: it may, under one of its names.
-    func refusal(of id: String) -> GatewayError? {
+    /// Why a model of this machine may not be used; nil: it may, under the name it was asked by or one of its own.
+    func refusal(of id: String, askedAs asked: String) -> GatewayError? {
         var refusal: GatewayError?
-        for name in [id, "\(UpstreamFactory.local)/\(id)"] {
+        for name in [asked, id, "\(UpstreamFactory.local)/\(id)"] {
             do throws(GatewayError) {
                 _ = try resolve(name)
                 return nil
@@ -88,12 +100,20 @@ extension RouteTable {
         return refusal
     }
 
-    /// The id of the model of this machine that a name is a spelling of.
+    /// The id of the model of this machine that a name is a spelling of, or an alias for.
     func localID(_ name: String) -> String? {
-        let local = served[UpstreamFactory.local]
+        guard let local = served[UpstreamFactory.local], let ids = local.ids else { return nil }
         let start = "\(UpstreamFactory.local)/"
         let bare = name.hasPrefix(start) ? String(name.dropFirst(start.count)) : name
-        let isID = local?.ids?.contains(bare) == true || local?.unusable[bare] != nil
-        return isID ? bare : local?.spellings[bare.lowercased()]
+        if ids.contains(bare) || local.unusable[bare] != nil { return bare }
+        if let id = local.spellings[bare.lowercased()] { return id }
+        return hosted(name).flatMap { ids.contains($0) ? $0 : nil }
+    }
+
+    /// The model of this machine, or the instance of one, to which requests by that name go first.
+    func hosted(_ name: String) -> String? {
+        // It names none, whichever answers to it.
+        guard name != "local-model", let place = place(of: name), place.upstream.location == .hosted else { return nil }
+        return place.listedElsewhere == nil ? place.model : nil
     }
 }

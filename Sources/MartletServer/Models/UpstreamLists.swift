@@ -9,7 +9,7 @@ import Synchronization
 /// older, or of another server, what is known, marked with `best_known`.
 final class UpstreamLists: Sendable {
     /// For one list; a list that cannot be read by then stays as it was.
-    private static let patience = TimeAmount.milliseconds(900)
+    static let patience = TimeAmount.milliseconds(900)
 
     private let calls: CallBox
     /// By upstream, as they were read last: of its own API, and of the older one.
@@ -72,8 +72,15 @@ final class UpstreamLists: Sendable {
 
     // MARK: Of one LM Studio
 
-    /// Its models, loaded or not, as its own API has them; empty where neither API tells.
+    /// Its models, loaded or not, as its own API has them; the last known ones where neither API tells.
     func native(of studio: Upstream) async -> [JSON] {
+        await read(studio) ?? lastRead(of: studio)
+    }
+
+    func lastRead(of studio: Upstream) -> [JSON] { known.withLock { $0.native[studio.name] } ?? [] }
+
+    /// Nil where neither API tells in time.
+    func read(_ studio: Upstream) async -> [JSON]? {
         let deadline = NIODeadline.now() + Self.patience
         if let models = await ask("/api/v1/models", of: studio, until: deadline)?["models"]?.array {
             known.withLock { $0.native[studio.name] = models }
@@ -84,7 +91,7 @@ final class UpstreamLists: Sendable {
             known.withLock { $0.native[studio.name] = models }
             return models
         }
-        return known.withLock { $0.native[studio.name] } ?? []
+        return nil
     }
 
     private func legacy(of studio: Upstream) async -> [JSON] {

@@ -70,7 +70,10 @@ struct UpstreamNative: Sendable {
                 throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
             }
         }
-        if let place, place.listedElsewhere == nil || place.upstream.profile.hasLegacyAPI {
+        // A server whose list was never read may have a model of any name, or none, or not answer at all.
+        if let place, place.listedElsewhere == nil,
+            !place.upstream.profile.hasLegacyAPI || routes.served[place.upstream.name]?.ids != nil
+        {
             guard place.upstream.location != .hosted else { return nil }
             guard place.upstream.profile.hasLegacyAPI else {
                 throw NativeError(
@@ -81,14 +84,23 @@ struct UpstreamNative: Sendable {
             return (place.upstream, place.model)
         }
         // Where models are not loaded on demand, LM Studio's list for requests leaves out those that are not loaded.
+        var silent: Upstream?
         for studio in routes.studios {
             let bare = studio.bare(name)
-            let entries = await lists.native(of: studio)
+            let read = await lists.read(studio)
+            if read == nil, silent == nil, place != nil { silent = studio }
+            let entries = read ?? lists.lastRead(of: studio)
             if let entry = entries.first(where: { $0.names.contains(bare) }), let key = entry["key"]?.string {
                 return (studio, bare == key ? key : bare)
             }
         }
-        return nil
+        guard let silent else { return nil }
+        throw NativeError(
+            status: 504, type: "unknown",
+            message: "\(silent.shown) has not listed its models within "
+                + "\(Double(UpstreamLists.patience.nanoseconds) / 1e9) s, so nobody knows whether it has "
+                + "\"\(name.prefix(80))\"; see whether it runs and answers",
+            code: "upstream_timeout", param: "model")
     }
 
     // MARK: Loading
