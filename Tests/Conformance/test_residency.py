@@ -99,7 +99,7 @@ def test_a_model_is_loaded_as_asked_and_unloaded(server):
     ({"model": "tiny-chat", "context_length": 10**6}, 400, "invalid_request", "engine_bad_setting", "trained for"),
     ({"model": "tiny-chat", "parallel": 257}, 400, "invalid_request", "invalid_type", "parallel must be a whole number from 1 to 256"),
     ({"model": "tiny-chat", "cache_type_k": "q2_k"}, 400, "invalid_request", "invalid_type", "one of f32, f16"),
-    ({"model": "tiny-chat", "num_experts": 2}, 400, "not_implemented", None, "num_experts cannot be set"),
+    ({"model": "tiny-chat", "num_experts": 2}, 400, "invalid_request", "engine_bad_setting", "tiny-chat has no experts"),
     ({"model": "tiny-cat"}, 404, "model_not_found", None, "closest: tiny-chat"),
     ({"model": "tiny-chat", "identifier": "other"}, 400, "invalid_request", "engine_name_taken", "another model"),
     ({"model": "tiny-chat", "identifier": "local/other"}, 400, "invalid_request", "engine_name_taken", "go to local/other"),

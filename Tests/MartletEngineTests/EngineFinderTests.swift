@@ -15,7 +15,7 @@ struct EngineFinderTests {
             case "$1" in
             --version) echo "ggml: starting" >&2; echo "version: \(version)" >&2; echo "built with cc" >&2;;
             --list-devices) echo "Available devices:"; printf '%s' "\(device)";;
-            --help) echo "-kvu,  --kv-unified";;
+            --help) echo "-kvu,  --kv-unified"; echo "--override-kv KEY=TYPE:VALUE,...";;
             esac
 
             """, executable: true)
@@ -50,6 +50,7 @@ struct EngineFinderTests {
         #expect(second.origin == .path)
         #expect(second.version == "2 (two)")
         #expect(second.backend == "CPU")
+        #expect(second.overridesHeader)
         let third = try await find().get()
         #expect(third.origin == .source)
         #expect(third.version == "3 (three)")

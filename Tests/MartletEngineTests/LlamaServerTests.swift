@@ -162,12 +162,14 @@ struct LlamaServerTests {
         (plan.gpuLayers, plan.flashAttention, plan.keyCache, plan.valueCache) = (12, .on, .q8_0, .bf16)
         (plan.cacheOnGPU, plan.promptCache, plan.checkpoints) = (false, (3 << 20) + 7, 5)
         plan.model.projector = "/models/mmproj.gguf"
+        plan.experts = EffectiveLoad.Experts(used: 4, architecture: "qwen3moe")
         plan.draft = InstalledModel(id: "small", path: "/models/small.gguf", bytes: 1, file: "small.gguf")
         #expect(plan.arguments.contains("tiny:2") && !plan.arguments.contains("tiny"))
         let flags = [
             "--n-gpu-layers", "12", "--flash-attn", "on", "--cache-type-k", "q8_0", "--cache-type-v", "bf16",
-            "--no-kv-offload", "--cache-ram", "3", "--ctx-checkpoints", "5", "--model-draft",
-            "/models/small.gguf", "--mmproj", "/models/mmproj.gguf",
+            "--no-kv-offload", "--cache-ram", "3", "--ctx-checkpoints", "5", "--override-kv",
+            "qwen3moe.expert_used_count=int:4", "--model-draft", "/models/small.gguf", "--mmproj",
+            "/models/mmproj.gguf",
         ]
         #expect(plan.arguments.suffix(flags.count) == flags[...])
         plan.kind = .embedding()

@@ -42,6 +42,27 @@ struct LoadEstimateTests {
         #expect(try await estimate(settings).bytes > asked.bytes)
     }
 
+    @Test("how many experts work on a token cannot be set where the engine has no way to")
+    func experts() async throws {
+        let other = Scratch()
+        _ = try other.file("acme/moe/moe.gguf")
+        _ = try other.model(
+            .model("qwen3moe", [("ARCH.expert_count", .uint32(8)), ("ARCH.expert_used_count", .uint32(2))]),
+            "acme/moe/moe.gguf")
+        let store = ModelStore(root: other.path)
+        let moe = try #require(store.models().first)
+        var settings = LoadSettings()
+        settings.experts = 4
+        var binary = Fixture.fakeEngine()
+        let error = await Result { () async throws(EngineError) in
+            try await LoadEstimate.make(moe, settings, in: store, EngineSettings(), for: binary)
+        }.error
+        #expect(
+            error?.code == .badSetting && error?.message.contains("needs a llama-server with --override-kv") == true)
+        binary.overridesHeader = true
+        #expect(try await LoadEstimate.make(moe, settings, in: store, EngineSettings(), for: binary).model == "moe")
+    }
+
     @Test("what does not fit is told with what it takes at least")
     func tooLarge() async throws {
         let small = try await estimate(LoadSettings(), .bytes(1000))

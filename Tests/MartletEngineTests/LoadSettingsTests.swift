@@ -57,6 +57,25 @@ struct LoadSettingsTests {
         }
     }
 
+    @Test("How many experts work on a token can be set where there are experts, from one to all of them")
+    func experts() throws {
+        var facts = try facts(trained: 4096)
+        var load = EffectiveLoad()
+        load.apply(settings { $0.experts = 4 }, from: .request)
+        #expect(
+            fault { () throws(EngineError) in try load.fit(facts, of: "a") }?.message
+                == "num_experts cannot be set: a has no experts.")
+        (facts.experts, facts.architecture) = (ModelFacts.Experts(count: 8, used: 2), "qwen3moe")
+        try load.fit(facts, of: "a")
+        #expect(load.experts == Chosen(.init(used: 4, architecture: "qwen3moe"), .request))
+        for used in [0, 9] {
+            load.apply(settings { $0.experts = used }, from: .request)
+            #expect(
+                fault { () throws(EngineError) in try load.fit(facts, of: "a") }?.message
+                    == "num_experts is \(used): a has 8, so it has to be from 1 to 8.")
+        }
+    }
+
     @Test("Values that cannot be are refused with what they may be")
     func ranges() {
         let cases: [(settings: LoadSettings, words: String)] = [

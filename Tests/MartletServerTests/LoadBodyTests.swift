@@ -16,7 +16,7 @@ struct LoadBodyTests {
             {"model": "m", "context_length": 4096, "eval_batch_size": 128, "flash_attention": true,
              "offload_kv_cache_to_gpu": false, "parallel": 3, "gpu_layers": "max", "cache_type_k": "q8_0",
              "cache_type_v": "Q4_0", "threads": 6, "draft_model": "tiny", "prompt_cache": 1048576, "ttl": 60,
-             "identifier": "mine", "stream": true, "echo_load_config": true, "num_experts": null}
+             "identifier": "mine", "stream": true, "echo_load_config": true, "num_experts": 4}
             """)
         var wanted = LoadSettings()
         wanted.context = .tokens(4096)
@@ -28,6 +28,7 @@ struct LoadBodyTests {
         wanted.keyCache = .q8_0
         wanted.valueCache = .q4_0
         wanted.threads = 6
+        wanted.experts = 4
         wanted.draftModel = "tiny"
         wanted.promptCache = 1 << 20
         wanted.keepAlive = .idle(.seconds(60))
@@ -47,7 +48,7 @@ struct LoadBodyTests {
             (#"{"model":"m","parallel":0}"#, "parallel"), (#"{"model":"m","ttl":0}"#, "ttl"),
             (#"{"model":"m","gpu_layers":"many"}"#, "gpu_layers"), (#"{"model":"m","stream":1}"#, "stream"),
             (#"{"model":"m","identifier":"a\nb"}"#, "identifier"), (#"{"model":"m","gpu":"max"}"#, "gpu"),
-            (#"{"model":"m","prompt_cache":-1}"#, "prompt_cache"),
+            (#"{"model":"m","num_experts":0}"#, "num_experts"), (#"{"model":"m","prompt_cache":-1}"#, "prompt_cache"),
             (#"{"model":"m","identifier":"--model"}"#, "identifier"),
         ])
     func refused(_ body: String, _ param: String?) throws {

@@ -36,7 +36,7 @@ struct Manifest: Codable, Sendable, Hashable {
                 version: manifest.version, backend: manifest.backend, origin: manifest.origin,
                 deviceMemory: manifest.deviceMemory,
                 // All versions that were ever installed take both.
-                boundsPromptCache: true, boundsCheckpoints: true),
+                boundsPromptCache: true, boundsCheckpoints: true, overridesHeader: manifest.origin == .source),
             manifest.installed
         )
     }

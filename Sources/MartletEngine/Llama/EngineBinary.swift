@@ -31,15 +31,16 @@ package struct EngineBinary: Sendable, Hashable {
     package var boundsPromptCache: Bool
     /// Whether it takes `--ctx-checkpoints`.
     package var boundsCheckpoints: Bool
+    /// Whether it takes `--override-kv`, so that what a model's header says can be set otherwise. The wheel has no way.
+    package var overridesHeader: Bool
 
     /// Whether it is known to tell how far it is with loading (``LoadReport``): those whose version we choose are.
     package var reportsLoading: Bool { origin == .wheel || origin == .source }
 
     package init(
         executable: String, leading: [String] = [], environment: [String: String] = [:], version: String,
-        backend: String, origin: Origin,
-        deviceMemory: Int64? = nil, boundsPromptCache: Bool = false,
-        boundsCheckpoints: Bool = false
+        backend: String, origin: Origin, deviceMemory: Int64? = nil, boundsPromptCache: Bool = false,
+        boundsCheckpoints: Bool = false, overridesHeader: Bool = false
     ) {
         self.executable = executable
         self.leading = leading
@@ -50,5 +51,6 @@ package struct EngineBinary: Sendable, Hashable {
         self.deviceMemory = deviceMemory
         self.boundsPromptCache = boundsPromptCache
         self.boundsCheckpoints = boundsCheckpoints
+        self.overridesHeader = overridesHeader
     }
 }

@@ -96,8 +96,8 @@ package enum EngineFinder {
         return EngineBinary(
             executable: executable, leading: leading, environment: [:], version: words,
             backend: backend(devices: devices.lines, version: version.lines), origin: origin,
-            deviceMemory: deviceMemory(devices.lines),
-            boundsPromptCache: help.says("--cache-ram"), boundsCheckpoints: help.says("--ctx-checkpoints"))
+            deviceMemory: deviceMemory(devices.lines), boundsPromptCache: help.says("--cache-ram"),
+            boundsCheckpoints: help.says("--ctx-checkpoints"), overridesHeader: help.says("--override-kv"))
     }
 
     /// `version: 8123 (0c1e57098)` → `8123 (0c1e57098)`.

@@ -25,6 +25,8 @@ package struct LaunchPlan: Sendable, Hashable {
     package var promptCache: Int64?
     /// Copies of a slot's sequence; nil leaves it to the engine.
     package var checkpoints: Int?
+    /// Nil leaves it to the model's header.
+    package var experts: EffectiveLoad.Experts?
     /// The model that writes drafts.
     package var draft: InstalledModel?
     /// Further flags, passed as they are, after ours.
@@ -70,6 +72,7 @@ package struct LaunchPlan: Sendable, Hashable {
         cacheOnGPU = load.cacheOnGPU?.value
         promptCache = load.promptCache?.value
         checkpoints = load.checkpoints?.value
+        experts = load.experts?.value
         self.draft = draft
     }
 
@@ -106,6 +109,9 @@ package struct LaunchPlan: Sendable, Hashable {
         if cacheOnGPU == false { arguments.append("--no-kv-offload") }
         if let promptCache { arguments += ["--cache-ram", String(promptCache >> 20)] }
         if let checkpoints { arguments += ["--ctx-checkpoints", String(checkpoints)] }
+        if let experts {
+            arguments += ["--override-kv", "\(experts.architecture).expert_used_count=int:\(experts.used)"]
+        }
         if let draft { arguments += ["--model-draft", draft.path] }
         if let projector = model.projector { arguments += ["--mmproj", projector] }
         switch kind {

@@ -55,6 +55,12 @@ struct LoadRequest: Sendable {
         load.apply(settings, from: origin)
         try Self.check(facts.kind, model.id)
         try load.fit(facts, of: model.id)
+        guard load.experts == nil || binary.overridesHeader else {
+            throw EngineError(
+                .badSetting,
+                "num_experts cannot be set with this engine (\(binary.version)): it needs a llama-server "
+                    + "with --override-kv. Get one with: martlet engine install --source")
+        }
         Self.fitEncoder(&load, facts)
         var unusable: EngineError?
         let draft = try DraftModel.find(&load, for: model, facts, in: store) { unusable = $0 }

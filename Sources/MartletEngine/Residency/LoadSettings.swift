@@ -35,6 +35,8 @@ package struct LoadSettings: Sendable, Hashable {
     /// Bytes of RAM for what was computed for prompts that are no longer worked on; 0: none. At most 1 TiB.
     package var promptCache: Int64?
     package var keepAlive: KeepAlive?
+    /// Experts that work on a token, of a model that has them: 1 to as many as there are.
+    package var experts: Int?
 
     package init() {}
 
@@ -126,7 +128,20 @@ package struct EffectiveLoad: Sendable, Hashable {
     package var promptCache: Chosen<Int64>?
     /// Copies of what layers that do not look back on all hold of a slot's sequence.
     package var checkpoints: Chosen<Int>?
+    package var experts: Chosen<Experts>?
     package var keepAlive: Chosen<LoadSettings.KeepAlive>
+
+    /// How many experts work on a token, in models of an architecture.
+    package struct Experts: Sendable, Hashable {
+        package var used: Int
+        /// As its header names it; empty until that has been looked at.
+        package var architecture: String
+
+        package init(used: Int, architecture: String = "") {
+            self.used = used
+            self.architecture = architecture
+        }
+    }
 
     /// Default idle time of what is loaded on demand: 60 minutes, as LM Studio's.
     package static let onDemandTTL: Duration = .seconds(3600)
@@ -155,6 +170,7 @@ package struct EffectiveLoad: Sendable, Hashable {
         put(settings.draftModel, &draftModel)
         put(settings.cacheOnGPU, &cacheOnGPU)
         put(settings.promptCache, &promptCache)
+        put(settings.experts.map { Experts(used: $0) }, &experts)
         put(settings.keepAlive, &keepAlive)
     }
 
@@ -172,6 +188,18 @@ package struct EffectiveLoad: Sendable, Hashable {
                     setting: "context_length")
             }
             context = Chosen(.tokens(trained), .model)
+        }
+        if let used = experts?.value.used {
+            guard let known = facts.experts, let architecture = facts.architecture else {
+                throw EngineError(.badSetting, "num_experts cannot be set: \(model) has no experts.")
+            }
+            guard 1...known.count ~= used else {
+                throw EngineError(
+                    .badSetting,
+                    "num_experts is \(used): \(model) has \(known.count), so it has to be from 1 to "
+                        + "\(known.count).")
+            }
+            experts?.value.architecture = architecture
         }
         if flashAttention?.value == .off, let type = valueCache?.value, !type.isPlain {
             throw EngineError(

@@ -30,18 +30,13 @@ package struct LoadBody {
     package init(_ bytes: ByteBuffer) throws(NativeError) {
         let body = try NativeBody(bytes, known: Self.own + Self.more)
         model = try body.required("model")
-        if body.value("num_experts") != nil {
-            throw NativeError(
-                status: 400, type: "not_implemented",
-                message: "num_experts cannot be set here: leave it out, and the model uses as many as it was made for",
-                param: "num_experts")
-        }
         settings.context = try body.int("context_length", 1...Int(Int32.max)).map { .tokens($0) }
         settings.batch = try body.int("eval_batch_size", LoadSettings.batchRange)
         settings.flashAttention = try body.read("flash_attention", as: "true, false or \"auto\"") { value in
             if let isOn = value.bool { return isOn ? .on : .off }
             return value.string.flatMap(LoadSettings.FlashAttention.init)
         }
+        settings.experts = try body.int("num_experts", 1...65_536)
         settings.cacheOnGPU = try body.bool("offload_kv_cache_to_gpu")
         settings.parallel = try body.int("parallel", LoadSettings.parallelRange)
         settings.gpuLayers = try body.read("gpu_layers", as: LoadSettings.gpuLayersWords) { value in

@@ -83,6 +83,7 @@ extension ResidentModel {
         case .off: config["flash_attention"] = false
         case .auto, nil: break
         }
+        if let experts = load.experts?.value { config["num_experts"] = .int(experts.used) }
         if let isOnGPU = load.cacheOnGPU?.value { config["offload_kv_cache_to_gpu"] = .bool(isOnGPU) }
         return config
     }
@@ -129,6 +130,7 @@ extension EffectiveLoad {
         put("cache_type_k", keyCache, else: "f16") { .string($0.name.lowercased()) }
         put("cache_type_v", valueCache, else: "f16") { .string($0.name.lowercased()) }
         put("offload_kv_cache_to_gpu", cacheOnGPU) { .bool($0) }
+        if experts != nil { put("num_experts", experts) { .int($0.used) } }
         put("threads", threads) { .int($0) }
         put("draft_model", draftModel) { .string($0) }
         put("prompt_cache", promptCache) { .int(Int(clamping: $0)) }
