@@ -10,7 +10,7 @@ package enum Dialects {
         from upstream: UpstreamDialect, to target: ReplyTarget, context: ReplyContext = ReplyContext()
     ) -> ReplyPipe {
         if let served = context.served {
-            let hosted = HostedCalls(served, context.toolNames, target)
+            let hosted = HostedCalls(served, context, target)
             return ReplyPipe(
                 reader: reader(of: upstream, context), filter: ReplyFilter(context, hosted),
                 writer: target.folds ? FoldWriter(target, context) : writer(target, context),

@@ -173,7 +173,8 @@ struct ChatErrorsTests {
         (.missingParameter, 400, 400, "invalid_request_error", "missing_required_parameter", "invalid_request_error"),
         (.invalidUnion, 400, 400, "invalid_request_error", "invalid_union", "invalid_request_error"),
         (.unrecognizedKeys, 400, 400, "invalid_request_error", "unrecognized_keys", "invalid_request_error"),
-        (.mcpDenied, 403, 403, "invalid_request_error", "mcp_denied", "permission_error"),
+        (.mcpDenied, 403, 403, "invalid_request_error", nil, "permission_error"),
+        (.mcpUnknown, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
         (.mcpFailed, 424, 502, "external_connector_error", "http_error", "api_error"),
         (.toolLimit, 422, 422, "invalid_request_error", "tool_limit", "invalid_request_error"),
         (.unsupportedEncoding, 415, 400, "invalid_request_error", "unsupported_encoding", "invalid_request_error"),
@@ -260,7 +261,18 @@ struct ChatErrorsTests {
         #expect(ErrorTable.status(error, for: .lmstudio) == chat)
         let native = try JSON(parsing: ErrorTable.body(error, for: .lmstudio, requestID: "r"))
         #expect(native["error"]?["message"] == "say \"why\"" && native["error"]?["param"] == "p")
-        #expect(native["error"]?["code"] == wireCode.map(JSON.string) && native["error"]?["type"] == nativeType(code))
+        #expect(native["error"]?["code"] == nativeCode(code) ?? wireCode.map(JSON.string))
+        #expect(native["error"]?["type"] == nativeType(code))
+    }
+
+    /// Where LM Studio's own API says more.
+    func nativeCode(_ code: ErrorCode) -> JSON? {
+        switch code {
+        case .mcpDenied: "mcp_denied"
+        case .mcpFailed: "mcp_server_failed"
+        case .mcpUnknown: "mcp_server_not_found"
+        default: nil
+        }
     }
 
     /// Of those that LM Studio has.
@@ -269,6 +281,7 @@ struct ChatErrorsTests {
         case .modelNotFound, .modelMismatch: "model_not_found"
         case .unsupportedParameter: "not_implemented"
         case .mcpDenied, .mcpFailed: "mcp_connection_error"
+        case .mcpUnknown: "plugin_connection_error"
         case .queueFull, .rateLimited, .shuttingDown, .upstreamOverloaded, .upstreamUnreachable, .upstreamTimeout:
             "unknown"
         case .engineFailed, .modelLoadFailed, .modelTooLarge, .storeUnavailable, .internalError, .upstreamFailed,

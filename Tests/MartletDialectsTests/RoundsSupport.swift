@@ -13,6 +13,8 @@ struct Rounds {
     /// `name arguments`, or the reason why it could not be run.
     var calls: [String] = []
     var tally = ReplyTally()
+    /// That the rounds with calls took.
+    var tokens: [Int] = []
 
     static let weather = tool("wiki", "lookup")
 
@@ -77,7 +79,8 @@ struct Rounds {
             } else {
                 rounds.finding = current.finish(into: &out)
             }
-            if case .calls(let endsReply) = rounds.finding {
+            if case .calls(let endsReply, let tokens) = rounds.finding {
+                rounds.tokens.append(tokens)
                 for call in current.hostedCalls {
                     switch call.checked {
                     case .fault(let fault):
@@ -91,7 +94,7 @@ struct Rounds {
                 if endsReply {
                     rounds.finding = current.endRounds(into: &out)
                 } else {
-                    served.turns += current.endRound()
+                    served.add(current.endRound())
                 }
             }
             pipe = current

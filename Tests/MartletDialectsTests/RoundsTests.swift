@@ -59,7 +59,7 @@ struct RoundsTests {
     @Test(
         "However the rounds' bytes are cut, the reply is the same", arguments: [DialectID.responses, .chat, .anthropic])
     func cuts(client: DialectID) throws {
-        let plain = Self.chat.replacing("'stream'", with: "'max_tokens':9,'stream'")
+        let plain = Self.chat.replacing("'stream'", with: "'max_tokens':99,'stream'")
         let body = client == .responses ? Self.request : plain
         let streams = [
             Rounds.calling("lookup|{'q':'ä'}", "lookup|{'q':'b'}", saying: "Hm."),
@@ -337,7 +337,7 @@ struct RoundsTests {
     @Test("A Messages client of servers it names reads each call and its result as blocks")
     func messages() throws {
         let body =
-            "{'model':'m','max_tokens':9,'stream':true,'messages':[{'role':'user','content':'hi'}],"
+            "{'model':'m','max_tokens':99,'stream':true,'messages':[{'role':'user','content':'hi'}],"
             + "'mcp_servers':[{'type':'url','name':'wiki','url':'https://wiki.example/mcp'}]}"
         let rounds = try Rounds.play(
             body, from: .anthropic,

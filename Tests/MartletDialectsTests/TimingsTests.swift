@@ -92,11 +92,16 @@ struct TimingsTests {
 
     @Test("what was no time of the model's, as between rounds with tools, is no time of generating")
     func pauses() {
-        let box = Box([3 * Self.second, 7 * Self.second])
-        var stopwatch = Stopwatch(since: { Self.second }, without: { 3 * Self.second }, now: { box.next() })
-        stopwatch.noteToken()
-        let expected = Timings(timeToFirstToken: 2, generationTime: 1, tokensPerSecond: 8)
-        #expect(stopwatch.timings(of: Usage(output: 8)) == expected)
+        func timings(paused: UInt64) -> Timings {
+            let (box, pauses) = (Box([3 * Self.second, 7 * Self.second]), Box([paused, 3 * Self.second]))
+            var stopwatch = Stopwatch(since: { Self.second }, without: { pauses.next() }, now: { box.next() })
+            stopwatch.noteToken()
+            return stopwatch.timings(of: Usage(output: 8))
+        }
+        #expect(timings(paused: 0) == Timings(timeToFirstToken: 2, generationTime: 1, tokensPerSecond: 8))
+        // Tokens before the first that its client gets were generated as well.
+        let expected = Timings(timeToFirstToken: 2, generationTime: 3, tokensPerSecond: 8.0 / 3)
+        #expect(timings(paused: Self.second) == expected)
     }
 
     @Test("of rounds that tell their times, the first token is the first round's, and generating is all of them")

@@ -103,7 +103,7 @@ struct ExchangePropertyTests {
         case .finishPipe: .finished(random.pick([.complete, .failed(.closedEarly)]))
         case .listTools:
             random.below(4) > 0 ? .toolsListed(plan.equipped(with: [])) : .toolsRefused(Fault.invalid)
-        case .prepareRound: .roundPrepared(plan.continued(behind: []))
+        case .prepareRound: .roundPrepared(plan.continued(behind: ServedRound()))
         case .endRounds: .finished(random.pick([.complete, .complete, .failed(.closedEarly)]))
         case .finishWhole(let head):
             .passed(head.isSuccess && random.below(3) > 0 ? .complete : .failed(random.pick(errors)))

@@ -59,7 +59,7 @@ struct RoundExchangeTests {
         #expect(driver.receive(.end(cleanly: true, reusable: true)) == ["keep upstream"])
         #expect(driver.receive(.toolRan(0, Self.run, isLast: false)) == ["tell 0 2", "flush"])
         #expect(driver.receive(.toolRan(1, Self.run, isLast: true)) == ["tell 1 2", "flush", "prepare round"])
-        #expect(driver.receive(.roundPrepared(driver.plan.continued(behind: []))) == ["acquire a/m"])
+        #expect(driver.receive(.roundPrepared(driver.plan.continued(behind: ServedRound()))) == ["acquire a/m"])
         #expect(driver.receive(.slotGranted(Make.place.origin)) == ["connect"])
         #expect(driver.receive(.connected) == ["send a/m"])
         driver.receive(.head(Fault.head(200)))
@@ -156,6 +156,44 @@ struct RoundExchangeTests {
         #expect(slow.refusals[0].message.contains("mcp.max_time"))
     }
 
+    @Test("Tokens are bounded over all rounds; what the reply ends with anyway is still run")
+    func tokens() {
+        var rules = ToolRules()
+        rules.tokens = 100
+        func round(_ driver: inout ExchangeDriver, _ tokens: Int, endsReply: Bool = false) {
+            driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan))
+            Self.stream(&driver)
+            driver.receive(.bytes(ByteBuffer(string: "x")), .passed(.calls(endsReply: endsReply, tokens: tokens)))
+        }
+        var driver = Self.running(Self.plan(rules: rules), hasEnded: true)
+        round(&driver, 99)
+        #expect(driver.all.last == "flush" && driver.refusals.isEmpty)
+        round(&driver, 1)
+        #expect(driver.all.suffix(4) == ["release", "close upstream", "fail tool_limit", "record tool_limit"])
+        #expect(driver.refusals[0].message.contains("100 tokens in 3 rounds"))
+        #expect(driver.refusals[0].message.contains("mcp.max_tokens"))
+        var last = Self.running(Self.plan(rules: rules), hasEnded: true)
+        round(&last, .max, endsReply: true)
+        #expect(last.refusals.isEmpty && last.all.contains("run tools"))
+    }
+
+    @Test("A refusal names the member that asks for the servers")
+    func member() {
+        var driver = ExchangeDriver(Self.plan())
+        driver.receive(.requestComplete(Make.request("{}")), .decided(.complete(driver.plan)))
+        driver.receive(.toolsRefused(GatewayError(code: .mcpDenied, message: "no")))
+        #expect(driver.refusals.map(\.param) == ["tools"])
+    }
+
+    @Test("Where no tool is to be had that its client has not asked for, a request is as any other")
+    func nothingAttached() {
+        var rules = ToolRules()
+        rules.attached[.chat] = ["w"]
+        let chat = Self.plan(rules: rules, dialect: .chat)
+        #expect(!chat.equipped(with: []).runsTools && chat.equipped(with: Self.tools).runsTools)
+        #expect(Self.plan().equipped(with: []).runsTools)
+    }
+
     @Test("Results are given as much room as there is, and no more")
     func room() {
         var rules = ToolRules()
@@ -216,7 +254,8 @@ struct RoundExchangeTests {
         #expect(driver.exchange.paused(at: driver.now) == .zero)
         driver.wait(.seconds(12))
         #expect(driver.exchange.paused(at: driver.now) >= .seconds(12))
-        driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan.continued(behind: [])))
+        let next = driver.plan.continued(behind: ServedRound())
+        driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(next))
         Self.stream(&driver)
         #expect(driver.exchange.sentAt == sentAt && sentAt != nil)
         driver.receive(.bytes(ByteBuffer(string: "x")))

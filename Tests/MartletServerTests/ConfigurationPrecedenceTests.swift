@@ -78,10 +78,9 @@ struct ConfigurationPrecedenceTests {
             ("MARTLET_IMAGES_ALLOWED_HOSTS", "a, b:80", "images.allowed_hosts", "[a, b:80]"),
             ("MARTLET_MCP_INSTALLED", "on", "mcp.installed", "on"),
             ("MARTLET_MCP_EPHEMERAL", "on", "mcp.ephemeral", "on"),
-            ("MARTLET_MCP_CHAT", "mcp/My_Files, wiki", "mcp.chat", "[my-files, wiki]"),
-            ("MARTLET_MCP_MESSAGES", "files", "mcp.messages", "[files]"),
             ("MARTLET_MCP_MAX_ROUNDS", "3", "mcp.max_rounds", "3"),
             ("MARTLET_MCP_MAX_TIME", "30s", "mcp.max_time", "30s"),
+            ("MARTLET_MCP_MAX_TOKENS", "5000", "mcp.max_tokens", "5000"),
             ("MARTLET_MCP_ALLOWED_HOSTS", "a, b:80", "mcp.allowed_hosts", "[a, b:80]"),
             ("MARTLET_LOG_LEVEL", "trace", "log.level", "trace"),
             ("MARTLET_LOG_FORMAT", "json", "log.format", "json"),
@@ -97,7 +96,7 @@ struct ConfigurationPrecedenceTests {
     @Test("the table of variables above is complete")
     func complete() throws {
         let general = try Written.load().origins.map(\.key)
-        #expect(general.count == 45)
+        #expect(general.count == 46)
     }
 
     @Test(

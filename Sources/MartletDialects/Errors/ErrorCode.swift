@@ -42,6 +42,8 @@ package struct ErrorCode: Hashable, Sendable, RawRepresentable {
 
     /// A tool of an MCP server is asked for that this client may not use, or nobody may.
     package static let mcpDenied = ErrorCode("mcp_denied")
+    /// The request names an MCP server that nobody has configured.
+    package static let mcpUnknown = ErrorCode("mcp_unknown")
 
     // Ourselves.
     package static let queueFull = ErrorCode("queue_full")

@@ -7,6 +7,7 @@ enum NativeErrorType: String, Sendable {
     case notImplemented = "not_implemented"
     case modelNotFound = "model_not_found"
     case connection = "mcp_connection_error"
+    case plugin = "plugin_connection_error"
     case internalError = "internal_error"
     case unknown
 
@@ -16,6 +17,7 @@ enum NativeErrorType: String, Sendable {
         case .modelNotFound, .modelMismatch: self = .modelNotFound
         case .unsupportedParameter: self = .notImplemented
         case .mcpDenied, .mcpFailed: self = .connection
+        case .mcpUnknown: self = .plugin
         case .queueFull, .rateLimited, .shuttingDown, .upstreamOverloaded, .upstreamUnreachable, .upstreamTimeout:
             self = .unknown
         default: self = ErrorTable.row(code).status < 500 ? .invalid : .internalError
@@ -32,11 +34,20 @@ enum LMStudioErrors {
         out.writeString("}")
     }
 
+    /// OpenAI's, but for servers of tools: of these it has none that says something.
+    private static func code(_ code: ErrorCode) -> String? {
+        switch code {
+        case .mcpDenied: "mcp_denied"
+        case .mcpFailed: "mcp_server_failed"
+        case .mcpUnknown: "mcp_server_not_found"
+        default: ErrorTable.row(code).openAICode
+        }
+    }
+
     private static func writeDetail(_ error: GatewayError, into out: inout ByteBuffer) {
-        let row = ErrorTable.row(error.code)
         out.writeString("{\"type\":\"\(NativeErrorType(error.code).rawValue)\",\"message\":")
         out.writeJSONString(ChatErrors.message(error))
-        if let code = row.openAICode { out.writeString(",\"code\":\"\(code)\"") }
+        if let code = code(error.code) { out.writeString(",\"code\":\"\(code)\"") }
         if let param = error.param {
             out.writeString(",\"param\":")
             out.writeJSONString(param)

@@ -15,7 +15,7 @@ package struct ReplyPipe: Sendable {
     private let dialect: DialectID
     private let requestID: String
     /// Reused: nothing is allocated per event.
-    private var events: [ReplyEvent] = []
+    var events: [ReplyEvent] = []
     private var filtered: [ReplyEvent] = []
     /// The round has ended, and there are calls to be run here.
     var isRoundOver = false
@@ -104,9 +104,10 @@ package struct ReplyPipe: Sendable {
         }
         filterEvents()
         releaseWatched(into: &out)
+        let endsRound = endsRound()
         for event in events { tally.note(event) }
         guard tally.failure == nil else { return tally.finding }
-        if endsRound() {
+        if endsRound {
             writeEvents(into: &out)
             return finding
         }

@@ -83,7 +83,8 @@ package enum Finding: Sendable, Hashable {
     /// Its end has gone by, or was agreed on.
     case complete
     /// A round has ended, and there are calls to be run here.
-    /// - endsReply: the reply ends behind them, because the client has calls of its own to run.
-    case calls(endsReply: Bool)
+    /// - endsReply: the reply ends behind them, because the client has calls of its own to run, or allows no more tokens.
+    /// - tokens: that the round took, its prompt included; estimated where its upstream does not count.
+    case calls(endsReply: Bool, tokens: Int = 0)
     case failed(GatewayError)
 }

@@ -56,10 +56,12 @@ package struct Stopwatch: Sendable {
     private let start: @Sendable () -> UInt64?
     private let pauses: @Sendable () -> UInt64
     private var first: UInt64?
+    /// There were pauses before the first token: more was generated before it, which its client does not get.
+    private var hasPaused = false
 
     /// - Parameters:
     ///   - start: when the request was sent; nil while it waits for that, as for a model that is loaded.
-    ///   - pauses: how long there was nothing to generate between the first token and now, as while tools were run.
+    ///   - pauses: how long there was nothing to generate so far, as while tools were run.
     package init(
         since start: @escaping @Sendable () -> UInt64?, without pauses: @escaping @Sendable () -> UInt64 = { 0 },
         now: @escaping @Sendable () -> UInt64
@@ -71,7 +73,9 @@ package struct Stopwatch: Sendable {
 
     /// Something of the reply is there; what comes later is of no interest.
     package mutating func noteToken() {
-        if first == nil { first = now() }
+        guard first == nil else { return }
+        first = now()
+        hasPaused = pauses() > 0
     }
 
     /// What the upstream told of the reply that ends now, and as measured what it did not tell. Where no first token was
@@ -81,7 +85,8 @@ package struct Stopwatch: Sendable {
         let told = usage.timings ?? Timings()
         let start = start() ?? end
         let first = told.timeToFirstToken ?? Self.seconds(start, self.first ?? end)
-        let generation = told.generationTime ?? Self.seconds((self.first ?? start) + pauses(), end)
+        let began = hasPaused ? start : self.first ?? start
+        let generation = told.generationTime ?? Self.seconds(began + pauses(), end)
         var rate: Double?
         if let output = usage.output, generation > 0 { rate = Double(output) / generation }
         return told.filled(

@@ -20,6 +20,8 @@ package struct Settings: Sendable, Hashable {
     package var includesUsage = false
     package var toolChoice: ToolChoice?
     package var parallelCalls: Bool?
+    /// Calls of tools that are not the client's own; those beyond are ignored.
+    package var maxServerCalls: Int?
     package var thinking: Thinking?
     /// Beats a budget in `thinking`.
     package var effort: Effort?

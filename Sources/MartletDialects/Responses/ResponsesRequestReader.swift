@@ -133,10 +133,10 @@ struct ResponsesRequestReader {
 
     /// Best-effort members with no canonical form; values that ask for nothing are not named.
     private mutating func readRest() throws(DialectError) {
-        for (name, neutral) in [("top_logprobs", "0"), ("max_tool_calls", "")] {
-            let value = try members.read(name) { (walk) throws(DialectError) in try walk.skip() }
-            if let value, String(buffer: value.part(0..<16)) != neutral { unread.append(name) }
-        }
+        let logprobs = try members.read("top_logprobs") { (walk) throws(DialectError) in try walk.skip() }
+        if let logprobs, String(buffer: logprobs.part(0..<16)) != "0" { unread.append("top_logprobs") }
+        settings.maxServerCalls = try members.limit("max_tool_calls")
+        if settings.maxServerCalls != nil { unread.append("max_tool_calls") }
         if includes.contains("message.output_text.logprobs"), !unread.contains("top_logprobs") {
             unread.append("top_logprobs")
         }

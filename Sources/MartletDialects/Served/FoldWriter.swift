@@ -4,7 +4,7 @@ import NIOCore
 /// Writes the whole body of a reply that is read as a stream, for a client that wants none.
 struct FoldWriter: StreamWriter {
     private var fold = ReplyFold()
-    private let target: ReplyTarget
+    private var target: ReplyTarget
     private let context: ReplyContext
 
     init(_ target: ReplyTarget, _ context: ReplyContext) {
@@ -16,7 +16,13 @@ struct FoldWriter: StreamWriter {
     /// Where what is kept is not what the client gets.
     private(set) var finalObject: ByteBuffer?
 
-    mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) { fold.take(event) }
+    mutating func write(_ event: ReplyEvent, into out: inout ByteBuffer) {
+        if case .opened = event {
+            target.stopwatch?.noteToken()
+            target.legacy?.noteToken()
+        }
+        fold.take(event)
+    }
 
     mutating func finish(into out: inout ByteBuffer) {
         if target.dialect == .anthropic, let fault = fold.reply.brokenCall(context) {
@@ -28,7 +34,9 @@ struct FoldWriter: StreamWriter {
             finalObject = kept
             out.writeImmutableBuffer(body)
         } else {
-            out.writeImmutableBuffer(Dialects.write(fold.reply, to: target, context))
+            let whole = WholeReply(
+                pieces: [Dialects.write(fold.reply, to: target, context)], summary: fold.reply.summary)
+            for piece in (target.legacy?.completed(whole) ?? whole).pieces { out.writeImmutableBuffer(piece) }
         }
     }
 

@@ -12,6 +12,8 @@ struct HostedCalls: ReplyStage {
         var blobs: [OpaqueBlob] = []
         /// Its number in the reply; nil where the client does not see it.
         var shown: BlockID?
+        /// A call beyond what the client allows: as if it had not been made.
+        var isIgnored = false
         /// Of a call: the tool, by its canonical name.
         var call: Call?
         var run: ToolRun?
@@ -32,13 +34,16 @@ struct HostedCalls: ReplyStage {
     private var ids: IDSource
     private let prefix: StaticString
     private var names: ToolNameMap
+    /// Tokens of the round's prompt, where its upstream does not count them.
+    private var inputEstimate: Int
 
     /// Of this round.
     private var blocks: [Block] = []
     private var places: [BlockID: Int] = [:]
     private var usage = Usage()
-    private var end: [ReplyEvent] = []
+    private var held: [ReplyEvent] = []
     private var reason: FinishReason?
+    private var hasEnded = false
     /// The round has ended, and there are calls to be run.
     private(set) var isOver = false
 
@@ -47,10 +52,13 @@ struct HostedCalls: ReplyStage {
     private var isFirst = true
     private var hasText = false
     private var next = 0
+    /// Of all rounds.
+    private var callCount = 0
 
-    init(_ table: ServedTable, _ names: ToolNameMap, _ target: ReplyTarget) {
+    init(_ table: ServedTable, _ context: ReplyContext, _ target: ReplyTarget) {
         self.table = table
-        self.names = names
+        names = context.toolNames
+        inputEstimate = context.inputEstimate
         ids = target.ids
         ids.moveOn()
         prefix = target.dialect == .anthropic ? "mcptoolu_" : "mcp_"
@@ -76,23 +84,31 @@ struct HostedCalls: ReplyStage {
         case .finished(let choice, let reason, _):
             guard choice == 0 else { return }
             self.reason = reason
-            hold(event, into: &events)
+            // Whoever makes nothing but calls that are ignored has stopped.
+            let hasStopped =
+                reason == .toolCalls && blocks.contains(where: \.isIgnored) && blocks.allSatisfy { $0.call == nil }
+            hold(hasStopped ? .finished(choice: 0, .stop, matchedStop: nil) : event, into: &events)
         case .ended:
-            isOver = wantsRuns
-            hold(event, into: &events)
+            end(into: &events)
+            if !isOver { events.append(event) }
         case .failed, .progress, .opaque: events.append(event)
         }
     }
 
     private mutating func hold(_ event: ReplyEvent, into events: inout [ReplyEvent]) {
-        if wantsRuns { end.append(event) } else { events.append(event) }
+        if wantsRuns { held.append(event) } else { events.append(event) }
     }
 
     private mutating func open(_ block: BlockID, _ kind: BlockKind, into events: inout [ReplyEvent]) {
         var opened = Block(kind: kind)
         if case .toolCall(let head) = kind, head.kind == .function || head.kind == .custom {
             let call = call(head)
+            if call.isHosted, let limit = table.callLimit, callCount >= limit {
+                opened.isIgnored = true
+                return add(opened, block)
+            }
             opened.call = call
+            if call.isHosted { callCount += 1 }
             if call.isHosted {
                 let name = call.tool?.name ?? call.name
                 opened.kind = .toolCall(
@@ -105,6 +121,10 @@ struct HostedCalls: ReplyStage {
             opened.shown = shown
             events.append(.opened(shown, opened.kind))
         }
+        add(opened, block)
+    }
+
+    private mutating func add(_ opened: Block, _ block: BlockID) {
         places[block] = blocks.count
         blocks.append(opened)
     }
@@ -137,14 +157,56 @@ struct HostedCalls: ReplyStage {
         case .length, .contextWindow, .contentFilter, .pauseTurn: return false
         case .stop, .toolCalls, nil: break
         }
-        return blocks.contains { $0.call?.isHosted == true } && !(table.isHidden && endsReply)
+        return blocks.contains { $0.call?.isHosted == true } && !(table.isHidden && hasOwnCalls)
     }
 
-    /// Some of the calls are the client's: the reply ends behind ours.
-    var endsReply: Bool { blocks.contains { $0.call?.isHosted == false } }
+    private var hasOwnCalls: Bool { blocks.contains { $0.call?.isHosted == false } }
+
+    /// Some of the calls are the client's, or it allows no tokens for what would come of ours: the reply ends behind them.
+    var endsReply: Bool { hasOwnCalls || isSpent }
+
+    /// Too little is left of what the client allows: OpenAI's own API refuses to write less than this.
+    private var isSpent: Bool {
+        table.tokenLimit.map { $0 - (spent.output ?? 0) - (counted.output ?? 0) < Self.leastTokens } ?? false
+    }
+    private static let leastTokens = 16
+
+    /// Of this round; what its upstream does not count is estimated.
+    private var counted: Usage {
+        var counted = usage
+        counted.input = usage.input ?? inputEstimate
+        counted.output =
+            usage.output ?? TokenEstimate.ofOutput(bytes: blocks.reduce(0) { $0 + $1.text.bytes.readableBytes })
+        return counted
+    }
+
+    /// That this round took, its prompt included.
+    var tokens: Int {
+        let (sum, overflow) = (counted.input ?? 0).addingReportingOverflow(counted.output ?? 0)
+        return overflow ? .max : sum
+    }
 
     /// The upstream ended well without a terminal mark.
-    mutating func finish() { isOver = wantsRuns }
+    mutating func finish(into events: inout [ReplyEvent]) { end(into: &events) }
+
+    private mutating func end(into events: inout [ReplyEvent]) {
+        guard !hasEnded else { return }
+        hasEnded = true
+        guard wantsRuns else { return events += uncounted }
+        // Nobody would learn of what is run, neither the client nor the model.
+        guard !(table.isHidden && isSpent) else { return events += ending }
+        isOver = true
+    }
+
+    private var ending: [ReplyEvent] {
+        uncounted + (isSpent ? [.finished(choice: 0, .length, matchedStop: nil)] : held)
+    }
+
+    /// What a writer would estimate is the first round's.
+    private var uncounted: [ReplyEvent] {
+        guard !isFirst, usage.input == nil || usage.output == nil else { return [] }
+        return [.usage(spent.followed(by: counted))]
+    }
 
     /// The calls to be run, in their order; the places are those of `ran`.
     var calls: [HostedCall] {
@@ -163,13 +225,12 @@ struct HostedCalls: ReplyStage {
     /// The held end, behind which nothing follows.
     mutating func takeEnd() -> [ReplyEvent] {
         isOver = false
-        defer { end = [] }
-        return end.contains(.ended) ? end : end + [.ended]
+        defer { held = [] }
+        return ending + [.ended]
     }
 
     /// Begins the next round.
-    /// - Returns: what this one adds to the conversation.
-    mutating func endRound() -> [Item] {
+    mutating func endRound() -> ServedRound {
         var items: [Item] = []
         var results: [Item] = []
         for block in blocks {
@@ -192,14 +253,19 @@ struct HostedCalls: ReplyStage {
             case .opaque: break
             }
         }
-        spent = spent.followed(by: usage)
-        (blocks, places, usage, end, reason) = ([], [:], Usage(), [], nil)
-        (isOver, isFirst) = (false, false)
-        return items + results
+        let round = ServedRound(
+            items + results, written: counted.output ?? 0, calls: blocks.count { $0.call?.isHosted == true })
+        spent = spent.followed(by: counted)
+        (blocks, places, usage, held, reason) = ([], [:], Usage(), [], nil)
+        (isOver, hasEnded, isFirst) = (false, false, false)
+        return round
     }
 
-    /// - Parameter names: as the upstream is told them in the next round.
-    mutating func go(on names: ToolNameMap) { self.names = names }
+    /// - Parameter context: of the next round's request.
+    mutating func go(on context: ReplyContext) {
+        names = context.toolNames
+        inputEstimate = context.inputEstimate
+    }
 }
 
 /// A call that is to be run here.

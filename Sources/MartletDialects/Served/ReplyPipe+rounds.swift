@@ -8,12 +8,12 @@ extension ReplyPipe {
 
     var finding: Finding {
         guard isRoundOver, tally.failure == nil else { return tally.finding }
-        return .calls(endsReply: filter?.hosted?.endsReply == true)
+        return .calls(endsReply: filter?.hosted?.endsReply == true, tokens: filter?.hosted?.tokens ?? 0)
     }
 
     /// The upstream has ended well: whether there is something to be run.
     mutating func endsRound() -> Bool {
-        filter?.hosted?.finish()
+        filter?.hosted?.finish(into: &events)
         isRoundOver = filter?.hosted?.isOver == true
         return isRoundOver
     }
@@ -41,14 +41,13 @@ extension ReplyPipe {
     }
 
     /// Everything has been run, and the model is asked again.
-    /// - Returns: what the round adds to the conversation.
-    package mutating func endRound() -> [Item] { filter?.hosted?.endRound() ?? [] }
+    package mutating func endRound() -> ServedRound { filter?.hosted?.endRound() ?? ServedRound() }
 
     /// What follows is the next round's reply. Nothing happens when it is said twice.
     package mutating func beginRound(from upstream: UpstreamDialect, context: ReplyContext) {
         isRoundOver = false
         var hosted = filter?.hosted
-        hosted?.go(on: context.toolNames)
+        hosted?.go(on: context)
         filter = ReplyFilter(context, hosted)
         reader = Dialects.reader(of: upstream, context)
         framer = SSEFramer()

@@ -8,11 +8,35 @@ package struct ServedTools: Sendable, Hashable {
     /// The client sees neither them nor their calls.
     package var isHidden: Bool
     /// Behind the client's own: what the model said, its calls, and what came of them.
-    package var turns: [Item] = []
+    package private(set) var turns: [Item] = []
+    /// Tokens that the model has written in these rounds. What the client allows counts for all of them.
+    private(set) var written = 0
+    /// Calls of these rounds.
+    private(set) var calls = 0
 
     package init(_ tools: [ServedTool], isHidden: Bool) {
         self.tools = tools
         self.isHidden = isHidden
+    }
+
+    package mutating func add(_ round: ServedRound) {
+        turns += round.turns
+        written += round.written
+        calls += round.calls
+    }
+}
+
+/// What one round adds to the conversation, and what it took.
+package struct ServedRound: Sendable {
+    package var turns: [Item]
+    /// Tokens that the model has written.
+    var written: Int
+    var calls: Int
+
+    package init(_ turns: [Item] = [], written: Int = 0, calls: Int = 0) {
+        self.turns = turns
+        self.written = written
+        self.calls = calls
     }
 }
 
@@ -25,6 +49,9 @@ package struct ServedTable: Sendable, Hashable {
     let isHidden: Bool
     /// The client wants no call: one that the model makes all the same is not run.
     fileprivate(set) var isBarred = false
+    /// Tokens and calls that the client allows in all rounds together; nil: any number.
+    fileprivate(set) var tokenLimit: Int?
+    fileprivate(set) var callLimit: Int?
     /// Labels of servers whose tools the reply tells, in their order, each with them.
     private(set) var told: [(label: String, tools: [ServedTool])] = []
 
@@ -44,6 +71,7 @@ package struct ServedTable: Sendable, Hashable {
 
     package static func == (a: ServedTable, b: ServedTable) -> Bool {
         a.tools == b.tools && a.own == b.own && a.isHidden == b.isHidden && a.isBarred == b.isBarred
+            && a.tokenLimit == b.tokenLimit && a.callLimit == b.callLimit
             && a.told.map(\.label) == b.told.map(\.label)
     }
 
@@ -117,8 +145,22 @@ extension CanonicalRequest {
         table.isBarred = settings.toolChoice == .never
         // A call that was demanded has been made, or will be told as missing: the next turn is the model's own.
         if !served.turns.isEmpty, settings.demandsCall { settings.toolChoice = .auto }
+        limit(served, &table)
         items += served.turns
         return table
+    }
+
+    /// What the client allows a reply is what all of its rounds may take together.
+    private mutating func limit(_ served: ServedTools, _ table: inout ServedTable) {
+        if let tokens = settings.maxTokens, tokens > 0 {
+            table.tokenLimit = tokens
+            settings.maxTokens = max(1, tokens - served.written)
+        }
+        guard let calls = settings.maxServerCalls else { return }
+        table.callLimit = calls
+        unread.removeAll { $0 == "max_tool_calls" }
+        // The tools are told all the same, so that the prompt begins as the one before.
+        if served.calls >= calls, table.own.isEmpty { settings.toolChoice = .never }
     }
 
     /// A choice of a server, or of a tool of one.

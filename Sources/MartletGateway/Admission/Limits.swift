@@ -44,6 +44,8 @@ package enum Limits {
     package static let callsAtOnce = 4
     /// From the first call of a reply to its last result.
     package static let toolTime = TimeAmount.minutes(10)
+    /// Tokens of all rounds of one reply, prompts included: a conversation of 40 000 in as many rounds as there may be.
+    package static let toolTokens = 1_000_000
     /// Bytes of one result, and of all of one reply: more is no use to a model, and is paid for in every round.
     package static let toolResult = 256 << 10
     package static let toolResults = 1 << 20

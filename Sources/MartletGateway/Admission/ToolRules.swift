@@ -10,6 +10,8 @@ package struct ToolRules: Sendable, Hashable {
     package var rounds = Limits.toolRounds
     /// From the first call to the last result.
     package var time = Limits.toolTime
+    /// Of all rounds, their prompts included.
+    package var tokens = Limits.toolTokens
     /// Bytes of all results together; what is beyond is cut off, and said to be.
     package var results = Limits.toolResults
 
@@ -20,16 +22,26 @@ package struct ToolRules: Sendable, Hashable {
 struct ToolRounds: Sendable {
     private(set) var count = 0
     private(set) var startedAt = NIODeadline.distantPast
+    private var tokens = 0
     private var bytes = 0
     private var pauses = TimeAmount.zero
     /// Set while none is under way.
     private var endedAt: NIODeadline?
 
     /// The model wants tools run.
+    /// - Parameters:
+    ///   - spent: tokens that it took to say so.
+    ///   - isLast: it is not asked again.
     /// - Returns: the bound that is met.
-    mutating func begin(_ rules: ToolRules, at now: NIODeadline) -> GatewayError? {
+    mutating func begin(_ rules: ToolRules, _ spent: Int, isLast: Bool, at now: NIODeadline) -> GatewayError? {
         if count == 0 { startedAt = now }
         endedAt = now
+        let (sum, overflow) = tokens.addingReportingOverflow(spent)
+        tokens = overflow ? .max : sum
+        guard isLast || tokens < rules.tokens else {
+            let rounds = count == 0 ? "one round" : "\(count + 1) rounds"
+            return Self.limit("the model has taken \(tokens) tokens in \(rounds) without an answer", "mcp.max_tokens")
+        }
         guard count < rules.rounds else {
             return Self.limit("the model has called tools \(count) times without an answer", "mcp.max_rounds")
         }

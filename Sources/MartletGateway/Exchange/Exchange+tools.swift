@@ -25,19 +25,22 @@ extension Exchange {
 
     mutating func unlisted(_ error: GatewayError, at now: NIODeadline, into actions: inout [Action]) {
         guard case .equipping = phase else { return }
-        fail(error, stores: false, at: now, into: &actions)
+        fail(plan?.refusal(error) ?? error, stores: false, at: now, into: &actions)
     }
 
     // MARK: Between two
 
     /// A round has ended with calls. Its slot is given back: what a tool waits for is nobody's computing time.
-    /// - Parameter hasEnded: so has the upstream's transport.
+    /// - Parameters:
+    ///   - tokens: that it took.
+    ///   - hasEnded: so has the upstream's transport.
     mutating func runTools(
-        _ head: UpstreamHead, endsReply: Bool, hasEnded: Bool, at now: NIODeadline, into actions: inout [Action]
+        _ head: UpstreamHead, endsReply: Bool, tokens: Int, hasEnded: Bool, at now: NIODeadline,
+        into actions: inout [Action]
     ) {
         guard let rules = plan?.tools?.rules else { return }
         releaseSlot(into: &actions)
-        if let error = rounds.begin(rules, at: now) {
+        if let error = rounds.begin(rules, tokens, isLast: endsReply, at: now) {
             if !hasEnded { actions.append(.closeUpstream) }
             return fail(error, at: now, into: &actions)
         }

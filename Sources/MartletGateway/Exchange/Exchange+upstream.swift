@@ -66,9 +66,9 @@ extension Exchange {
         case .complete:
             commit(head, at: now, into: &actions)
             completed(head, hasEnded: false, at: now, into: &actions)
-        case .calls(let endsReply):
+        case .calls(let endsReply, let tokens):
             commit(head, at: now, into: &actions)
-            runTools(head, endsReply: endsReply, hasEnded: false, at: now, into: &actions)
+            runTools(head, endsReply: endsReply, tokens: tokens, hasEnded: false, at: now, into: &actions)
         case .failed(let error):
             actions.append(.closeUpstream)
             trouble(error, retryAfter: nil, at: now, into: &actions)
@@ -207,9 +207,9 @@ extension Exchange {
         case .nothing, .usable, .complete:
             commit(head, at: now, into: &actions)
             completed(head, hasEnded: hasEnded, at: now, into: &actions)
-        case .calls(let endsReply):
+        case .calls(let endsReply, let tokens):
             commit(head, at: now, into: &actions)
-            runTools(head, endsReply: endsReply, hasEnded: true, at: now, into: &actions)
+            runTools(head, endsReply: endsReply, tokens: tokens, hasEnded: true, at: now, into: &actions)
         }
     }
 

@@ -24,18 +24,26 @@ extension Plan {
     /// A whole reply is put together from the streams of its rounds.
     package var folds: Bool { runsTools && !streams }
 
-    /// The same with its tools listed.
+    /// The same with its tools listed. Where there are none that its client has not asked for, it is as any other.
     package func equipped(with listed: [ServedTool]) -> Plan {
         guard var wish = tools else { return self }
+        if wish.isHidden, listed.isEmpty { return with(nil) }
         wish.served = ServedTools(listed, isHidden: wish.isHidden)
         return with(wish)
     }
 
     /// The same behind another round.
-    package func continued(behind turns: [Item]) -> Plan {
+    package func continued(behind round: ServedRound) -> Plan {
         guard var wish = tools else { return self }
-        wish.served?.turns += turns
+        wish.served?.add(round)
         return with(wish)
+    }
+
+    /// Why its tools cannot be had, at the member that asks for them.
+    func refusal(_ error: GatewayError) -> GatewayError {
+        var error = error
+        error.param = error.param ?? dialect.toolServers
+        return error
     }
 
     /// The request's own wish, and where it has none, what the configuration gives every request of its dialect. An
@@ -49,5 +57,17 @@ extension Plan {
         guard let labels = rules.attached[dialect], !labels.isEmpty else { return nil }
         return ToolWish(
             integrations: labels.map { Integration(.installed(label: $0)) }, rules: rules, isHidden: true)
+    }
+}
+
+extension DialectID {
+    /// The member that names MCP servers.
+    fileprivate var toolServers: String? {
+        switch self {
+        case .responses: "tools"
+        case .lmstudio: "integrations"
+        case .anthropic: "mcp_servers"
+        case .chat, .completions: nil
+        }
     }
 }

@@ -131,7 +131,7 @@ package final class Plan: Sendable {
     private init(
         _ plan: Plan, document: JSONDocument? = nil, recalled: RecalledItems? = nil,
         background: QueuedResponse? = nil, promptScale: Double? = nil, sumsUpFirst: Bool? = nil,
-        summary: ByteBuffer? = nil, tools: ToolWish? = nil
+        summary: ByteBuffer? = nil, tools: ToolWish?? = nil
     ) {
         self.tools = tools ?? plan.tools
         self.document = document ?? plan.document
@@ -169,7 +169,7 @@ package final class Plan: Sendable {
         return Plan(self, document: led.document, recalled: RecalledItems(before: led.before, own: led.own))
     }
 
-    func with(_ tools: ToolWish?) -> Plan { Plan(self, tools: tools) }
+    func with(_ tools: ToolWish?) -> Plan { Plan(self, tools: .some(tools)) }
 
     /// The same, made while nobody waits for it.
     package func inBackground(_ queued: QueuedResponse) -> Plan { Plan(self, background: queued) }

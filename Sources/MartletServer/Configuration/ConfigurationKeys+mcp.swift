@@ -21,6 +21,7 @@ extension Configuration {
         package var messages: [String] = []
         package var maxRounds = Limits.toolRounds
         package var maxTime = Duration.nanoseconds(Limits.toolTime.nanoseconds)
+        package var maxTokens = Limits.toolTokens
 
         var rules: ToolRules {
             var rules = ToolRules()
@@ -28,6 +29,7 @@ extension Configuration {
             if !messages.isEmpty { rules.attached[.anthropic] = messages }
             rules.rounds = maxRounds
             rules.time = maxTime.timeAmount
+            rules.tokens = maxTokens
             return rules
         }
 
@@ -67,6 +69,9 @@ extension ConfigurationKeys {
         .init("mcp.max_rounds", set: { $0.mcp.maxRounds = try $1.int(1...1000) }, show: { "\($0.mcp.maxRounds)" }),
         .init(
             "mcp.max_time", set: { $0.mcp.maxTime = try $1.duration() }, show: { SettingText.show($0.mcp.maxTime) }),
+        .init(
+            "mcp.max_tokens", set: { $0.mcp.maxTokens = try $1.int(1...1_000_000_000) },
+            show: { "\($0.mcp.maxTokens)" }),
     ]
 }
 
