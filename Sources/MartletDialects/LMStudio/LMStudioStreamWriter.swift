@@ -48,6 +48,7 @@ package struct LMStudioStreamWriter: StreamWriter {
         self.isWhole = isWhole
         instance = target.instance ?? target.model
         takesInstance = target.instance == nil
+        hasStarted = target.hasBegun
         loadTime = target.loadTime
         stopwatch = target.stopwatch
         ids = target.ids

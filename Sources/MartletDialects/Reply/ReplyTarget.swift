@@ -35,6 +35,8 @@ package struct ReplyTarget: Sendable {
     package var legacy: LegacyReply?
     /// The client wants its reply whole, though it comes as a stream.
     package var folds = false
+    /// LM Studio's own API: the event with which a stream begins has been written.
+    package var hasBegun = false
 
     package init(
         dialect: DialectID, model: String, usage: ChatFrameEdit.UsagePlacement = .hidden,

@@ -11,6 +11,25 @@ extension ExchangePerformer {
         pipe = Dialects.pipe(from: prepared.dialect, to: target, context: prepared.context)
     }
 
+    /// What a stream begins with, or a failure, while there is no request to go up yet; nil where that is nothing.
+    private func opening() -> ReplyPipe? {
+        guard prepared == nil, plan?.dialect.tellsProgress == true, let target = target() else { return nil }
+        return Dialects.pipe(from: .chat, to: target)
+    }
+
+    func keepAlive() {
+        if pipe == nil { makePipe() }
+        if pipe != nil {
+            hasTold = true
+            pipe?.keepAlive(into: &out)
+        } else if var opening = opening() {
+            opening.keepAlive(into: &out)
+            hasBegun = true
+        } else if let request {
+            ErrorTable.writeKeepAlive(for: request.dialect, into: &out)
+        }
+    }
+
     /// How the client wants its reply.
     private func target() -> ReplyTarget? {
         guard let plan, let candidate else { return nil }
@@ -28,6 +47,7 @@ extension ExchangePerformer {
             loadTime: loadTime,
             stopwatch: stopwatch, legacy: plan.legacyReply(from: candidate, in: context.snapshot.routes, stopwatch))
         target.folds = plan.folds
+        target.hasBegun = hasBegun
         return target
     }
 
@@ -204,6 +224,7 @@ extension ExchangePerformer {
     /// The head has left: the stream says it.
     func fail(_ error: GatewayError) {
         if pipe == nil { makePipe(fails: true) }
+        if pipe == nil { pipe = opening() }
         guard pipe != nil else {
             guard let request else { return }
             return ErrorTable.writeInStream(error, for: request.dialect, requestID: request.id, into: &out)

@@ -36,6 +36,8 @@ final class ExchangePerformer {
     var pipe: ReplyPipe?
     /// The pipe has told what was waited for: the reply has begun, and goes on in it.
     var hasTold = false
+    /// The reply has begun before there was a request to go up, and with it a pipe.
+    var hasBegun = false
     /// The name of the model in the reply has been looked at.
     var knowsModel = false
     /// What the pipe has written and the client has not got.
@@ -173,10 +175,7 @@ final class ExchangePerformer {
         case .follow(let following):
             later({ await following.source.events(from: following.place) }, then: { .followed($0) })
         case .write(let bytes): out.writeImmutableBuffer(bytes)
-        case .keepAlive:
-            if pipe == nil { makePipe() }
-            if pipe == nil, let request { ErrorTable.writeKeepAlive(for: request.dialect, into: &out) }
-            pipe?.keepAlive(into: &out)
+        case .keepAlive: keepAlive()
         case .tell(let progress):
             if pipe == nil { makePipe() }
             hasTold = true
@@ -370,6 +369,7 @@ final class ExchangePerformer {
         misfit = nil
         pipe = nil
         hasTold = false
+        hasBegun = false
         task = nil
         collected = ByteBuffer()
         wholePieces = []
