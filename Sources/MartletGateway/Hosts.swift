@@ -25,10 +25,13 @@ package protocol ToolHost: Sendable {
     /// The tools of all these servers, in their order, each narrowed to what is allowed of it. Whoever is
     /// cancelled is no longer waited for.
     /// - Parameter owner: whose request it is; empty where nobody is asked for a token.
-    /// - Throws: `mcpDenied` with the grant that is missing, `mcpFailed` for a server that cannot be had.
+    /// - Throws: `mcpDenied` with the grant that is missing, `mcpUnknown` for a server that nobody has configured,
+    ///   `mcpFailed` for one that cannot be had.
     func tools(
         of integrations: [Integration], for owner: KeyTable.Digest
     ) async throws(GatewayError) -> [ServedTool]
+    /// The same for a request that has not asked for them: what cannot be had, or not within a few seconds, is left out.
+    func attachedTools(of integrations: [Integration], for owner: KeyTable.Digest) async -> [ServedTool]
     /// Runs one call. Cancelled with its task; whatever goes wrong is an outcome.
     /// - Parameters:
     ///   - arguments: the text of a JSON object, which fits the tool's schema.
@@ -130,6 +133,8 @@ package struct NoTools: ToolHost {
                 "this server runs no MCP servers, and the request asks for the tools of \"\(first.label.prefix(128))\"; "
                 + "its configuration (mcp) turns them on")
     }
+
+    package func attachedTools(of integrations: [Integration], for owner: KeyTable.Digest) async -> [ServedTool] { [] }
 
     package func call(_ tool: ServedTool, _ arguments: ByteBuffer, for owner: KeyTable.Digest) async -> ToolRun {
         ToolRun(.failed("this server runs no MCP servers"), by: tool.integration.provider)

@@ -5,6 +5,7 @@ import MartletMCP
 import MartletServer
 import MartletWire
 import NIOCore
+import Synchronization
 import Testing
 
 #if canImport(FoundationEssentials)
@@ -13,6 +14,28 @@ import Testing
     import Foundation
 #endif
 
+/// Keeps the messages that are logged.
+private final class HeardLog: LogHandler {
+    private let messages = Mutex<[String]>([])
+
+    func count(_ message: String) -> Int { messages.withLock { $0.count { $0 == message } } }
+
+    func log(event: LogEvent) { messages.withLock { $0.append("\(event.message)") } }
+
+    var metadata: Logger.Metadata {
+        get { [:] }
+        set {}
+    }
+    var logLevel: Logger.Level {
+        get { .trace }
+        set {}
+    }
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { nil }
+        set {}
+    }
+}
+
 @Suite(.timeLimit(.minutes(3))) struct MCPToolHostTests {
     private static let script =
         "/" + #filePath.split(separator: "/").dropLast(2).joined(separator: "/") + "/Fixtures/fake_mcp.py"
@@ -20,20 +43,25 @@ import Testing
     /// Works with a host whose `mcp.json` has one server, `fake`, of that behaviour.
     private func hosted(
         _ behaviour: String = "good", _ change: (inout Configuration) -> Void = { $0.mcp.installed = .on },
+        hasWords: Bool = false, patience: Duration = .seconds(10), heard: HeardLog = HeardLog(),
         _ work: (MCPToolHost) async throws -> Void
     ) async throws {
         let home = "/tmp/mh-\(String(UInt32.random(in: 0 ... .max), radix: 36))"
         try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(atPath: home) }
-        let file = #"{"mcpServers":{"fake":{"command":"python3","args":["\#(Self.script)","\#(behaviour)"]}}}"#
+        let words = hasWords ? #","\#(home)/words""# : ""
+        try Data("Says what it is told.".utf8).write(to: URL(filePath: home + "/words"))
+        let file =
+            #"{"mcpServers":{"fake":{"command":"python3","args":["\#(Self.script)","\#(behaviour)"\#(words)]}}}"#
         try Data(file.utf8).write(to: URL(filePath: home + "/mcp.json"))
         var configuration = Configuration()
         change(&configuration)
-        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let logger = Logger(label: "test") { _ in heard }
         let servers = MCPServers(
             home: home, environment: ProcessInfo.processInfo.environment, version: "1",
             admits: configuration.mcp.admits, logger: logger)
-        let host = MCPToolHost(servers: servers, configuration: configuration, logger: logger)
+        let host = MCPToolHost(
+            servers: servers, configuration: configuration, patience: patience, logger: logger)
         do {
             try await work(host)
         } catch {
@@ -110,7 +138,60 @@ import Testing
         try await hosted { host async throws in
             let other = Integration(.installed(label: "other"))
             let error = try await refusal { _ = try await host.tools(of: [other], for: []) }
-            #expect(error.code == .mcpFailed && error.message.contains("there are: fake"))
+            #expect(error.code == .mcpUnknown && error.message.contains("there are: fake"))
+        }
+    }
+
+    @Test("a server that a request has not asked for is left out when it cannot be had, and named once")
+    func attached() async throws {
+        let heard = HeardLog()
+        try await hosted("crash", heard: heard) { host async throws in
+            for _ in 0..<3 { #expect(await host.attachedTools(of: [fake], for: []).isEmpty) }
+            #expect(heard.count("MCP server left out") == 1)
+        }
+        try await hosted { host async throws in
+            let other = Integration(.installed(label: "other"))
+            let tools = await host.attachedTools(of: [other, fake], for: [])
+            #expect(tools.count == 9 && tools.allSatisfy { $0.integration == fake })
+        }
+        try await hosted("good", { $0.mcp.installed = .off }) { host async throws in
+            #expect(await host.attachedTools(of: [fake], for: []).isEmpty)
+        }
+    }
+
+    @Test("one that does not start is left to start, and requests go on without it")
+    func late() async throws {
+        let heard = HeardLog()
+        try await hosted("stall", patience: .milliseconds(100), heard: heard) { host async throws in
+            for _ in 0..<2 { #expect(await host.attachedTools(of: [fake], for: []).isEmpty) }
+            #expect(heard.count("MCP server left out") == 1 && heard.count("MCP server failed") == 0)
+        }
+    }
+
+    @Test("one that is absent is asked for again by one request at a time, which hardly waits")
+    func patience() {
+        let absent = AbsentServers(patience: .seconds(10))
+        #expect(absent.patience(for: "a") == .seconds(10) && absent.patience(for: "a") == .seconds(10))
+        #expect(absent.begin("a", isOver: false))
+        #expect(absent.patience(for: "a") == nil, "whoever is late is still asking")
+        #expect(!absent.begin("a", isOver: true), "it is news once")
+        #expect(absent.patience(for: "a") == .milliseconds(250) && absent.patience(for: "a") == nil)
+        #expect(absent.patience(for: "b") == .seconds(10))
+        #expect(absent.end("a") && !absent.end("a"))
+        #expect(absent.patience(for: "a") == .seconds(10))
+    }
+
+    @Test("one that is there again is used again, and the log says so")
+    func recovered() async throws {
+        let heard = HeardLog()
+        try await hosted("late", hasWords: true, heard: heard) { host async throws in
+            #expect(await host.attachedTools(of: [fake], for: []).isEmpty)
+            for _ in 0..<200 where heard.count("MCP server is there again") == 0 {
+                _ = await host.attachedTools(of: [fake], for: [])
+                try await Task.sleep(for: .milliseconds(50))
+            }
+            #expect(await host.attachedTools(of: [fake], for: []).count == 9)
+            #expect(heard.count("MCP server left out") == 1 && heard.count("MCP server is there again") == 1)
         }
     }
 

@@ -23,6 +23,10 @@ private final class FakeTools: ToolHost {
         return integrations.map { ServedTool($0, name: "lookup") }
     }
 
+    func attachedTools(of integrations: [Integration], for owner: KeyTable.Digest) async -> [ServedTool] {
+        (try? await tools(of: integrations, for: owner)) ?? []
+    }
+
     func call(_ tool: ServedTool, _ arguments: ByteBuffer, for owner: KeyTable.Digest) async -> ToolRun {
         calls.withLock { $0.append(String(buffer: arguments)) }
         while isHeld.withLock({ $0 }) {

@@ -28,8 +28,22 @@ package struct ServerFile: Sendable {
     }
 
     /// Each server's entry as it is written.
-    package func members() throws(MCPError) -> JSONObject {
-        guard let json = try file.read(), let servers = json["mcpServers"] else { return [:] }
+    package func members() throws(MCPError) -> JSONObject { try Self.members(of: try file.read()) }
+
+    /// The servers that the text of such a file names, by their labels.
+    /// - Throws: `fileSystem`.
+    package static func labels(in text: String) throws(MCPError) -> [String] {
+        let json: JSON
+        do throws(JSONError) {
+            json = try JSON(parsing: text)
+        } catch {
+            throw MCPError(.fileSystem, "mcp.json is not JSON: \(error.sentence)")
+        }
+        return try members(of: json).keys.map(ServerEntry.label)
+    }
+
+    private static func members(of json: JSON?) throws(MCPError) -> JSONObject {
+        guard let servers = json?["mcpServers"] else { return [:] }
         guard let members = servers.object else {
             throw MCPError(.fileSystem, "\"mcpServers\" of mcp.json is no object")
         }

@@ -1,4 +1,5 @@
 import MartletGateway
+import MartletMCP
 
 /// What no single value shows: whether the settings make sense together.
 enum ConfigurationChecks {
@@ -36,6 +37,35 @@ enum ConfigurationChecks {
         try checkDefault(effective)
         try checkAliases(effective)
         return warnings
+    }
+
+    /// MCP servers whose tools requests get unasked: a server that nobody knows, or that nobody may use, is no passing
+    /// fault.
+    /// - Parameter servers: the text of `mcp.json`; nil when there is none.
+    static func checkAttached(
+        _ effective: EffectiveSettings, servers: () throws -> String?
+    ) throws(ConfigurationError) {
+        let configuration = effective.configuration
+        for (key, labels) in [("mcp.chat", configuration.mcp.chat), ("mcp.messages", configuration.mcp.messages)] {
+            guard !labels.isEmpty else { continue }
+            let place = effective.places[key] ?? Place("default")
+            guard configuration.grantsInstalledServers else {
+                throw place.error(
+                    "\(key) is set, and no request may use the servers of mcp.json: set mcp.installed: on, or let "
+                        + "clients need a token (auth.tokens)")
+            }
+            let known: [String]
+            do {
+                known = try servers().map { try ServerFile.labels(in: $0) } ?? []
+            } catch {
+                throw place.error("\(key) is set, and its servers cannot be looked up: \(error)")
+            }
+            guard let unknown = labels.first(where: { !known.contains($0) }) else { continue }
+            let others = known.isEmpty ? "it names none" : "there are: \(known.joined(separator: ", "))"
+            throw place.error(
+                "\(key) names \(unknown), which is no MCP server of mcp.json (\(others)). Add it with: "
+                    + "martlet mcp add \(unknown)")
+        }
     }
 
     /// A default that is not allowed would be a way round `models.allowed`.

@@ -43,6 +43,7 @@ package enum ConfigurationLoader {
         effective.configuration.network = .init(environment: environment)
         effective.expandHome(environment["HOME"])
         warnings += try ConfigurationChecks.check(effective)
+        try ConfigurationChecks.checkAttached(effective) { try readFile("\(home)/mcp.json") }
         return LoadedConfiguration(
             configuration: effective.configuration, origins: effective.origins, warnings: warnings)
     }

@@ -10,11 +10,16 @@ package import NIOCore
 package struct MCPToolHost: ToolHost {
     private let servers: MCPServers
     private let configuration: Configuration
+    private let absent: AbsentServers
     private let logger: Logger
 
-    package init(servers: MCPServers, configuration: Configuration, logger: Logger) {
+    /// - Parameter patience: how long a request waits for a server that it has not asked for.
+    package init(
+        servers: MCPServers, configuration: Configuration, patience: Duration = .seconds(10), logger: Logger
+    ) {
         self.servers = servers
         self.configuration = configuration
+        absent = AbsentServers(patience: patience)
         self.logger = logger
     }
 
@@ -45,6 +50,47 @@ package struct MCPToolHost: ToolHost {
             }
         }
         return tools
+    }
+
+    package func attachedTools(of integrations: [Integration], for owner: KeyTable.Digest) async -> [ServedTool] {
+        await withTaskGroup(of: (Int, [ServedTool]).self) { group in
+            for (place, integration) in integrations.enumerated() {
+                group.addTask { (place, await attached(integration, owner)) }
+            }
+            let found = await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
+            return integrations.indices.flatMap { found[$0] ?? [] }
+        }
+    }
+
+    /// A server that is late goes on starting, for a later request.
+    private func attached(_ integration: Integration, _ owner: KeyTable.Digest) async -> [ServedTool] {
+        let label = integration.label
+        guard let patience = absent.patience(for: label) else { return [] }
+        let (found, answer) = AsyncStream.makeStream(of: [ServedTool].self)
+        Task {
+            do throws(GatewayError) {
+                let tools = try await tools(of: [integration], for: owner)
+                if absent.end(label) { logger.notice("MCP server is there again", metadata: ["server": "\(label)"]) }
+                answer.yield(tools)
+            } catch {
+                leaveOut(label, error.message, isOver: true)
+            }
+            answer.finish()
+        }
+        let alarm = Task {
+            try? await Task.sleep(for: patience)
+            answer.finish()
+        }
+        defer { alarm.cancel() }
+        for await tools in found { return tools }
+        if !Task.isCancelled { leaveOut(label, "it has not listed its tools within \(patience)", isOver: false) }
+        return []
+    }
+
+    private func leaveOut(_ label: String, _ reason: String, isOver: Bool) {
+        guard absent.begin(label, isOver: isOver) else { return }
+        logger.warning(
+            "MCP server left out", metadata: ["server": "\(label)", "reason": "\(Printable.text(reason, limit: 500))"])
     }
 
     package func call(_ tool: ServedTool, _ arguments: ByteBuffer, for owner: KeyTable.Digest) async -> ToolRun {
@@ -82,11 +128,11 @@ package struct MCPToolHost: ToolHost {
             guard configuration.grantsInstalledServers else {
                 let reason =
                     configuration.mcp.installed == .off
-                    ? "mcp.installed is off in its configuration"
-                    : "without tokens whoever reaches it could run the tools. Let clients need a token (auth.tokens), or "
+                    ? "mcp.installed is off in this server's configuration"
+                    : "Without tokens whoever reaches this server could run the tools. Let clients need a token (auth.tokens), or "
                         + "set mcp.installed: on"
                 throw GatewayError(
-                    code: .mcpDenied, message: "Permission denied to use local MCP server '\(label)': \(reason)")
+                    code: .mcpDenied, message: "Permission denied to use local MCP server '\(label)'. \(reason)")
             }
             return .installed(name)
         case .ephemeral(let name, let url, let headers):
@@ -149,6 +195,7 @@ package struct MCPToolHost: ToolHost {
         let code: ErrorCode =
             switch error.code {
             case .closedAddress, .blocked: .mcpDenied
+            case .noSuchServer: .mcpUnknown
             default: .mcpFailed
             }
         return GatewayError(code: code, message: sentence(error))

@@ -9,8 +9,12 @@ extension ExchangePerformer {
         candidate = plan.candidates.first
         let host = context.services.tools
         later { () async -> Exchange.Event in
+            guard let wish = plan.tools, !wish.isHidden else {
+                let tools = await host.attachedTools(of: plan.tools?.integrations ?? [], for: plan.owner)
+                return .toolsListed(plan.equipped(with: tools))
+            }
             do throws(GatewayError) {
-                let tools = try await host.tools(of: plan.tools?.integrations ?? [], for: plan.owner)
+                let tools = try await host.tools(of: wish.integrations, for: plan.owner)
                 return .toolsListed(plan.equipped(with: tools))
             } catch {
                 return .toolsRefused(error)
@@ -39,8 +43,8 @@ extension ExchangePerformer {
     }
 
     func prepareRound() {
-        guard let plan, let turns = pipe?.endRound() else { return }
-        note(.roundPrepared(plan.continued(behind: turns)))
+        guard let plan, let round = pipe?.endRound() else { return }
+        note(.roundPrepared(plan.continued(behind: round)))
     }
 
     func endRounds() -> Finding { fold(pipe?.endRounds(into: &out) ?? .complete) }
