@@ -11,6 +11,7 @@ import pytest
 from support import chat, engine
 from support.matrix import Matrix
 from support.server import Martlet
+from support.tools import WebServers
 from support.upstream import Upstream
 
 
@@ -85,6 +86,14 @@ def sdk():
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def web():
+    """`web("json", token="…")`: the address of a real MCP server over HTTP."""
+    made = WebServers()
+    yield made.start
+    made.stop()
 
 
 @pytest.fixture(scope="session")

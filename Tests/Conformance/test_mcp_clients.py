@@ -11,10 +11,9 @@ import sys
 import pytest
 
 from support.server import binary
+from support.tools import FAKE, REAL
 from support.waiting import until
 
-REAL = pathlib.Path(__file__).parent / "support/mcp_server.py"
-FAKE = pathlib.Path(__file__).parents[1] / "Fixtures/fake_mcp.py"
 TOOLS = ["add", "fail", "secret"]
 
 
@@ -64,31 +63,6 @@ def home(tmp_path):
     made = Home(tmp_path)
     yield made
     until(lambda: not made.processes(), "no server was left", 10)
-
-
-@pytest.fixture
-def web():
-    """`web("json", token="…")`: the address of a real server over HTTP."""
-    running = []
-
-    def start(form="events", token=None):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        words = [sys.executable, str(REAL), "http", str(port), form] + ([token] if token else [])
-        running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
-
-        def listens():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-
-        until(listens, "the server listened", 30)
-        return f"http://127.0.0.1:{port}/mcp"
-
-    yield start
-    for process in running:
-        process.terminate()
-        process.wait(20)
 
 
 def test_a_real_server_over_stdio(home):

@@ -1,25 +1,20 @@
 """Tools of real MCP servers, run by Martlet between the rounds of a reply; the model is a scripted upstream."""
 
 import json
-import pathlib
-import socket
 import subprocess
-import sys
 
 import pytest
 
 from fake_lmstudio import FakeLMStudio, Model, Quirks
 from support import chat
+from support.server import binary
+from support.tools import fake, give_servers, real
 from support.waiting import until
 from support.wire import request
 
-REAL = pathlib.Path(__file__).parent / "support/mcp_server.py"
-FAKE = pathlib.Path(__file__).parents[1] / "Fixtures/fake_mcp.py"
-PYTHON = str(sys.executable)
 SERVERS = {
-    "real": {"command": PYTHON, "args": [str(REAL), "stdio"]},
-    "slow": {"command": PYTHON, "args": [str(FAKE), "good"]},
-    "broken": {"command": PYTHON, "args": [str(FAKE), "crash"]},
+    "real": real(), "slow": fake("good"), "broken": fake("crash"),
+    "late": {"command": "sh", "args": ["-c", "sleep 6; echo boom >&2; exit 3"]},
 }
 
 
@@ -34,36 +29,13 @@ def rounds(martlet, upstream):
     def start(script, **mcp):
         source = upstream(script)
 
-        def write(server):
-            home = pathlib.Path(server.home)
-            home.mkdir(exist_ok=True)
-            (home / "mcp.json").write_text(json.dumps({"mcpServers": SERVERS}))
-
         server = martlet(
-            source, before=write,
+            source, before=lambda server: give_servers(server, SERVERS),
             config={"upstreams": {"u": {"url": source.url, "kind": "openai-compatible"}},
                     "mcp": {"installed": "on", "allowed_hosts": ["127.0.0.1"]} | mcp})
         return server, source
 
     return start
-
-
-@pytest.fixture
-def web():
-    """The address of a real server over HTTP, which wants the token `hush`."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen([PYTHON, str(REAL), "http", str(port), "events", "hush"], stdin=subprocess.DEVNULL)
-
-    def listens():
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    until(listens, "the server listened", 30)
-    yield f"http://127.0.0.1:{port}/mcp"
-    process.terminate()
-    process.wait(20)
 
 
 def calls(*made):
@@ -77,6 +49,20 @@ def calls(*made):
             exchange.stream(chat.calls_stream((f"c{done}", name, [json.dumps(arguments)])))
         else:
             exchange.stream(chat.text_stream("It is " + messages[-1]["content"].splitlines()[-1], usage=(5, 2)))
+
+    return script
+
+
+def counted(*usages):
+    """A script: one call for each of these usages but the last, which is the answer's; each round says what it took."""
+
+    def script(exchange):
+        done = sum(message["role"] == "tool" for message in exchange.request.json["messages"])
+        if done < len(usages) - 1:
+            calling = chat.calls_stream((f"c{done}", "add", ['{"a":1,"b":2}'])).removesuffix(chat.DONE)
+            exchange.stream(calling + chat.event(chat.chunk(usage=usages[done])) + chat.DONE)
+        else:
+            exchange.stream(chat.text_stream("It is 3", usage=usages[done]))
 
     return script
 
@@ -135,7 +121,7 @@ def test_allowed_tools(rounds, sdk):
 def test_a_server_over_http_that_the_request_names(rounds, web, sdk):
     server, source = rounds(calls(("add", {"a": 2, "b": 3})), ephemeral="on")
     reply = sdk(server).responses.create(
-        model="m1", input="2+3?", tools=[mcp("web", server_url=web, authorization="hush")])
+        model="m1", input="2+3?", tools=[mcp("web", server_url=web(token="hush"), authorization="hush")])
     assert reply.output[1].output == "5" and reply.output[1].server_label == "web"
     assert "hush" not in reply.model_dump_json()
     assert all(b"hush" not in request.body for request in source.requests)
@@ -144,7 +130,7 @@ def test_a_server_over_http_that_the_request_names(rounds, web, sdk):
 @pytest.mark.parametrize("streams", [True, False])
 def test_native_chat_with_two_servers(rounds, web, streams):
     server, source = rounds(calls(("real__add", {"a": 2, "b": 3}), ("web__add", {"a": 5, "b": 5})), ephemeral="on")
-    named = {"type": "ephemeral_mcp", "server_label": "web", "server_url": web, "allowed_tools": ["add"],
+    named = {"type": "ephemeral_mcp", "server_label": "web", "server_url": web(token="hush"), "allowed_tools": ["add"],
              "headers": {"Authorization": "Bearer hush"}}
     plugin = {"type": "plugin", "id": "mcp/real", "allowed_tools": ["add"]}
     reply = post(server, {"input": "2+3, 5+5?", "integrations": [plugin, named], "stream": streams}, "/api/v1/chat")
@@ -174,30 +160,26 @@ def test_native_chat_with_two_servers(rounds, web, streams):
 @pytest.mark.parametrize("streams", [True, False])
 def test_native_chat_before_a_real_lm_studio(martlet, streams):
     """Its own API would run none of them: the request takes its Chat route."""
-    fake = FakeLMStudio(Quirks(), [Model("acme/writer-8b")], calls=[("add", json.dumps({"a": 2, "b": 3}))])
-
-    def write(server):
-        pathlib.Path(server.home).mkdir(exist_ok=True)
-        (pathlib.Path(server.home) / "mcp.json").write_text(json.dumps({"mcpServers": SERVERS}))
+    studio = FakeLMStudio(Quirks(), [Model("acme/writer-8b")], calls=[("add", json.dumps({"a": 2, "b": 3}))])
 
     try:
-        server = martlet(fake, before=write, config={
-            "upstreams": {"studio": {"kind": "lmstudio", "url": fake.url}}, "mcp": {"installed": "on", "max_rounds": 1}})
+        server = martlet(studio, before=lambda server: give_servers(server, SERVERS), config={
+            "upstreams": {"studio": {"kind": "lmstudio", "url": studio.url}}, "mcp": {"installed": "on", "max_rounds": 1}})
         plugin = {"type": "plugin", "id": "mcp/real", "allowed_tools": ["add"]}
         reply = server.ask("POST", "/api/v1/chat", chat.dumps(
             {"model": "acme/writer-8b", "input": "2+3?", "integrations": [plugin], "stream": streams}))
         assert b"mcp.max_rounds" in reply.body, "a model that calls for ever"
-        asked = [request for request in fake.requests if request.method == "POST"]
+        asked = [request for request in studio.requests if request.method == "POST"]
         assert [request.target for request in asked] == ["/v1/chat/completions"] * 2
         assert asked[1].json["messages"][-1]["content"].splitlines()[-1] == "5"
     finally:
-        fake.close()
+        studio.close()
 
 
 def test_a_changed_tool_is_blocked_until_it_is_approved(rounds, tmp_path):
     words = tmp_path / "words"
     words.write_text("Adds two numbers.")
-    SERVERS["worded"] = {"command": PYTHON, "args": [str(REAL), "stdio"], "env": {"MCP_WORDS": str(words)}}
+    SERVERS["worded"] = real(MCP_WORDS=str(words))
     try:
         server, source = rounds(calls(("add", {"a": 2, "b": 3})))
         body = {"input": "2+3?", "tools": [mcp("worded", allowed_tools=["add"])]}
@@ -236,7 +218,21 @@ def test_what_is_not_granted_names_the_grant(rounds, sdk):
     ]:
         reply = post(server, {"input": "hi", "tools": [tool]})
         assert reply.status == status and word in reply.body, reply.body
+    denied = post(server, {"input": "hi", "tools": [mcp()]}).json["error"]
+    assert denied["message"].startswith("Permission denied to use local MCP server 'real'.")
+    assert (denied["type"], denied["param"], denied["code"]) == ("invalid_request_error", "tools", None)
+    native = post(server, {"input": "hi", "integrations": ["mcp/real"]}, "/api/v1/chat").json["error"]
+    assert (native["type"], native["param"], native["code"]) == ("mcp_connection_error", "integrations", "mcp_denied")
     assert not source.requests
+
+
+def test_a_server_that_nobody_knows(rounds):
+    server, _ = rounds(calls())
+    reply = post(server, {"input": "hi", "tools": [mcp("nope")]})
+    assert reply.status == 400 and reply.json["error"]["param"] == "tools" and b"there are: real" in reply.body, reply.body
+    native = post(server, {"input": "hi", "integrations": ["mcp/nope"]}, "/api/v1/chat")
+    error = native.json["error"]
+    assert (native.status, error["type"], error["code"]) == (400, "plugin_connection_error", "mcp_server_not_found")
 
 
 def test_a_broken_server_is_an_error_before_anything_is_asked(rounds):
@@ -255,6 +251,85 @@ def test_a_model_that_never_stops(rounds):
     assert response["status"] == "failed" and response["error"]["message"] == json.loads(error)["message"]
     assert sum(item["type"] == "mcp_call" for item in response["output"]) >= 3, "what was done is told"
     assert len(source.requests) == 4
+
+
+@pytest.mark.parametrize("streams", [True, False])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/v0/chat/completions", "/v1/messages", "/v1/responses", "/api/v1/chat"])
+def test_what_all_rounds_took_is_told_as_one_sum(rounds, path, streams):
+    server, _ = rounds(counted((100, 10), (120, 20), (150, 7)), chat=["real"], messages=["real"])
+    body = {"stream": streams}
+    if path == "/v1/responses":
+        body |= {"input": "hi", "tools": [mcp()]}
+    elif path == "/api/v1/chat":
+        body |= {"input": "hi", "integrations": ["mcp/real"]}
+    else:
+        body |= {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 500}
+        body |= {"stream_options": {"include_usage": True}} if streams and "chat" in path else {}
+    reply = post(server, body, path)
+    assert reply.status == 200, reply.body
+    if streams:
+        events = [json.loads(event) for event in reply.events() if event != "[DONE]"]
+        told = events[-2] if path == "/v1/messages" else events[-1]
+        told = told.get("response") or told.get("result") or told
+    else:
+        told = reply.json
+    usage = told["stats"] if path == "/api/v1/chat" else told["usage"]
+    took = [usage[name] for name in ("input_tokens", "prompt_tokens", "output_tokens", "completion_tokens", "total_output_tokens")
+            if name in usage]
+    assert took == [370, 37], usage
+    if path == "/api/v0/chat/completions":
+        assert told["stats"]["stop_reason"] == "eosFound" and told["stats"]["tokens_per_second"] > 0
+        assert {"model_info", "runtime"} <= told.keys()
+
+
+def test_the_tokens_of_all_rounds_are_bounded(rounds):
+    server, source = rounds(counted((400, 50), (500, 50), (600, 50)), max_tokens=1000)
+    *_, error, failed, done = post(server, {"input": "hi", "tools": [mcp()], "stream": True}).events()
+    assert "1000 tokens in 2 rounds" in json.loads(error)["message"] and "mcp.max_tokens" in json.loads(error)["message"]
+    assert json.loads(failed)["response"]["status"] == "failed" and len(source.requests) == 2
+
+
+def test_what_a_client_allows_is_for_all_rounds(rounds):
+    server, source = rounds(counted((100, 10), (120, 20), (150, 7)), messages=["real"])
+    post(server, {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 500}, "/v1/messages")
+    assert [request.json["max_tokens"] for request in source.requests] == [500, 490, 470]
+    reply = post(server, {"input": "hi", "tools": [mcp()], "max_tool_calls": 1, "max_output_tokens": 90})
+    assert [item["type"] for item in reply.json["output"]].count("mcp_call") == 1
+    assert reply.json["max_tool_calls"] == 1 and "max_tool_calls" not in reply.headers.get("x-translation-dropped", "")
+    assert source.requests[-1].json["tool_choice"] == "none" and source.requests[-1].json["max_tokens"] == 80
+
+
+def test_a_broken_server_that_nobody_asked_for_is_left_out(rounds, sdk):
+    server, source = rounds(calls(("add", {"a": 2, "b": 3})), chat=["broken", "real"], messages=["broken"])
+    asked = {"model": "m1", "messages": [{"role": "user", "content": "2+3?"}]}
+    for _ in range(2):
+        assert sdk(server).chat.completions.create(**asked).choices[0].message.content == "It is 5"
+    assert [tool["function"]["name"] for tool in source.requests[0].json["tools"]] == ["add", "fail", "secret"]
+    assert post(server, asked | {"max_tokens": 99}, "/v1/messages").status == 200
+    assert "tools" not in source.requests[-1].json
+    assert server.log().count("MCP server left out") == 1, "it is named once"
+
+
+@pytest.mark.parametrize("key", ["chat", "messages"])
+def test_a_server_that_is_not_in_the_file_is_an_error_at_the_start(rounds, tmp_path, key):
+    with pytest.raises(AssertionError, match=f"mcp.{key} names nope, which is no MCP server of mcp.json .there are: real, slow"):
+        rounds(calls(), **{key: ["real", "nope"]})
+    (tmp_path / "martlet.yaml").write_text(json.dumps({"mcp": {"installed": "on", key: ["nope"]}}))
+    done = subprocess.run(
+        [binary(), "doctor"], env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MARTLET_HOME": str(tmp_path)},
+        capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1 and f"martlet.yaml:1: mcp.{key} names nope" in done.stdout, done
+
+
+def test_a_native_stream_begins_before_a_server_has_started(rounds):
+    server, _ = rounds(calls())
+    reply = post(server, {"input": "hi", "integrations": ["mcp/late"], "stream": True}, "/api/v1/chat")
+    assert reply.body.startswith(b"event: chat.start\n") and b"event: chat.start" not in reply.body[10:]
+    start, error, end = (json.loads(event) for event in reply.events())
+    assert (start["type"], start["model_instance_id"]) == ("chat.start", "m1")
+    assert (error["type"], error["error"]["type"], error["error"]["code"], error["error"]["param"]) == (
+        "error", "mcp_connection_error", "mcp_server_failed", "integrations")
+    assert (end["type"], end["result"]["model_instance_id"], end["result"]["output"]) == ("chat.end", "m1", [])
 
 
 def test_chat_and_messages_see_none_of_it(rounds, sdk):
