@@ -141,13 +141,13 @@ extension LoadEstimate {
     var lines: [String] {
         var lines = [
             "model: \(model)", "context: \(context)\(isFitted ? " (what fits)" : "")",
-            "GPU memory: \(Shown.bytes(Int(gpuBytes)))", "total memory: \(Shown.bytes(Int(bytes)))",
+            "GPU memory: \(ByteCount.shown(gpuBytes))", "total memory: \(ByteCount.shown(bytes))",
         ]
         if let budget {
             lines.append(
                 bytes <= budget
-                    ? "it fits: engines may take \(Shown.bytes(Int(budget)))"
-                    : "it does not fit: engines may take \(Shown.bytes(Int(budget))). Ask for less --context, or other "
+                    ? "it fits: engines may take \(ByteCount.shown(budget))"
+                    : "it does not fit: engines may take \(ByteCount.shown(budget)). Ask for less --context, or other "
                         + "--cache-type-k and --cache-type-v")
         }
         return lines

@@ -2,7 +2,6 @@ import ArgumentParser
 import Martlet
 import MartletCommands
 import MartletEngine
-import MartletHub
 import MartletServer
 import MartletWire
 

@@ -1,5 +1,6 @@
 import MartletCommands
 import MartletHub
+import MartletWire
 import Synchronization
 
 /// How far something is, on stderr: a bar that moves on a terminal, else a line at every tenth.

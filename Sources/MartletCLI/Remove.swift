@@ -1,7 +1,6 @@
 import ArgumentParser
 import MartletCommands
 import MartletEngine
-import MartletHub
 import MartletWire
 
 struct Remove: AsyncParsableCommand {

@@ -87,7 +87,7 @@ package struct Resident: Sendable, Hashable {
         if device { head.insert("DEVICE", at: 6) }
         let rows = residents.map { one -> [String] in
             var row = [
-                one.id, one.model, one.stateShown, one.bytes.map(Shown.bytes) ?? "-",
+                one.id, one.model, one.stateShown, one.bytes.map { ByteCount.shown($0) } ?? "-",
                 one.context.map { "\($0)" } ?? "-", one.parallel.map { "\($0)" } ?? "-", one.ttlShown(now: now),
             ]
             if device { row.insert("Local", at: 6) }

@@ -1,17 +1,5 @@
 /// Numbers as people read them.
 package enum Shown {
-    /// Bytes, such as `4.7 GB`; 1 GB is 10⁹ bytes.
-    package static func bytes(_ bytes: Int) -> String {
-        var value = Double(max(bytes, 0))
-        var unit = "B"
-        for next in ["kB", "MB", "GB", "TB"] where value >= 999.95 {
-            value /= 1000
-            unit = next
-        }
-        let tenths = Int((value * 10).rounded())
-        return unit == "B" ? "\(max(bytes, 0)) B" : "\(tenths / 10).\(tenths % 10) \(unit)"
-    }
-
     /// Such as `4.10 s`.
     package static func seconds(_ seconds: Double) -> String { "\(fixed(seconds, places: 2)) s" }
 

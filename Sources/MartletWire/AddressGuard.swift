@@ -1,3 +1,5 @@
+package import NIOCore
+
 /// Tells addresses of the open internet from those that only this machine or its networks reach: what a client names
 /// must not lead the gateway to the latter.
 package enum AddressGuard {
@@ -30,5 +32,20 @@ package enum AddressGuard {
         guard first >> 13 == 0b001, first != 0x2002 else { return false }
         if first == 0x2001, second < 0x0200 || second == 0x0DB8 { return false }
         return !(first == 0x3FFF && second < 0x1000)
+    }
+}
+
+extension SocketAddress {
+    /// The host's address in network order, 4 or 16 bytes; empty for a Unix socket.
+    package var hostBytes: [UInt8] {
+        // It stands behind family and port, and of IPv6 behind the flow label too (RFC 3493, 3.3).
+        let place: Range<Int>? =
+            switch self {
+            case .v4: 4..<8
+            case .v6: 8..<24
+            case .unixDomainSocket: nil
+            }
+        guard let place else { return [] }
+        return withSockAddr { address, size in Array(UnsafeRawBufferPointer(start: address, count: size)[place]) }
     }
 }

@@ -326,7 +326,7 @@ struct ResidencyTests {
         line.now += .seconds(30)
         let refusal = line.refusal(.tick)
         let late = try #require(refusal)
-        #expect(late.message.contains("c was not loaded within 30 s") && late.message.contains("a (10 bytes)"))
+        #expect(late.message.contains("c was not loaded within 30 s") && late.message.contains("a (10 B)"))
         _ = line(.ready("a", bytes: nil))
         _ = line(.pin("a", true))
         #expect(line.refusal(ask("c", 10, 7))?.message.contains("2 models are, which is the limit") == true)

@@ -155,14 +155,6 @@ struct DownloadJobTests {
         #expect(DownloadProgress(bytes: 0, total: 10, bytesPerSecond: 0).remaining == nil)
     }
 
-    @Test("bytes as people read them")
-    func sizes() {
-        #expect(
-            [0, 999, 1000, 4_683_073_632, 999_960, 1_500_000_000_000].map { ByteCount.shown($0) } == [
-                "0 B", "999 B", "1.0 kB", "4.7 GB", "1.0 MB", "1.5 TB",
-            ])
-    }
-
     /// Waits until it is so, 10 s at most.
     private func state(_ isSo: () -> Bool) async throws {
         let end = ContinuousClock.now + .seconds(10)

@@ -129,7 +129,7 @@ struct LMSLoad: AsyncParsableCommand {
             form, try await place.client(), isQuiet: place.voice.isQuiet)
         place.voice.tell(
             "Model loaded successfully in \(Shown.fixed(loaded.seconds, places: 2))s."
-                + (resident?.bytes.map { " (\(Shown.bytes($0)))" } ?? ""))
+                + (resident?.bytes.map { " (\(ByteCount.shown($0)))" } ?? ""))
         if let settings = resident?.settingsShown, !settings.isEmpty {
             place.voice.tell("It has \(settings.joined(separator: ", ")).")
         }
@@ -179,10 +179,10 @@ extension LoadEstimate {
     fileprivate var lmsLines: [String] {
         let fits = budget.map { bytes <= $0 } ?? true
         return [
-            "Model: \(model)", "Estimated GPU Memory: \(Shown.bytes(Int(gpuBytes)))",
-            "Estimated Total Memory: \(Shown.bytes(Int(bytes)))",
+            "Model: \(model)", "Estimated GPU Memory: \(ByteCount.shown(gpuBytes))",
+            "Estimated Total Memory: \(ByteCount.shown(bytes))",
             "Estimate: with a context of \(context) tokens it \(fits ? "fits" : "does not fit") into "
-                + (budget.map { "the \(Shown.bytes(Int($0))) that engines may take" } ?? "this machine's memory"),
+                + (budget.map { "the \(ByteCount.shown($0)) that engines may take" } ?? "this machine's memory"),
         ]
     }
 }

@@ -82,14 +82,14 @@ package enum LMSListing {
     /// - Parameter loaded: keys of models that are.
     package static func lines(_ models: [LMSModel], loaded: Set<String>) -> [String] {
         guard !models.isEmpty else { return [] }
-        let total = Shown.bytes(models.reduce(0) { $0 + $1.size })
+        let total = ByteCount.shown(models.reduce(0) { $0 + $1.size })
         var lines = [
             "You have \(models.count) \(models.count == 1 ? "model" : "models"), taking up \(total) of disk space."
         ]
         for (title, isEmbedding) in [("LLM", false), ("EMBEDDING", true)] {
             let rows = models.filter { $0.isEmbedding == isEmbedding }.map { model in
                 [
-                    model.key, model.parameters ?? "", model.architecture ?? "", Shown.bytes(model.size), "Local",
+                    model.key, model.parameters ?? "", model.architecture ?? "", ByteCount.shown(model.size), "Local",
                     loaded.contains(model.key) ? "✓ LOADED" : "",
                 ]
             }
@@ -109,7 +109,7 @@ package enum LMSListing {
 
     package static func variantLines(_ models: [LMSModel]) -> [String] {
         TextTable(
-            ["VARIANT", "SIZE"], rightAligned: [1], models.map { [$0.variant, Shown.bytes($0.size)] }
+            ["VARIANT", "SIZE"], rightAligned: [1], models.map { [$0.variant, ByteCount.shown($0.size)] }
         ).lines
     }
 
@@ -121,7 +121,7 @@ package enum LMSListing {
         guard let port else { return ["Server: OFF", "", "(i) To start the server, run: lms server start"] }
         var lines = ["Server: ON (port: \(port))", "", "Loaded Models"]
         lines += residents.map { one in
-            "  · \(one.id) - \((sizes[one.model] ?? one.bytes).map(Shown.bytes) ?? "size not known")"
+            "  · \(one.id) - \((sizes[one.model] ?? one.bytes).map { ByteCount.shown($0) } ?? "size not known")"
         }
         if residents.isEmpty { lines.append("  · No Models Loaded") }
         return lines

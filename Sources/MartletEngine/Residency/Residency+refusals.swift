@@ -1,3 +1,5 @@
+import MartletWire
+
 extension Residency {
     static let closing = EngineError(.cancelled, "the server is stopping, so no model is loaded any more.")
 
@@ -19,12 +21,12 @@ extension Residency {
     /// With the numbers, and what to change.
     func doesNotFit(_ demand: Demand) -> EngineError {
         let staying = instances.filter(\.stays)
-        var words = "\(demand.model) does not fit: it needs \(ByteCount.text(demand.size.least)), and "
+        var words = "\(demand.model) does not fit: it needs \(ByteCount.shown(demand.size.least)), and "
         if staying.isEmpty || demand.size.least > limits.budget {
-            words += "engines may take \(ByteCount.text(limits.budget)) in all (engine.memory)."
+            words += "engines may take \(ByteCount.shown(limits.budget)) in all (engine.memory)."
         } else {
             words +=
-                "\(ByteCount.text(max(0, room))) of the \(ByteCount.text(limits.budget)) that engines may take "
+                "\(ByteCount.shown(max(0, room))) of the \(ByteCount.shown(limits.budget)) that engines may take "
                 + "(engine.memory) can be free. The rest is held by \(Self.list(staying))."
         }
         var changes: [String] = []
@@ -79,7 +81,7 @@ extension Residency {
     /// `a (4.1 GB, pinned), b (300.0 MB, 2 requests)`.
     private static func list(_ instances: [Instance]) -> String {
         instances.map { instance in
-            var words = [ByteCount.text(instance.bytes)]
+            var words = [ByteCount.shown(instance.bytes)]
             if instance.isPinned { words.append("pinned") }
             if instance.isExplicit { words.append("loaded explicitly") }
             if instance.users > 0 { words.append(instance.users == 1 ? "1 request" : "\(instance.users) requests") }
@@ -88,19 +90,4 @@ extension Residency {
     }
 
     private static func capitalised(_ text: String) -> String { text.prefix(1).uppercased() + text.dropFirst() }
-}
-
-/// Bytes for people: `4.1 GB`.
-enum ByteCount {
-    static func text(_ bytes: Int64) -> String {
-        let units = ["bytes", "kB", "MB", "GB", "TB"]
-        var value = Double(bytes)
-        var unit = 0
-        while value >= 1000, unit < units.count - 1 {
-            value /= 1000
-            unit += 1
-        }
-        let tenths = Int64((value * 10).rounded())
-        return unit == 0 ? "\(bytes) bytes" : "\(tenths / 10).\(tenths % 10) \(units[unit])"
-    }
 }

@@ -1,5 +1,6 @@
 package import Logging
 import MartletProcess
+import MartletWire
 
 /// Runs the engines: performs what ``Residency`` decides, each engine in a child task of ``run()``.
 package actor Supervisor {
@@ -313,7 +314,7 @@ package actor Supervisor {
                 socketPath: launch.socketPath, settings)
             tell(
                 id, .loading, fraction: binary.reportsLoading ? 0 : nil,
-                "loading \(id) (\(ByteCount.text(launch.model.bytes))) on \(binary.backend)"
+                "loading \(id) (\(ByteCount.shown(launch.model.bytes))) on \(binary.backend)"
                     + (launch.plan.isReturn ? ", as it was when its engine ended" : ""))
             try await run(plan, as: id, until: launch.stop)
         } catch {

@@ -1,3 +1,5 @@
+import MartletWire
+
 #if canImport(Darwin)
     import Darwin
 #elseif canImport(Musl)
@@ -105,8 +107,8 @@ package struct ImportRun: Sendable {
         guard needed > 0, let free = Disk.free(at: folder), free - needed < Self.diskMargin else { return }
         throw EngineError(
             .diskFull,
-            "\(source.place) needs \(ByteCount.text(needed)) on the disk, and \(ByteCount.text(Self.diskMargin)) must "
-                + "stay free; there are \(ByteCount.text(free)). Remove a model (martlet rm), or use --link, which "
+            "\(source.place) needs \(ByteCount.shown(needed)) on the disk, and \(ByteCount.shown(Self.diskMargin)) must "
+                + "stay free; there are \(ByteCount.shown(free)). Remove a model (martlet rm), or use --link, which "
                 + "needs none"
         )
     }

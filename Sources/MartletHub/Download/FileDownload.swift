@@ -1,5 +1,6 @@
 internal import AsyncHTTPClient
 internal import Logging
+internal import MartletWire
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix

@@ -1,4 +1,5 @@
 package import Logging
+internal import MartletWire
 
 #if canImport(Darwin)
     internal import Darwin

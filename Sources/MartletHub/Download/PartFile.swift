@@ -1,3 +1,4 @@
+internal import MartletWire
 internal import NIOCore
 internal import Synchronization
 
@@ -163,20 +164,5 @@ extension HubError {
     /// With the reason the system gave last.
     static func fileSystem(_ verb: String, _ name: String) -> HubError {
         HubError(.fileSystem, "cannot \(verb) \(name) in the folder of models: \(String(cString: strerror(errno)))")
-    }
-}
-
-/// Bytes as people read them.
-package enum ByteCount {
-    /// Such as `4.7 GB`; 1 GB is 10⁹ bytes.
-    package static func shown(_ bytes: Int64) -> String {
-        var value = Double(max(bytes, 0))
-        var unit = "B"
-        for next in ["kB", "MB", "GB", "TB"] where value >= 999.95 {
-            value /= 1000
-            unit = next
-        }
-        let tenths = Int64((value * 10).rounded())
-        return unit == "B" ? "\(bytes) B" : "\(tenths / 10).\(tenths % 10) \(unit)"
     }
 }

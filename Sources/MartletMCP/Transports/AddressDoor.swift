@@ -1,3 +1,4 @@
+import MartletWire
 import NIOCore
 import NIOPosix
 
@@ -27,28 +28,13 @@ package struct AddressDoor: Sendable {
         } catch {
             throw MCPError(.unreachable, "there is no address for the name \(url.host) of the MCP server \(name)")
         }
-        guard rule(url.host, url.port, found.networkBytes), let address = found.ipAddress else {
+        guard rule(url.host, url.port, found.hostBytes), let address = found.ipAddress else {
             throw MCPError(
                 .closedAddress,
                 "the MCP server \(name) at \(url.host) is not on the open internet: a request may name it only where "
                     + "mcp.allowed_hosts does")
         }
         return [url.host: address]
-    }
-}
-
-extension SocketAddress {
-    /// The host's address in network order; empty for a Unix socket.
-    fileprivate var networkBytes: [UInt8] {
-        // It stands behind family and port, and of IPv6 behind the flow label too (RFC 3493, 3.3).
-        let place: Range<Int>? =
-            switch self {
-            case .v4: 4..<8
-            case .v6: 8..<24
-            case .unixDomainSocket: nil
-            }
-        guard let place else { return [] }
-        return withSockAddr { address, size in Array(UnsafeRawBufferPointer(start: address, count: size)[place]) }
     }
 }
 

@@ -71,7 +71,7 @@ private final class ImageCall: UpstreamUser {
         found.assumeIsolated().whenComplete { result in
             guard !self.isDone else { return }
             guard case .success(let address) = result else { return self.fail("its host is not known") }
-            guard self.rules.allows(url) || AddressGuard.isPublic(address.bytes) else {
+            guard self.rules.allows(url) || AddressGuard.isPublic(address.hostBytes) else {
                 return self.fail("its host is not on the open internet; images.allowed_hosts can name it")
             }
             self.connect(to: address, url)
@@ -140,20 +140,5 @@ private final class ImageCall: UpstreamUser {
         alarm?.cancel()
         handler?.close()
         handler = nil
-    }
-}
-
-extension SocketAddress {
-    /// The host's address in network order; empty for a Unix socket.
-    fileprivate var bytes: [UInt8] {
-        // It stands behind family and port, and of IPv6 behind the flow label too (RFC 3493, 3.3).
-        let place: Range<Int>? =
-            switch self {
-            case .v4: 4..<8
-            case .v6: 8..<24
-            case .unixDomainSocket: nil
-            }
-        guard let place else { return [] }
-        return withSockAddr { address, size in Array(UnsafeRawBufferPointer(start: address, count: size)[place]) }
     }
 }
