@@ -8,7 +8,7 @@ import os
 import openai
 import pytest
 
-from support import chat, engine
+from support import chat, engine, hub as hubs
 from support.matrix import Matrix
 from support.server import Martlet
 from support.tools import WebServers
@@ -35,6 +35,15 @@ def upstream():
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture
+def hub():
+    """A stand-in for Hugging Face, which has the tiny model: `hub.environment` leads a program to it."""
+    made = hubs.Hub()
+    made.add(hubs.REPOSITORY, {hubs.FILE: engine.WEIGHTS.read_bytes(), "README.md": b"# Tiny"})
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -12,24 +12,14 @@ import threading
 import pytest
 
 from support import engine
-from support.hub import TOKEN, Hub
+from support.hub import FILE, REPOSITORY, TOKEN, Hub
 from support.proxy import Proxy
 from support.server import binary
 from support.waiting import until
 
 TINY = engine.WEIGHTS.read_bytes()
-REPOSITORY = "acme/Tiny-Chat-GGUF"
-FILE = "Tiny-Chat-F16.gguf"
 HALF = 500_000  # bytes that have been told of when the hub pauses
 DOWNLOAD = "/api/v1/models/download"
-
-
-@pytest.fixture
-def hub():
-    made = Hub()
-    made.add(REPOSITORY, {FILE: TINY})
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -108,7 +98,7 @@ def test_cut_at_every_percent_and_resumed(hub, tiny_models, tmp_path):
         path = home / "models" / repository / "tiny.gguf"
         whole = done.returncode == 0 and hashlib.sha256(path.read_bytes()).hexdigest() == digest
         ranges = [headers.get("range") for asked, headers in hub.requests if asked.startswith(f"/cdn/{repository}/")]
-        return percent, whole, ranges, files(home), done.stderr
+        return percent, whole, ranges, engine.model_files(home), done.stderr
 
     resumed = 0
     # Most of the time of each is the pause before it goes on.
@@ -133,7 +123,7 @@ def test_what_is_not_what_was_promised_is_never_listed_and_leaves_nothing(hub, s
     over = ended(server, download(server))
     assert over["status"] == "failed" and over["error"]["type"] == f"hub_wrong_{'digest' if lie == 'digest' else 'size'}"
     assert server.models() == [] and server.ask("GET", "/api/v1/models").json["models"] == []
-    assert files(server.home) == [] and not list((server.home / "models").iterdir())
+    assert engine.model_files(server.home) == [] and not (server.home / "models/acme").exists()
     hub.digests.clear()
     hub.sizes.clear()
     assert ended(server, download(server))["status"] == "completed" and server.models() == ["tiny-chat"]
@@ -148,11 +138,11 @@ def limit_files(size):
 def test_a_full_disk_under_a_command(hub, tmp_path):
     done = command(tmp_path, "get", REPOSITORY, environment=hub.environment, preexec_fn=lambda: limit_files(1_000_000))
     assert done.returncode == 1 and "the disk is full after 1.0 MB of Tiny-Chat-F16.gguf: make room for 871" in done.stderr
-    [part] = files(tmp_path)
+    [part] = engine.model_files(tmp_path)
     assert part.endswith(".part") and (tmp_path / "models" / part).read_bytes() == TINY[:1_000_000]
     assert command(tmp_path, "ls", "--json").stdout == "[]\n"
     assert command(tmp_path, "get", REPOSITORY, environment=hub.environment).returncode == 0
-    assert hub.bytes_requests() == [None, "bytes=1000000-"] and files(tmp_path) == [f"{REPOSITORY}/{FILE}"]
+    assert hub.bytes_requests() == [None, "bytes=1000000-"] and engine.model_files(tmp_path) == [f"{REPOSITORY}/{FILE}"]
     assert (tmp_path / "models" / REPOSITORY / FILE).read_bytes() == TINY
 
 
@@ -180,7 +170,7 @@ def test_a_server_that_is_killed_goes_on_where_it_was(hub, start):
     assert second.models() == []
     assert ended(second, download(second))["status"] == "completed"
     assert int(hub.bytes_requests()[-1][6:-1]) > HALF
-    assert files(second.home) == [f"{REPOSITORY}/{FILE}"] and second.models() == ["tiny-chat"]
+    assert engine.model_files(second.home) == [f"{REPOSITORY}/{FILE}"] and second.models() == ["tiny-chat"]
     assert (second.home / "models" / REPOSITORY / FILE).read_bytes() == TINY
 
 
@@ -214,7 +204,7 @@ def test_a_download_is_cancelled_over_http_and_gone_on_with(hub, start):
     reply = server.ask("DELETE", f"{DOWNLOAD}/{job['job_id']}")
     assert reply.status == 200 and reply.json["status"] == "paused" and reply.json["job_id"] == job["job_id"]
     assert status(server, job)["status"] == "paused" and server.models() == []
-    [part] = files(server.home)
+    [part] = engine.model_files(server.home)
     assert part.startswith(f"{REPOSITORY}/{FILE}.") and part.endswith(".part"), "no lock is left"
     hub.pause.set()
     hub.pause = None
@@ -235,7 +225,7 @@ def test_what_is_being_got_is_not_removed(hub, start):
     assert refused.returncode == 1 and f"{FILE} is being downloaded: end that first" in refused.stderr
     assert server.ask("DELETE", f"{DOWNLOAD}/{job['job_id']}").status == 200
     removed = command(server.home, "rm", "--yes", f"{REPOSITORY}/{FILE}")
-    assert removed.returncode == 0 and not list((server.home / "models").iterdir())
+    assert removed.returncode == 0 and not (server.home / "models/acme").exists()
 
 
 def test_two_quantisations_with_one_projector_at_a_time(hub, start, tiny_models):
@@ -249,7 +239,7 @@ def test_two_quantisations_with_one_projector_at_a_time(hub, start, tiny_models)
         half(server, job)
     hub.pause.set()
     assert [ended(server, job)["status"] for job in jobs] == ["completed", "completed"]
-    assert files(server.home) == [f"acme/Seer-GGUF/{name}" for name in ("Seer-Q4_K_M.gguf", "Seer-Q8_0.gguf", "mmproj-F16.gguf")]
+    assert engine.model_files(server.home) == [f"acme/Seer-GGUF/{name}" for name in ("Seer-Q4_K_M.gguf", "Seer-Q8_0.gguf", "mmproj-F16.gguf")]
     assert len([path for path, _ in hub.requests if path.startswith("/cdn/") and "mmproj" in path]) == 1
     assert [one["capabilities"] for one in server.ask("GET", "/v1/models").json["data"]] == [["tool_use", "vision"]] * 2
 

@@ -15,7 +15,6 @@ import time
 import pytest
 
 from support import engine
-from support.hub import Hub
 from support.server import binary
 from support.terminal import Terminal
 from support.waiting import until
@@ -255,25 +254,20 @@ def test_a_model_is_asked_once(lms):
     assert lms("chat", engine.MODEL).returncode == 1
 
 
-def test_get_and_import(lms):
-    hub = Hub()
-    try:
-        hub.add("acme/Tiny-Chat-GGUF", {"Tiny-Chat-F16.gguf": engine.WEIGHTS.read_bytes()})
-        got = lms("get", "--yes", "--gguf", "acme/Tiny-Chat-GGUF@f16", **hub.environment)
-        assert (got.returncode, got.stdout) == (0, ""), got.stderr
-        assert "tiny-chat is here, and checked\nnext: lms server start, and lms chat tiny-chat\n" in got.stderr
-        assert [model["modelKey"] for model in lms.json("ls")] == ["tiny-chat"]
-        mlx = lms("get", "acme/Tiny-Chat", "--mlx", **hub.environment)
-        assert mlx.returncode == 1 and "leave it out to get GGUF" in mlx.stderr
-        none = lms("get", "-y", "acme/Nothing", **hub.environment)
-        assert (none.returncode, none.stdout) == (1, "") and none.stderr.startswith("lms: ")
-        assert none.stderr.endswith("Look for its name with: lms get\n")
-        hub.add("acme/Tiny-Other-GGUF", {"o.gguf": b"x"})
-        few = lms("get", "-n", "1", "-a", "tiny", **hub.environment)
-        assert few.returncode == 1 and "1  acme/Tiny-Chat-GGUF" in few.stderr and "Tiny-Other" not in few.stderr
-        assert "name one, as in: lms get acme/Tiny-Chat-GGUF, or" in few.stderr
-    finally:
-        hub.close()
+def test_get_and_import(lms, hub):
+    got = lms("get", "--yes", "--gguf", "acme/Tiny-Chat-GGUF@f16", **hub.environment)
+    assert (got.returncode, got.stdout) == (0, ""), got.stderr
+    assert "tiny-chat is here, and checked\nnext: lms server start, and lms chat tiny-chat\n" in got.stderr
+    assert [model["modelKey"] for model in lms.json("ls")] == ["tiny-chat"]
+    mlx = lms("get", "acme/Tiny-Chat", "--mlx", **hub.environment)
+    assert mlx.returncode == 1 and "leave it out to get GGUF" in mlx.stderr
+    none = lms("get", "-y", "acme/Nothing", **hub.environment)
+    assert (none.returncode, none.stdout) == (1, "") and none.stderr.startswith("lms: ")
+    assert none.stderr.endswith("Look for its name with: lms get\n")
+    hub.add("acme/Tiny-Other-GGUF", {"o.gguf": b"x"})
+    few = lms("get", "-n", "1", "-a", "tiny", **hub.environment)
+    assert few.returncode == 1 and "1  acme/Tiny-Chat-GGUF" in few.stderr and "Tiny-Other" not in few.stderr
+    assert "name one, as in: lms get acme/Tiny-Chat-GGUF, or" in few.stderr
     file = lms.home / "other.gguf"
     shutil.copy(engine.WEIGHTS, file)
     dry = lms("import", str(file), "--user-repo", "me/mine", "--dry-run", "-y")

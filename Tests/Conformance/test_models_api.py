@@ -7,22 +7,12 @@ import threading
 import pytest
 
 from support import engine
-from support.hub import Hub
+from support.hub import FILE, REPOSITORY
 from support.waiting import until
 
 TINY = engine.WEIGHTS.read_bytes()
-REPOSITORY = "acme/Tiny-Chat-GGUF"
-FILE = "Tiny-Chat-F16.gguf"
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 DOWNLOAD = "/api/v1/models/download"
-
-
-@pytest.fixture
-def hub():
-    made = Hub()
-    made.add(REPOSITORY, {FILE: TINY})
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -11,21 +11,11 @@ import threading
 import pytest
 
 from support import engine
-from support.hub import TOKEN, Hub
+from support.hub import FILE, REPOSITORY, TOKEN
 from support.server import binary
 from support.waiting import until
 
 TINY = engine.WEIGHTS.read_bytes()
-REPOSITORY = "acme/Tiny-Chat-GGUF"
-FILE = "Tiny-Chat-F16.gguf"
-
-
-@pytest.fixture
-def hub():
-    made = Hub()
-    made.add(REPOSITORY, {FILE: TINY, "README.md": b"# Tiny"})
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -47,7 +37,7 @@ def commands(tmp_path, hub):
             return json.loads(done.stdout)
 
         def files(self):
-            return sorted(str(path.relative_to(self.models)) for path in self.models.rglob("*") if not path.is_dir())
+            return engine.model_files(self.home)
 
     return Commands()
 
@@ -86,7 +76,7 @@ def test_a_new_user_finds_gets_asks_and_removes_a_model(hub, martlet, commands):
     assert (legacy["state"], legacy["loaded_context_length"] > 0) == ("loaded", True)
     gone = commands("rm", "tiny-chat", "--yes", **home)
     assert (gone.returncode, gone.stdout) == (0, "tiny-chat removed, 1.9 MB are free\n")
-    assert server.models() == [] and not list((server.home / "models").iterdir())
+    assert server.models() == [] and engine.model_files(server.home) == [] and not (server.home / "models/acme").exists()
 
 
 # get

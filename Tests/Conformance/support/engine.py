@@ -32,6 +32,13 @@ def give_model(server, weights=WEIGHTS, name=MODEL, projector=None):
         shutil.copy(projector, folder / projector.name)
 
 
+def model_files(home):
+    """The paths of all files in the folder of models, without those in which Martlet keeps the names of models."""
+    models = pathlib.Path(home) / "models"
+    paths = [str(path.relative_to(models)) for path in models.rglob("*") if not path.is_dir()]
+    return sorted(path for path in paths if not path.startswith(".martlet/"))
+
+
 def make_models(folder):
     """The other tiny models, made by their script: `tiny-embed.gguf`, `tiny-rerank.gguf`, `mmproj-tiny-vision.gguf`."""
     subprocess.run([sys.executable, REPOSITORY / "Tests/Fixtures/make_tiny_models.py", folder], check=True)

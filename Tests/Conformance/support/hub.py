@@ -13,6 +13,8 @@ import urllib.parse
 
 COMMIT = "c" * 40
 TOKEN = "hf_conformance_canary"
+REPOSITORY = "acme/Tiny-Chat-GGUF"  # what the fixture `hub` has, with this file
+FILE = "Tiny-Chat-F16.gguf"
 
 
 class Hub:
