@@ -78,7 +78,7 @@ struct Import: AsyncParsableCommand {
                 throw EngineError(.notImportable, "LM Studio has no folder of models here: name the files' PATH")
             }
             guard chosen != .move else { throw Self.onlyRead }
-            let models = ModelStore(root: theirs).models()
+            let models = ModelStore(foreign: theirs).models()
             guard !models.isEmpty else {
                 throw EngineError(.notImportable, "LM Studio has no GGUF model here; others than GGUF cannot be used")
             }

@@ -14,7 +14,9 @@ struct ModelPlace: ParsableArguments {
 
     func store() throws -> ModelStore {
         let configured = try source.loadOrExplain().configuration.engine.models
-        return ModelStore(root: configured ?? Surroundings.home + "/models")
+        return ModelStore(root: configured ?? Surroundings.home + "/models") {
+            Surroundings.complain("martlet: \(TerminalText.safe($0))")
+        }
     }
 }
 

@@ -61,7 +61,9 @@ package struct App: Sendable {
     }
 
     private func serve(on group: MultiThreadedEventLoopGroup) async throws {
-        let store = ModelStore(root: configuration.engine.models ?? home + "/models")
+        let store = ModelStore(root: configuration.engine.models ?? home + "/models") { [logger] in
+            logger.warning("names of models", metadata: ["problem": "\($0)"])
+        }
         // Also where there is no model yet, because one may come while the server runs. The `inference:` form names the
         // one provider there is.
         let hasEngine = !configuration.usesInferenceErrors

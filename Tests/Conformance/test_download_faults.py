@@ -54,10 +54,6 @@ def half(server, job):
     until(lambda: status(server, job)["downloaded_bytes"] > HALF, "half had come", 20)
 
 
-def files(home):
-    return sorted(str(path.relative_to(home / "models")) for path in (home / "models").rglob("*") if not path.is_dir())
-
-
 @pytest.mark.parametrize("data, reason", [
     (b"GGUF" + bytes(range(256)) * 20, "is no usable GGUF file"), (b"", "is cut short: the file ends at 0 bytes"),
     (b"<html>" * 500, "is no usable GGUF file")], ids=["noise", "empty", "html"])

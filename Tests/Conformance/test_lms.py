@@ -185,7 +185,13 @@ def test_ls_lists_what_is_here_in_the_sdks_words(lms):
     assert lms.json("ls", "--detailed", "tiny") == [model] and lms.json("ls", "other") == []
     for words in (["other"], ["--embedding"]):
         assert lms("ls", *words).stderr == "No model fits that. See all with: lms ls\n"
-    assert lms.json("ls", "--variants") == [{"model": model, "variants": [f"{engine.MODEL}@f16"]}]
+    assert lms.json("ls", "--variants") == [{"model": model, "variants": [engine.MODEL]}]
+    folder = lms.home / f"models/martlet/{engine.MODEL}"
+    shutil.copy(engine.WEIGHTS, folder / "tiny-UD-Q4_K_M.gguf")  # whose header says F16
+    [other, _] = lms.json("ls", "--variants")
+    assert other["variants"] == [other["model"]["modelKey"]] == [f"{engine.MODEL}@q4_k_m"]
+    assert lms("load", "--estimate-only", other["variants"][0]).returncode == 0
+    (folder / "tiny-UD-Q4_K_M.gguf").unlink()
     lines = lms("ls").stdout.splitlines()
     assert lines[0] == "You have 1 model, taking up 1.9 MB of disk space."
     assert lines[2].split() == ["LLM", "PARAMS", "ARCH", "SIZE", "DEVICE"]

@@ -210,6 +210,54 @@ def test_a_search_is_also_json(hub, commands):
     assert (done.returncode, done.stdout) == (1, "") and "nothing fits" in done.stderr
 
 
+# names
+
+def test_who_was_there_first_keeps_the_name(hub, commands):
+    hub.add("acme/Two-GGUF", {"Two-Q8_0.gguf": TINY, "Two-IQ2_XS.gguf": TINY + bytes(32)})
+    hub.add("aaaa/Two-GGUF", {"Two-Q4_0.gguf": TINY + bytes(64)})
+    sizes = lambda: {entry["key"]: entry["size_bytes"] - len(TINY) for entry in commands.json("ls")}
+    assert commands("get", "acme/Two-GGUF:Q8_0").stdout.startswith("two is here")
+    other = commands("get", "acme/Two-GGUF:IQ2_XS").stdout
+    assert other.startswith("two@iq2_xs is here") and "martlet chat -m two@iq2_xs" in other
+    assert commands("get", "aaaa/Two-GGUF").stdout.startswith("aaaa/two is here")
+    assert sizes() == {"two": 0, "two@iq2_xs": 32, "aaaa/two": 64}
+    assert commands("rm", "two", "--yes").stdout.startswith("two removed")
+    again = commands("rm", "two", "--yes")
+    assert again.returncode == 1 and 'there is no model "two" here; closest: ' in again.stderr
+    assert "two@iq2_xs" in again.stderr and "aaaa/two" in again.stderr
+    assert sizes() == {"two@iq2_xs": 32, "aaaa/two": 64}
+    assert commands("get", "acme/Two-GGUF:Q8_0").stdout.startswith("two is here")
+
+
+def test_a_server_that_runs_and_the_commands_agree_on_names(hub, commands, martlet):
+    hub.add("acme/Two-GGUF", {"Two-Q8_0.gguf": TINY, "Two-IQ2_XS.gguf": TINY + bytes(32)})
+    server = martlet(None, "--no-discovery", engines=engine.engines(), environment={"MARTLET_ENGINE_THREADS": "1"})
+    home = {"MARTLET_HOME": str(server.home)}
+    assert commands("get", "acme/Two-GGUF:Q8_0", **home).returncode == 0 and server.models() == ["two"]
+    hello = json.dumps({"model": "two", "max_tokens": 1, "messages": [{"role": "user", "content": "hi"}]}).encode()
+    assert server.ask("POST", "/v1/chat/completions", hello).status == 200
+    assert commands("get", "acme/Two-GGUF:IQ2_XS", **home).returncode == 0
+    models = {entry["key"]: entry for entry in server.ask("GET", "/api/v1/models").json["models"]}
+    assert {key: len(entry["loaded_instances"]) for key, entry in models.items()} == {"two": 1, "two@iq2_xs": 0}
+    assert models["two"]["size_bytes"] == len(TINY)
+    assert commands("rm", "two", "--yes", **home).returncode == 0
+    assert server.ask("POST", "/v1/chat/completions", hello).status == 404
+    assert server.models() == ["two@iq2_xs"]
+
+
+def test_names_that_cannot_be_kept_are_given_all_the_same(commands):
+    put(commands.models / "p/m/m-Q4_0.gguf")
+    put(commands.models / ".martlet", b"in the way")
+    done = commands("ls")
+    assert done.returncode == 0 and done.stdout.splitlines()[1].startswith("m ")
+    assert done.stderr.count("the names of models cannot be kept in") == 1
+    (commands.models / ".martlet").unlink()
+    put(commands.models / ".martlet/names.json", b"{broken")
+    done = commands("ls")
+    assert done.returncode == 0 and "is set aside as names.json.damaged" in done.stderr
+    assert commands("ls").stderr == ""
+
+
 # ls
 
 def test_a_listing_says_why_a_model_cannot_be_used(commands):
@@ -251,7 +299,9 @@ def test_all_parts_go_and_what_others_use_stays(commands):
     assert refused.returncode == 2 and "remove m, 3.7 MB in 2 files? Say --yes" in refused.stderr
     assert commands.json("rm", "m@f16", "--yes") == {"removed": ["m"], "files": 2, "freed_bytes": 2 * len(TINY)}
     assert commands.files() == ["p/m/mmproj-F16.gguf", "p/m/notes.txt", "p/m/other-Q8_0.gguf"]
-    assert commands("rm", "m", "-y").returncode == 0
+    gone = commands("rm", "m", "-y")
+    assert gone.returncode == 1 and 'there is no model "m" here; closest: m@q8_0' in gone.stderr, "nothing slides into its place"
+    assert commands("rm", "m@q8_0", "-y").returncode == 0
     assert commands.files() == ["p/m/notes.txt"], "the projector went with the last that used it"
 
 

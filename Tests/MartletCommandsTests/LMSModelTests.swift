@@ -16,8 +16,8 @@ struct LMSModelTests {
          "max_context_length":2048,"format":"gguf"}
         """
 
-    static func model(_ text: String, path: String? = nil) throws -> LMSModel {
-        try #require(LMSModel(try JSON(parsing: text), path: path))
+    static func model(_ text: String, path: String? = nil, variant: String? = nil) throws -> LMSModel {
+        try #require(LMSModel(try JSON(parsing: text), path: path, variant: variant))
     }
 
     /// The example of `lms ps --json` (specs lmstudio 8).
@@ -71,7 +71,7 @@ struct LMSModelTests {
 
     @Test("the tables of lms ls")
     func tables() throws {
-        let models = [try Self.model(Self.writer), try Self.model(Self.mini)]
+        let models = [try Self.model(Self.writer, variant: "writer-8b@ud-q4_k_m"), try Self.model(Self.mini)]
         #expect(
             LMSListing.lines(models, loaded: ["acme/writer-8b"]) == [
                 "You have 2 models, taking up 5.3 GB of disk space.", "",
@@ -81,7 +81,7 @@ struct LMSModelTests {
                 "text-embedding-mini                270.0 MB  Local",
             ])
         #expect(LMSListing.lines([], loaded: []).isEmpty)
-        #expect(LMSListing.variants([models[0]])[0]?["variants"] == ["acme/writer-8b@q4_k_m"])
+        #expect(LMSListing.variants([models[0]])[0]?["variants"] == ["writer-8b@ud-q4_k_m"])
         #expect(LMSListing.variants([models[0]])[0]?["model"]?["modelKey"] == "acme/writer-8b")
         #expect(LMSListing.variantLines(models)[2].hasPrefix("text-embedding-mini "))
     }

@@ -128,6 +128,25 @@ struct SupervisorTests {
         await supervised.stop()
     }
 
+    @Test("A model whose file is gone is served no longer, and the next that has its name is another")
+    func removed() async throws {
+        let supervised = try Supervised()
+        let first = try await supervised.acquire("alpha").get()
+        let models = "\(supervised.scratch.path)/models"
+        try FileManager.default.removeItem(atPath: "\(models)/pub/alpha-GGUF")
+        #expect(await supervised.ready("alpha").error?.code == .noSuchModel)
+        try GGUFWriter.model("llama").write(to: supervised.scratch.file("models/other/alpha/a-Q8_0.gguf"))
+        let second = try await supervised.acquire("alpha").get()
+        #expect(second.socketPath != first.socketPath)
+        let residents = await supervised.supervisor.residents()
+        #expect(residents.first { $0.socketPath == second.socketPath }?.model.publisher == "other")
+        // Who was being served by the one that is gone is served to the end.
+        #expect(SocketClient.request(first.socketPath, "/x")?.status == 200)
+        await supervised.supervisor.release(socketPath: first.socketPath)
+        try await eventually("it is unloaded") { await supervised.supervisor.residents().count == 1 }
+        await supervised.stop()
+    }
+
     @Test("When the last request that waits is cancelled the load is stopped; a later request starts anew")
     func cancelledLoad() async throws {
         let supervised = try Supervised(fake: "slow-load")

@@ -9,17 +9,22 @@ import MartletWire
 enum LMSModels {
     /// Those of this machine, whether a server runs or not.
     static func installed() throws -> [LMSModel] {
-        LocalModel.all(in: try store()).compactMap { LMSModel($0.entry, path: $0.model.place) }
+        LocalModel.all(in: try store()).compactMap {
+            LMSModel($0.entry, path: $0.model.place, variant: $0.model.variant)
+        }
     }
 
     static func store() throws -> ModelStore { try ModelPlace.parse([]).store() }
 
     /// Those that a server has.
     static func served(_ client: MartletClient) async throws -> [LMSModel] {
-        let paths = Dictionary(
-            try store().models().map { ($0.id, $0.place) }, uniquingKeysWith: { first, _ in first })
+        let installed = Dictionary(
+            try store().models().map { ($0.id, $0) }, uniquingKeysWith: { first, _ in first })
         let entries = try await client.ask("/api/v1/models")["models"]?.array ?? []
-        return entries.compactMap { LMSModel($0, path: $0["key"]?.string.flatMap { paths[$0] }) }
+        return entries.compactMap { entry in
+            let here = entry["key"]?.string.flatMap { installed[$0] }
+            return LMSModel(entry, path: here?.place, variant: here?.variant)
+        }
     }
 }
 

@@ -5,6 +5,8 @@ package struct LMSModel: Sendable, Hashable {
     package var key: String
     package var isEmbedding: Bool
     package var size: Int
+    /// The name that says which variant it is; one file is one variant.
+    package var variant: String
     /// An entry of `GET /api/v1/models`, which it is made of.
     private let entry: JSON
     /// `publisher/repository/file` below the folder of models.
@@ -13,22 +15,21 @@ package struct LMSModel: Sendable, Hashable {
     /// - Parameters:
     ///   - entry: of `GET /api/v1/models`.
     ///   - path: below the folder of models; nil: not known here.
+    ///   - variant: nil: not known here.
     /// - Returns: nil for an entry of a model that cannot be used.
-    package init?(_ entry: JSON, path: String? = nil) {
+    package init?(_ entry: JSON, path: String? = nil, variant: String? = nil) {
         guard let key = entry["key"]?.string, let type = entry["type"]?.string else { return nil }
         self.key = key
         isEmbedding = type == "embedding"
         size = entry["size_bytes"]?.int ?? 0
         self.entry = entry
         self.path = path ?? key
+        self.variant = variant ?? key
     }
 
     var parameters: String? { entry["params_string"]?.string }
     var architecture: String? { entry["architecture"]?.string }
     private var quantisation: String? { entry["quantization"]?["name"]?.string }
-
-    /// The model's variants; one file is one variant.
-    package var variant: String { quantisation.map { "\(key)@\($0.lowercased())" } ?? key }
 
     /// Members that need not be there are left out where nothing is known; the validators of LM Studio's SDK take no
     /// null for them.

@@ -21,6 +21,8 @@ enum Disk {
         var isRegular: Bool
         var isFolder: Bool
         var isLink: Bool
+        /// The file's own, on its disk; of a link, that of the file it leads to.
+        var number: UInt64
     }
 
     /// What is at `path`, links followed; nil when nothing is there or a link leads nowhere.
@@ -36,7 +38,8 @@ enum Disk {
         return Entry(
             bytes: Int64(target.st_size), changed: Int64(changed.tv_sec) &* 1_000_000_000 &+ Int64(changed.tv_nsec),
             isRegular: target.st_mode & S_IFMT == S_IFREG,
-            isFolder: target.st_mode & S_IFMT == S_IFDIR, isLink: itself.st_mode & S_IFMT == S_IFLNK)
+            isFolder: target.st_mode & S_IFMT == S_IFDIR, isLink: itself.st_mode & S_IFMT == S_IFLNK,
+            number: UInt64(target.st_ino))
     }
 
     static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }

@@ -28,6 +28,16 @@ extension Supervisor {
         return (living + crashed).sorted { $0.instance < $1.instance }
     }
 
+    /// An instance of the model that is ready. Those whose file is gone are unloaded: the name is free for another.
+    func ready(_ model: String) -> Residency.Instance? {
+        let ready = residency.instances.filter { $0.demand.model == model && $0.phase == .ready }
+        let gone = ready.filter { instance in
+            engines[instance.id].map { !Disk.exists($0.launch.model.path) } ?? false
+        }.map(\.id)
+        for id in gone { apply(.unload(id, .whenIdle)) }
+        return ready.first { !gone.contains($0.id) }
+    }
+
     private static func state(_ phase: Residency.Instance.Phase) -> ResidentModel.State {
         switch phase {
         case .loading: .loading

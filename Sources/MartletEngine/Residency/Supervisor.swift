@@ -60,7 +60,7 @@ package actor Supervisor {
     private var folder: SocketFolder?
     private var found: EngineBinary?
     var hasBudget = false
-    private var lastTicket: UInt64 = 0
+    var lastTicket: UInt64 = 0
     private var lastSocket: UInt64 = 0
     /// Of the last engines that ended: their sockets, and why unless they were told to.
     var endings: [(socketPath: String, failure: EngineError?)] = []
@@ -119,29 +119,12 @@ package actor Supervisor {
         if let model = residency.model(ofInstance: name), model != name {
             return try await wait(for: name, onProgress) { .requestedInstance(name, $0) }
         }
-        // Who is served at once needs nothing from the disk.
-        if let ready = residency.instances.first(where: { $0.demand.model == name && $0.phase == .ready }) {
+        // Who is served at once needs no more of the disk than that the file is there.
+        if let ready = ready(name) {
             return try await wait(for: name, onProgress) { .requested(ready.demand, $0) }
         }
         let request = try await request(for: name, settings, .request, isExplicit: false)
         return try await wait(for: request.model.id, onProgress) { .requested(request.demand, $0) }
-    }
-
-    /// Counts a use of an instance of the model that is ready; nil where none is. Nothing is loaded for it.
-    package func borrow(_ name: String) -> Lease? {
-        let ready = residency.instances.filter { $0.phase == .ready && ($0.id == name || $0.demand.model == name) }
-        guard let instance = ready.first(where: { $0.id == name }) ?? ready.min(by: { $0.users < $1.users }),
-            let socketPath = engines[instance.id]?.launch.socketPath
-        else { return nil }
-        lastTicket += 1
-        apply(.requestedInstance(instance.id, Residency.Ticket(lastTicket)))
-        return Lease(instance: instance.id, socketPath: socketPath)
-    }
-
-    /// Ends a use, which a lease's socket names. The end of an engine has ended all of its uses: then nothing happens.
-    package func release(socketPath: String) {
-        guard let id = engines.first(where: { $0.value.launch.socketPath == socketPath })?.key else { return }
-        apply(.released(id))
     }
 
     /// Loads one more instance, which stays, and returns its name when it is ready.
@@ -165,7 +148,7 @@ package actor Supervisor {
     /// is loaded, which stays.
     /// - Throws: as ``acquire(_:settings:onProgress:)``.
     package func ensure(_ model: String) async throws(EngineError) -> String {
-        if let ready = residency.instances.first(where: { $0.demand.model == model && $0.phase == .ready }) {
+        if let ready = ready(model) {
             return try await wait(for: model, { _ in }) { .ensured(ready.demand, $0) }.instance
         }
         let request = try await request(for: model, LoadSettings(), .request, isExplicit: true)

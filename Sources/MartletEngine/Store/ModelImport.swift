@@ -24,7 +24,7 @@ package struct ModelImport: Sendable, Hashable {
         _ model: InstalledModel, to target: String? = nil, isLaidOut: Bool = false
     ) throws(EngineError) {
         self.model = model
-        facts = try ModelStore(root: "").facts(of: model)
+        facts = try ModelStore(foreign: "").facts(of: model)
         switch facts.kind {
         case .llm, .embedding, .reranker: break
         case .projector:
@@ -53,7 +53,7 @@ package struct ModelImport: Sendable, Hashable {
         }
         if entry.isFolder {
             let found = ModelStore.loose(in: path)
-            let all = found.isEmpty ? ModelStore(root: path).models() : found
+            let all = found.isEmpty ? ModelStore(foreign: path).models() : found
             guard !all.isEmpty else {
                 throw EngineError(.notImportable, "the folder \(shown) holds no weights (.gguf files)")
             }

@@ -2,6 +2,9 @@
 package struct InstalledModel: Sendable, Hashable {
     /// The name it is asked for by, such as `qwen3-8b` or `qwen3-8b@q4_k_m`.
     package var id: String
+    /// The name that says which variant it is, `qwen3-8b@q4_k_m` in both cases; its id where its file's name does not
+    /// tell.
+    package var variant: String
     /// The weights file, or the first of its parts that is here.
     package var path: String
     /// Bytes of all parts.
@@ -15,12 +18,15 @@ package struct InstalledModel: Sendable, Hashable {
     /// What lies beside the weights and lets the model see or hear (`mmproj*.gguf`).
     package var projector: String?
 
-    /// - Parameter parts: nil when it is in none.
+    /// - Parameters:
+    ///   - variant: nil: its id.
+    ///   - parts: nil when it is in none.
     package init(
-        id: String, path: String, bytes: Int64, file: String, parts: [String]? = nil, expectedParts: Int = 1,
-        projector: String? = nil
+        id: String, variant: String? = nil, path: String, bytes: Int64, file: String, parts: [String]? = nil,
+        expectedParts: Int = 1, projector: String? = nil
     ) {
         self.id = id
+        self.variant = variant ?? id
         self.path = path
         self.bytes = bytes
         self.file = file
@@ -48,12 +54,26 @@ package struct InstalledModel: Sendable, Hashable {
 /// wherever it leads, because its owner put it there; a link in place of a folder only as long as it stays inside the
 /// root. Names with control characters, hidden ones and files of more than one further level are passed over, as are
 /// projectors (`mmproj` in the name) and every part but the first that is here of a model in parts.
+///
+/// A model keeps the names that it had when it was first seen (``ModelNames``), whatever comes and goes beside it.
 package struct ModelStore: Sendable {
-    package var root: String
+    package let root: String
     /// Shared by all copies.
     let cache = FactsCache()
+    /// Nil: nothing is written there.
+    private let keeper: NameKeeper?
 
-    package init(root: String) { self.root = root }
+    /// - Parameter warn: is told a sentence when names cannot be kept.
+    package init(root: String, warn: @escaping @Sendable (String) -> Void = { _ in }) {
+        self.root = root
+        keeper = NameKeeper(warn: warn)
+    }
+
+    /// Another program's folder, which is only read.
+    package init(foreign root: String) {
+        self.root = root
+        keeper = nil
+    }
 
     /// One entry per model, in the order of their paths.
     package func models() -> [InstalledModel] { named().map(\.model) }
@@ -61,17 +81,16 @@ package struct ModelStore: Sendable {
     /// The model of that id, in any of its spellings: `key`, `key@quant`, either with `publisher/` before it, and what it
     /// was got by: `publisher/repo`, with `@quant` or `:quant` behind it. Letter case does not matter.
     package func find(_ id: String) -> InstalledModel? {
-        let wanted = id.lowercased()
         let named = named()
-        return (named.first { $0.model.id == wanted } ?? named.first { $0.aliases.contains(wanted) })?.model
+        let wanted = id.lowercased()
+        return (named.first { $0.names.contains(id) } ?? named.first { $0.names.contains(wanted) })?.model
     }
 
     /// All that `find` takes for each model but its id itself, in lower case.
     package func spellings() -> [String: String] {
-        let named = named()
-        let own = named.map { ($0.model.id, $0.model.id) }
-        let others = named.flatMap { entry in entry.aliases.map { ($0, entry.model.id) } }
-        return Dictionary(own + others, uniquingKeysWith: { first, _ in first })
+        Dictionary(
+            named().flatMap { entry in entry.names.map { ($0.lowercased(), entry.model.id) } },
+            uniquingKeysWith: { first, _ in first })
     }
 
     /// Weights that lie above the folders where models are looked for, by their paths under the root.
@@ -90,65 +109,79 @@ package struct ModelStore: Sendable {
 
     /// The weights right in a folder of no particular layout. Their ids are no names to ask for them by.
     package static func loose(in folder: String) -> [InstalledModel] {
-        ModelStore(root: folder).weights(in: folder, key: "", qualified: "", repository: "").map(\.model)
+        weights(in: folder).map { $0.model(id: $0.stem) }
     }
 
-    private struct Named {
-        var model: InstalledModel
-        var aliases: [String]
-    }
+    /// Weights that were found, without their names.
+    private struct Weights {
+        /// The folder in which they are.
+        var folder: String
+        var stem: String
+        /// The names of the files that are here, the one that stands for all first.
+        var files: [String]
+        var bytes: Int64
+        /// How many there should be; nil: it is no model in parts.
+        var parts: Int?
+        var projector: String?
 
-    private func named() -> [Named] {
-        guard let top = Disk.resolved(root) else { return [] }
-        var taken: Set<String> = []
-        var found: [Named] = []
-        for publisher in folders(in: top, under: top) {
-            for repo in folders(in: "\(top)/\(publisher)", under: top) {
-                let key = Self.key(of: repo)
-                let qualified = "\(publisher.lowercased())/\(key)"
-                let plain = taken.insert(key).inserted ? key : qualified
-                found += weights(
-                    in: "\(top)/\(publisher)/\(repo)", key: plain, qualified: qualified,
-                    repository: "\(publisher)/\(repo)".lowercased())
-            }
+        func model(id: String, variant: String? = nil) -> InstalledModel {
+            InstalledModel(
+                id: id, variant: variant, path: "\(folder)/\(files[0])", bytes: bytes, file: files[0],
+                parts: files.map { "\(folder)/\($0)" }, expectedParts: max(1, parts ?? 1),
+                projector: projector.map { "\(folder)/\($0)" })
         }
-        return found
+
+        func place(under top: String) -> ModelNames.Place {
+            let names = folder.dropFirst(top.count + 1).split(separator: "/", maxSplits: 1).map(String.init)
+            return ModelNames.Place(
+                publisher: names[0], repository: names[1], stem: stem,
+                ending: parts.map { "-00001-of-\(String(repeating: "0", count: 5 - "\($0)".count))\($0).gguf" }
+                    ?? String(files[0].dropFirst(stem.count)))
+        }
     }
 
-    private func weights(in folder: String, key: String, qualified: String, repository: String) -> [Named] {
-        let names = Disk.names(in: folder).filter { Self.isPlain($0) && $0.lowercased().hasSuffix(".gguf") }
-        var variants: Set<String> = []
-        var found: [Named] = []
+    private func named() -> [(model: InstalledModel, names: [String])] {
+        guard let top = Disk.resolved(root) else { return [] }
+        let found: [Weights]
+        var names = ModelNames()
+        if let keeper {
+            (found, names) = keeper.named(under: top, { all(under: top) }, { $0.place(under: top) })
+        } else {
+            found = all(under: top)
+            names.admit(found.map { $0.place(under: top) })
+        }
+        let known = names.names
+        return found.compactMap { weights in
+            guard let names = known[weights.place(under: top).path], let id = names.first else { return nil }
+            // What a file's name does not tell is no variant's name.
+            let isTold = Self.quantisation(of: weights.stem) != nil
+            return (weights.model(id: id, variant: isTold ? names.first { $0.contains("@") } : nil), names)
+        }
+    }
+
+    /// In the order of their paths.
+    private func all(under top: String) -> [Weights] {
+        folders(in: top, under: top).flatMap { publisher in
+            folders(in: "\(top)/\(publisher)", under: top).flatMap { Self.weights(in: "\(top)/\(publisher)/\($0)") }
+        }
+    }
+
+    private static func weights(in folder: String) -> [Weights] {
+        let names = Disk.names(in: folder).filter { isPlain($0) && $0.lowercased().hasSuffix(".gguf") }
         let projector = Self.projector(
-            names.filter { Self.isProjector($0) && Disk.entry("\(folder)/\($0)")?.isRegular == true })
-        for name in names where !Self.isProjector(name) {
+            names.filter { isProjector($0) && Disk.entry("\(folder)/\($0)")?.isRegular == true })
+        return names.filter { !isProjector($0) }.compactMap { name -> Weights? in
             let stem = String(name.dropLast(".gguf".count))
             let part = Self.part(of: stem)
-            let parts = (part.map { part in names.filter { Self.isPart($0, of: part) } } ?? [name]).compactMap { name in
+            let files = (part.map { part in names.filter { isPart($0, of: part) } } ?? [name]).compactMap { name in
                 Disk.entry("\(folder)/\(name)").flatMap { $0.isRegular ? (name: name, bytes: $0.bytes) : nil }
             }
             // The first part that is here stands for all.
-            guard parts.first?.name == name else { continue }
-            let whole = part?.stem ?? stem
-            var variant = Self.quantisation(of: whole) ?? whole.lowercased()
-            if !variants.insert(variant).inserted {
-                variant = whole.lowercased()
-                variants.insert(variant)
-            }
-            let id = found.isEmpty ? key : "\(key)@\(variant)"
-            var aliases = [
-                "\(key)@\(variant)", "\(qualified)@\(variant)", "\(repository)@\(variant)", "\(repository):\(variant)",
-            ]
-            if found.isEmpty { aliases += [qualified, repository] }
-            found.append(
-                Named(
-                    model: InstalledModel(
-                        id: id, path: "\(folder)/\(name)", bytes: parts.reduce(0) { $0 + $1.bytes }, file: name,
-                        parts: parts.map { "\(folder)/\($0.name)" }, expectedParts: max(1, part?.count ?? 1),
-                        projector: projector.map { "\(folder)/\($0)" }),
-                    aliases: aliases))
+            guard files.first?.name == name else { return nil }
+            return Weights(
+                folder: folder, stem: part?.stem ?? stem, files: files.map(\.name),
+                bytes: files.reduce(0) { $0 + $1.bytes }, parts: part?.count, projector: projector)
         }
-        return found
     }
 
     private func folders(in folder: String, under top: String) -> [String] {
@@ -161,11 +194,6 @@ package struct ModelStore: Sendable {
 
     static func isPlain(_ name: String) -> Bool {
         !name.hasPrefix(".") && !name.unicodeScalars.contains { $0.value < 0x20 || (0x7F...0x9F).contains($0.value) }
-    }
-
-    private static func key(of repo: String) -> String {
-        let key = repo.lowercased()
-        return key.hasSuffix("-gguf") ? String(key.dropLast("-gguf".count)) : key
     }
 
     /// `name-00001-of-00003` → `name`, 1, 3: how llama.cpp's gguf-split names parts.
