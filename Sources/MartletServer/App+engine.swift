@@ -6,7 +6,7 @@ import MartletTransport
 import NIOCore
 
 extension App {
-    func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox) -> Supervisor {
+    func makeSupervisor(_ store: ModelStore, _ calls: CallBox, _ catalog: CatalogBox, _ log: LogFeed) -> Supervisor {
         var settings = configuration.engine.settings(store)
         // Waiting threads sleep: engines share the machine with the gateway and with each other.
         settings.extra = ["--poll", "0"]
@@ -41,7 +41,7 @@ extension App {
                     await catalog.value?.note(models, servedBy: probed.name)
                 }
                 return .ready
-            }, logger: logger)
+            }, onLine: { log.append($0) }, logger: logger)
     }
 }
 

@@ -82,7 +82,8 @@ package struct App: Sendable {
         let servers = MCPServers(
             home: home, environment: environment, version: version, admits: configuration.mcp.admits,
             logger: logger)
-        let supervisor = hasEngine ? makeSupervisor(store, callBox, box) : nil
+        let engineLog = LogFeed(.runtime)
+        let supervisor = hasEngine ? makeSupervisor(store, callBox, box, engineLog) : nil
         let host = EngineHost(supervisor: supervisor)
         let residents: @Sendable () async -> [ResidentModel] = { await supervisor?.residents() ?? [] }
         let services = Services(
@@ -91,7 +92,7 @@ package struct App: Sendable {
                 tokens: TokenCount(calls: callBox, engine: host, seal: seal), responses: ledger,
                 images: ImageFetch(calls: callBox, rules: configuration.images.rules),
                 models: ModelRoutes(residents: residents), loads: LoadRoutes(supervisor: supervisor, calls: callBox),
-                downloads: downloads, log: log, others: UpstreamNative(calls: callBox)),
+                downloads: downloads, logs: [.server: log, .runtime: engineLog], others: UpstreamNative(calls: callBox)),
             models: host, records: RecordWriter(logger: logger, feed: log), gates: gates(),
             responses: ledger ?? NoResponses(),
             tools: MCPToolHost(servers: servers, configuration: configuration, logger: logger),
@@ -140,7 +141,7 @@ package struct App: Sendable {
         ]
         all.append(.init(service: CatalogService(catalog: catalog, changes: supervisor?.changes)))
         all.append(.init(service: DownloadService(downloads: downloads)))
-        all.append(.init(service: LogService(log: log)))
+        all.append(.init(service: LogService(logs: [log, engineLog])))
         all.insert(.init(service: MCPService(servers: servers)), at: 0)
         if let supervisor { all.insert(.init(service: SupervisorService(supervisor: supervisor)), at: 0) }
         var settings = ServiceGroupConfiguration(
@@ -266,11 +267,11 @@ private struct CatalogService: Service {
 
 /// Ends first, so that nobody who reads the log keeps the listener from ending.
 private struct LogService: Service {
-    let log: LogFeed
+    let logs: [LogFeed]
 
     func run() async throws {
         try? await gracefulShutdown()
-        log.end()
+        for log in logs { log.end() }
     }
 }
 

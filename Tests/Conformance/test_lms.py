@@ -324,11 +324,31 @@ def test_the_servers_log_is_streamed_and_holds_no_prompt(lms):
         assert last.wait(10) == 0 and last.stderr.read() == "The server has ended.\n"
 
 
+def test_what_the_engines_say_is_streamed_and_holds_no_prompt(lms):
+    lms.give()
+    port = free_port()
+    assert lms("server", "start", "-p", str(port)).returncode == 0
+    reading = subprocess.Popen(
+        [lms.program, "log", "stream", "-s", "runtime", "--json"], env=lms.environment, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
+    lines = []
+    threading.Thread(target=lambda: lines.extend(reading.stdout), daemon=True).start()
+    assert reading.stderr.readline() == "Streaming logs from the runtime\n"
+    assert lms("chat", engine.MODEL, "-p", "a canary of a prompt").returncode == 0
+    until(lambda: any("eval time" in line for line in list(lines)), "the engine told how long it took")
+    told = json.loads(lines[0])
+    assert set(told["data"]) == {
+        "type", "level", "message", "engineName", "engineVersion", "engineType", "modelIdentifier"}
+    assert (told["data"]["type"], told["data"]["modelIdentifier"]) == ("runtime.log", engine.MODEL)
+    reading.send_signal(signal.SIGINT)
+    assert reading.wait(10) == 0
+    assert "canary" not in "".join(lines) and str(lms.home) not in "".join(lines)
+
+
 def test_prompts_are_in_no_log(lms):
     done = lms("log", "stream")
-    assert done.returncode == 1 and "lms log stream --source server" in done.stderr
+    assert done.returncode == 1 and "store.capture" in done.stderr and "lms log stream --source server" in done.stderr
     assert lms("log", "stream", "-s", "server", "--stats").returncode == 1
-    assert lms("log", "stream", "-s", "runtime").returncode == 1
 
 
 # Everything else

@@ -89,6 +89,17 @@ struct LMSWordsTests {
                 == #"{"timestamp":1770573629123,"data":{"type":"server.log","content":"it \"is\"","level":"warning"}}"#)
         #expect(line.text == "[2026-02-08 18:00:29][WARNING] it \"is\"")
         #expect(LMSLogLine(["type": "keepalive"]) == nil)
+        let engines = try #require(
+            LMSLogLine([
+                "type": "runtime.log", "timestamp": 1_770_573_629_123, "level": "info", "message": "slot released",
+                "engineName": "llama.cpp", "modelIdentifier": "m",
+            ])
+        )
+        #expect(
+            engines.json.text
+                == #"{"timestamp":1770573629123,"data":{"type":"runtime.log","level":"info","message":"slot released","#
+                + #""engineName":"llama.cpp","modelIdentifier":"m"}}"#)
+        #expect(engines.text == "[2026-02-08 18:00:29][INFO][m] slot released")
     }
 
     @Test(

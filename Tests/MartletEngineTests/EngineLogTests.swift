@@ -84,4 +84,25 @@ struct EngineLogTests {
         #expect(LoadReport.fraction(in: "cmd_child_to_router:state:" + report) == fraction)
         #expect(LoadReport.fraction(in: "x cmd_child_to_router:state:" + report) == nil)
     }
+
+    @Test("Who reads along gets an engine's lines bare, with how grave they are; of requests nothing but numbers")
+    func told() {
+        let scratch = Scratch()
+        let plan = Fixture.plan(scratch)
+        func told(_ line: String, served: Bool = true) -> String? {
+            EngineLog.told(line, of: plan, served: served).map { "\($0.level) \($0.text)" }
+        }
+        #expect(
+            told("0.00.001.000 W load: \(plan.model.path) is old", served: false) == "W load: tiny-chat.gguf is old")
+        #expect(told("build: 1 (fake)", served: false) == "I build: 1 (fake)" && told("build: 1 (fake)") == nil)
+        #expect(told("0.00.001.000 I slot release: id 0, task 7") == "I slot release: id 0, task 7")
+        #expect(told("0.00.001.000 E srv: got exception: secret words") == nil)
+        #expect(told("  secret words of the second line") == nil && told("", served: false) == nil)
+        let timing = "prompt eval time =  55.32 ms /  11 tokens (  5.03 ms per token, 198.83 tokens per second)"
+        #expect(told(timing) == "I \(timing)" && told("prompt eval time = my secret") == nil)
+        let stamped = "slot print_timing: id  3 | task 0 | \(timing)"
+        #expect(told("0.00.012.000 I \(stamped)") == "I \(stamped)")
+        #expect(told("0.00.012.000 I slot print_timing: id  3 | task 0 | prompt eval time = my secret") == nil)
+        #expect(told("cmd_child_to_router:state:{}", served: false) == nil)
+    }
 }

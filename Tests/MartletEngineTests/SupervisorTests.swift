@@ -27,6 +27,7 @@ final class Supervised: Sendable {
         fake behaviour: String = "", models: [String] = ["alpha", "beta"],
         probe: @escaping LlamaServer.Prober = SocketClient.probe,
         measure: @escaping Supervisor.Measure = { _ in nil },
+        lines: Box<[EngineLine]>? = nil,
         change: (inout EngineSettings) -> Void = { _ in },
         binary: Supervisor.BinarySource? = nil
     ) throws {
@@ -48,7 +49,11 @@ final class Supervised: Sendable {
         }
         let supervisor = Supervisor(
             store: ModelStore(root: "\(scratch.path)/models"), binary: counting, home: scratch.path, settings: settings,
-            probe: probe, measure: measure, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+            probe: probe, measure: measure,
+            onLine: { line in
+                if let lines, let line = line() { lines.change { $0.append(line) } }
+            },
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
         self.supervisor = supervisor
         task = Task { await supervisor.run() }
     }
@@ -144,6 +149,18 @@ struct SupervisorTests {
         #expect(SocketClient.request(first.socketPath, "/x")?.status == 200)
         await supervised.supervisor.release(socketPath: first.socketPath)
         try await eventually("it is unloaded") { await supervised.supervisor.residents().count == 1 }
+        await supervised.stop()
+    }
+
+    @Test("Whoever reads along is told what the engines say, and of which instance")
+    func lines() async throws {
+        let lines = Box<[EngineLine]>([])
+        let supervised = try Supervised(lines: lines)
+        _ = try await supervised.ready("alpha").get()
+        #expect(
+            lines.value.contains {
+                $0.instance == "alpha" && $0.version == "1 (fake)" && $0.text.hasPrefix("listening")
+            })
         await supervised.stop()
     }
 

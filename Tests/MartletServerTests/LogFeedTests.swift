@@ -1,4 +1,5 @@
 import Logging
+import MartletEngine
 import MartletGateway
 import MartletServer
 import MartletWire
@@ -82,5 +83,23 @@ struct LogFeedTests {
         let waiting = Task { await following.source.events(from: following.place) }
         waiting.cancel()
         #expect(await waiting.value.rest == nil)
+    }
+
+    @Test("an engine's line is an event that names its instance, and is made only when somebody reads")
+    func engines() async throws {
+        let feed = LogFeed(.runtime, now: { 7 })
+        feed.append {
+            Issue.record("the line was made")
+            return nil
+        }
+        let following = try #require(feed.reply.following)
+        let rest = try #require(await following.source.events(from: following.place).rest)
+        feed.append { nil }
+        feed.append { EngineLine(instance: "m", version: "8123", level: .warn, text: "it is slow") }
+        #expect(
+            text(await rest.source.events(from: rest.place))
+                == "data: {\"type\":\"runtime.log\",\"timestamp\":7,\"level\":\"warn\",\"message\":\"it is slow\","
+                + "\"engineName\":\"llama.cpp\",\"engineVersion\":\"8123\",\"engineType\":\"llama.cpp\","
+                + "\"modelIdentifier\":\"m\"}\n\n")
     }
 }

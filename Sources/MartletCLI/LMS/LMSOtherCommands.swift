@@ -78,21 +78,20 @@ struct LMSLog: AsyncParsableCommand {
         }
 
         func run() async throws {
-            guard source == .server else {
+            guard source != .model else {
                 throw LMSRefusal(
-                    source == .model
-                        ? "prompts and answers are in no log of this server. What it does is told by: "
-                            + "lms log stream --source server"
-                        : "what engines say is part of the server's log: lms log stream --source server")
+                    "prompts and answers are told only where store.capture is on, and this version cannot switch it on. "
+                        + "What the server and its engines do is told by: lms log stream --source server, or "
+                        + "--source runtime")
             }
             let client = try await place.client()
-            let asJSON = json
+            let (asJSON, source) = (json, source)
             let voice = place.voice
             let watch = Task { await Surroundings.endWhenUnread() }
             defer { watch.cancel() }
             _ = try await ModelCommand.untilInterrupted {
-                let lines = try await client.events("/admin/v1/logs")
-                voice.tell("Streaming logs from the server")
+                let lines = try await client.events("/admin/v1/logs?source=\(source.rawValue)")
+                voice.tell("Streaming logs from the \(source.rawValue)")
                 for try await event in lines {
                     guard let line = LMSLogLine(event) else { continue }
                     Surroundings.say(asJSON ? line.json.text : TerminalText.safe(line.text))

@@ -1,30 +1,39 @@
 package import MartletWire
 
-/// A line of the server's log, as `lms log stream` prints it.
+/// A line of the server's log or of an engine's, as `lms log stream` prints it.
 package struct LMSLogLine: Sendable, Hashable {
     /// Milliseconds since 1970.
     package var time: Int
     package var level: String
     package var content: String
+    /// Which instance's engine says it; nil: the server does.
+    package var instance: String?
+    private let data: JSON
 
     /// - Parameter event: of `GET /admin/v1/logs`.
     package init?(_ event: JSON) {
-        guard event["type"]?.string == "server.log", let content = event["content"]?.string else { return nil }
+        let isServers = event["type"]?.string == "server.log"
+        guard isServers || event["type"]?.string == "runtime.log",
+            let content = event[isServers ? "content" : "message"]?.string
+        else { return nil }
         self.content = content
         time = event["timestamp"]?.int ?? 0
         level = event["level"]?.string ?? "info"
+        instance = event["modelIdentifier"]?.string
+        data =
+            isServers
+            ? ["type": "server.log", "content": .string(content), "level": .string(level)]
+            : .object(
+                JSONObject((event.object ?? JSONObject()).filter { $0.key != "timestamp" }.map { ($0.key, $0.value) }))
     }
 
     /// A line of `--json`.
-    package var json: JSON {
-        [
-            "timestamp": .int(time),
-            "data": ["type": "server.log", "content": .string(content), "level": .string(level)],
-        ]
-    }
+    package var json: JSON { ["timestamp": .int(time), "data": data] }
 
-    /// `[2026-02-08 18:00:29][INFO] …`, in UTC.
-    package var text: String { "[\(UTCTime(milliseconds: time).text)][\(level.uppercased())] \(content)" }
+    /// `[2026-02-08 18:00:29][INFO] …`, in UTC; an engine's has its instance's name behind that.
+    package var text: String {
+        "[\(UTCTime(milliseconds: time).text)][\(level.uppercased())]\(instance.map { "[\($0)]" } ?? "") \(content)"
+    }
 }
 
 /// A moment as people read it.

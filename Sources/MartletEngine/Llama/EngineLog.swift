@@ -12,6 +12,32 @@ package enum EngineLog {
         }
     }
 
+    /// A line for whoever reads along while the engine works, bare, and how grave it is; nil for one that is not shown.
+    ///
+    /// Of an engine that has had requests only lines that bear llama.cpp's stamp, as what follows one may be a request's
+    /// text, and those that tell how long an answer took, which are numbers.
+    package static func told(
+        _ line: String, of plan: LaunchPlan, served: Bool
+    ) -> (level: Character, text: String)? {
+        let mark = level(of: line)
+        if isTiming(bare(line)) { return (mark ?? "I", bare(line)) }
+        guard !served || mark != nil, let shown = shown([line], of: plan, served: served).first else { return nil }
+        let text = bare(shown)
+        return text.allSatisfy(\.isWhitespace) ? nil : (mark ?? "I", text)
+    }
+
+    /// `prompt eval time = 55.32 ms / 11 tokens ( 5.03 ms per token, 198.83 tokens per second)`, or the same behind
+    /// `slot print_timing: id 3 | task 0 |`: a few words, and numbers.
+    private static func isTiming(_ line: String) -> Bool {
+        line.contains(" time = ") && line.utf8.count < 200
+            && line.split { !$0.isLetter }.allSatisfy { timingWords.contains(String($0)) }
+    }
+
+    private static let timingWords: Set<String> = [
+        "slot", "print", "timing", "id", "task", "prompt", "eval", "total", "time", "ms", "token", "tokens", "per",
+        "second", "runs",
+    ]
+
     /// The line that most likely says why the engine ended, bare. While loading that is the first complaint, of which
     /// the later ones are consequences; of an engine that had worked, the last. Nil when none of them does: who is
     /// killed by a signal complains of nothing.

@@ -42,11 +42,13 @@ package enum LlamaServer {
     ///
     /// Cancel the task to stop the engine: SIGTERM to its process group, the plan's grace, SIGKILL. The socket's file
     /// is removed before the start and after the end.
+    /// - Parameter onLine: is told each line that may be shown, and how grave it is, as llama.cpp has it: `I`, `W`, `E`, `D`.
     /// - Throws: `launchFailed`, `loadFailed`, `loadTimedOut` before it was ready, `exited` after; each with the last
     ///   lines it printed. An end by cancellation is not an error.
     package static func run(
         _ plan: LaunchPlan,
         probe: @escaping Prober,
+        onLine: @escaping @Sendable (() -> (level: Character, text: String)?) -> Void = { _ in },
         onEvent: @escaping @Sendable (Event) async -> Void
     ) async throws(EngineError) {
         guard !Task.isCancelled else { return }
@@ -62,8 +64,14 @@ package enum LlamaServer {
             grace: plan.grace, holdsInput: plan.binary.reportsLoading)
         let wasReady = Flag()
         let meter = LoadMeter()
-        let outcome = try await ChildProcess.run(command, onLine: { if !wasReady.isRaised { meter.take($0) } }) {
-            process in
+        let outcome = try await ChildProcess.run(
+            command,
+            onLine: { line in
+                let served = wasReady.isRaised
+                if !served { meter.take(line) }
+                onLine { EngineLog.told(line, of: plan, served: served) }
+            }
+        ) { process in
             await onEvent(.started(process: process))
             let start = ContinuousClock.now
             if let verdict = await load(plan, meter, since: start, probe: probe, onEvent: onEvent) { return verdict }

@@ -6,6 +6,8 @@ import MartletWire
 package actor Supervisor {
     /// Finds the engine to use; asked before the first load and again after a failed launch.
     package typealias BinarySource = @Sendable () async throws(EngineError) -> EngineBinary
+    /// Is handed each line of each engine's log that may be shown, to be made if it is wanted; nil: it may not.
+    package typealias LineReader = @Sendable (() -> EngineLine?) -> Void
     /// Bytes that an engine takes, by its process; nil: that cannot be said.
     package typealias Measure = @Sendable (_ process: Int32) -> Int64?
 
@@ -44,6 +46,7 @@ package actor Supervisor {
     let settings: EngineSettings
     let probe: LlamaServer.Prober
     private let measure: Measure
+    private let onLine: LineReader
     let logger: Logger
     /// Which instances are ready has changed; for one reader.
     package nonisolated let changes: AsyncStream<Void>
@@ -71,7 +74,8 @@ package actor Supervisor {
     /// - Parameter measure: asked when an engine is ready.
     package init(
         store: ModelStore, binary: @escaping BinarySource, home: String, settings: EngineSettings = EngineSettings(),
-        probe: @escaping LlamaServer.Prober, measure: @escaping Measure = EngineMemory.resident(group:), logger: Logger
+        probe: @escaping LlamaServer.Prober, measure: @escaping Measure = EngineMemory.resident(group:),
+        onLine: @escaping LineReader = { _ in }, logger: Logger
     ) {
         self.store = store
         self.binary = binary
@@ -79,6 +83,7 @@ package actor Supervisor {
         self.settings = settings
         self.probe = probe
         self.measure = measure
+        self.onLine = onLine
         self.logger = logger
         residency = Residency(limits: settings.limits)
         (changes, changed) = AsyncStream.makeStream(bufferingPolicy: .bufferingNewest(1))
@@ -321,11 +326,20 @@ package actor Supervisor {
     }
 
     private func run(_ plan: LaunchPlan, as id: String, until stop: StopSignal) async throws(EngineError) {
-        let probe = self.probe
+        let (probe, onLine) = (self.probe, self.onLine)
         let result = await withTaskGroup(of: Result<Void, EngineError>.self) { group in
             group.addTask {
                 do throws(EngineError) {
-                    try await LlamaServer.run(plan, probe: probe) { await self.note($0, of: id, on: plan.binary) }
+                    try await LlamaServer.run(
+                        plan, probe: probe,
+                        onLine: { line in
+                            onLine {
+                                line().map { level, text in
+                                    EngineLine(
+                                        instance: id, version: plan.binary.version, level: .init(level), text: text)
+                                }
+                            }
+                        }, onEvent: { await self.note($0, of: id, on: plan.binary) })
                     return .success(())
                 } catch {
                     return .failure(error)

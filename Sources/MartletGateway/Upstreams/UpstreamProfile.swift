@@ -126,7 +126,7 @@ package struct UpstreamProfile: Sendable, Hashable {
 
 extension ModelRuntime {
     /// Its replies tell which build it is.
-    static let llamaCpp = ModelRuntime(name: "llama.cpp", formats: ["gguf"])
+    package static let llamaCpp = ModelRuntime(name: "llama.cpp", formats: ["gguf"])
 }
 
 /// How an upstream counts the tokens of a prompt (specs 2.9.8).

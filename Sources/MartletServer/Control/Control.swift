@@ -16,7 +16,7 @@ package struct Control: ControlRoutes {
     private let loads: LoadRoutes
     private let others: UpstreamNative
     private let downloads: Downloads
-    private let log: LogFeed
+    private let logs: [LogFeed.Source: LogFeed]
 
     /// - Parameters:
     ///   - catalog: filled in once the listener stands.
@@ -25,9 +25,9 @@ package struct Control: ControlRoutes {
     init(
         catalog: CatalogBox, instance: String, startedAt: Int, tokens: TokenCount,
         responses: ResponseLedger?, images: ImageFetch, models: ModelRoutes, loads: LoadRoutes, downloads: Downloads,
-        log: LogFeed, others: UpstreamNative
+        logs: [LogFeed.Source: LogFeed], others: UpstreamNative
     ) {
-        self.log = log
+        self.logs = logs
         self.others = others
         self.models = models
         self.loads = loads
@@ -86,7 +86,12 @@ package struct Control: ControlRoutes {
             } catch {
                 return request.isLegacy ? error.bareReply : error.reply
             }
-        case .serverLog: return log.reply
+        case .serverLog:
+            do throws(GatewayError) {
+                return try readLog(request.query)
+            } catch {
+                return self.error(error, request)
+            }
         case .health: return await health()
         case .live: return ok(["status": "ok"])
         case .ready: return await ready()
@@ -168,6 +173,19 @@ package struct Control: ControlRoutes {
             return self.error(error, request)
         }
         return ok(entry(id, routes, local))
+    }
+
+    // MARK: Logs
+
+    private func readLog(_ query: String) throws(GatewayError) -> ControlReply {
+        let source = Endpoints.parameter("source", of: query) ?? LogFeed.Source.server.rawValue
+        if let log = LogFeed.Source(rawValue: source).flatMap({ logs[$0] }) { return log.reply }
+        throw GatewayError(
+            code: .invalidRequest,
+            message: source == "model"
+                ? "prompts and answers are told only where store.capture is on, and this version cannot switch it on: "
+                    + "source takes server and runtime"
+                : "source takes server and runtime (got \"\(source.prefix(40))\")")
     }
 
     // MARK: Health

@@ -1,14 +1,22 @@
 package import Logging
+import MartletDialects
+package import MartletEngine
 package import MartletGateway
 import MartletWire
 import NIOCore
 import Synchronization
 
-/// The last lines of the server's log, for whoever reads along: what stands on stderr, and a line for each exchange.
-/// Never a prompt, a reply or a secret, for none of them is ever logged.
+/// The last lines of a log, for whoever reads along. Never a prompt, a reply or a secret, for none of them is ever logged.
 ///
 /// It costs nothing while nobody reads: lines are made and kept only for readers.
 package final class LogFeed: Sendable {
+    package enum Source: String, Sendable, CaseIterable {
+        /// What stands on stderr, and a line for each exchange.
+        case server
+        /// What engines say.
+        case runtime
+    }
+
     /// Lines that wait for a slow reader; older ones are missed.
     static let most = 1000
     /// Bytes of a line.
@@ -27,11 +35,17 @@ package final class LogFeed: Sendable {
         var next: Int { first + lines.count }
     }
 
+    fileprivate let source: Source
     private let state = Mutex(State())
     /// Milliseconds since 1970.
     private let now: @Sendable () -> Int
 
-    package init(now: @escaping @Sendable () -> Int = { MachineName.millisecondsSince1970 }) { self.now = now }
+    package init(
+        _ source: Source = .server, now: @escaping @Sendable () -> Int = { MachineName.millisecondsSince1970 }
+    ) {
+        self.source = source
+        self.now = now
+    }
 
     /// Whether somebody reads along.
     package var isRead: Bool { state.withLock { $0.readers > 0 } }
@@ -39,7 +53,16 @@ package final class LogFeed: Sendable {
     /// - Parameter line: without a line's end; is made only when somebody reads.
     package func append(_ level: Logger.Level, _ line: () -> String) {
         guard isRead else { return }
-        let event = Self.event(level, line(), at: now())
+        append(Self.event(level, line(), at: now()))
+    }
+
+    /// - Parameter line: is made only when somebody reads; nil: it is not shown.
+    package func append(_ line: () -> EngineLine?) {
+        guard isRead, let line = line() else { return }
+        append(Self.event(line, at: now()))
+    }
+
+    private func append(_ event: ByteBuffer) {
         let waiting = state.withLock { state in
             state.lines.append(event)
             if state.lines.count > Self.most {
@@ -86,7 +109,7 @@ package final class LogFeed: Sendable {
         state.withLock { state in
             var bytes = ByteBuffer()
             if place < state.first {
-                bytes = Self.event(.warning, "\(state.first - place) lines were missed", at: now())
+                bytes = missed(state.first - place)
             }
             var next = max(place, state.first)
             while next < state.next, bytes.readableBytes < Limits.followedBatch {
@@ -135,12 +158,35 @@ package final class LogFeed: Sendable {
         }
     }
 
+    private func missed(_ count: Int) -> ByteBuffer {
+        let line = "\(count) lines were missed"
+        return switch source {
+        case .server: Self.event(.warning, line, at: now())
+        case .runtime:
+            Self.bytes(["type": "runtime.log", "timestamp": .int(now()), "level": "warn", "message": .string(line)])
+        }
+    }
+
     private static func event(_ level: Logger.Level, _ line: String, at time: Int) -> ByteBuffer {
-        let event: JSON = [
+        bytes([
             "type": "server.log", "timestamp": .int(time), "level": .string(shown(level)),
-            "content": .string(line.utf8.count > lineLength ? String(line.prefix(lineLength / 4)) + " …" : line),
-        ]
-        return ByteBuffer(string: "data: \(event.text)\n\n")
+            "content": .string(cut(line)),
+        ])
+    }
+
+    private static func event(_ line: EngineLine, at time: Int) -> ByteBuffer {
+        let name = JSON.string(ModelRuntime.llamaCpp.name)
+        return bytes([
+            "type": "runtime.log", "timestamp": .int(time), "level": .string(line.level.rawValue),
+            "message": .string(cut(line.text)), "engineName": name, "engineVersion": .string(line.version),
+            "engineType": name, "modelIdentifier": .string(line.instance),
+        ])
+    }
+
+    private static func bytes(_ event: JSON) -> ByteBuffer { ByteBuffer(string: "data: \(event.text)\n\n") }
+
+    private static func cut(_ line: String) -> String {
+        line.utf8.count > lineLength ? String(line.prefix(lineLength / 4)) + " …" : line
     }
 
     /// In LM Studio's words.
@@ -171,7 +217,7 @@ private final class Reader: EventSource {
     func events(from place: Int) async -> EventBatch {
         guard place > 0 else {
             return EventBatch(
-                bytes: ByteBuffer(string: ": the server's log from here on\n\n"),
+                bytes: ByteBuffer(string: ": the \(feed.source.rawValue)'s log from here on\n\n"),
                 rest: Following(source: self, place: 1))
         }
         let (bytes, next) = await feed.lines(from: start + place - 1)
