@@ -169,7 +169,10 @@ struct SupervisorTests {
         let supervised = try Supervised(fake: "slow-load")
         let first = Task { await supervised.ready("alpha") }
         let second = Task { await supervised.ready("alpha") }
-        try await eventually("it loads") { await supervised.process != nil }
+        try await eventually("it loads, and both wait") {
+            let resident = await supervised.supervisor.residents().first
+            return resident?.process != nil && resident?.waiting == 2
+        }
         let process = try #require(await supervised.process)
         first.cancel()
         #expect(await first.value.error?.code == .cancelled)
