@@ -55,7 +55,7 @@ package struct Resident: Sendable, Hashable {
             let value: String? =
                 switch name {
                 case _ where isContext: context.map { "\($0)" }
-                case "prompt_cache": setting["value"]?.int.map(Shown.bytes)
+                case "prompt_cache": setting["value"]?.int.map { ByteCount.shown($0) }
                 default: nil
                 }
             guard let text = value ?? setting["value"].flatMap(Self.text) else { continue }
