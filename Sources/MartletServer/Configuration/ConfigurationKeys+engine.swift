@@ -52,7 +52,7 @@ struct LoadKey: Sendable {
             "ttl", usual: SettingText.show(EffectiveLoad.onDemandTTL),
             set: { $0.keepAlive = try $1.optional { try $0.keepAlive() } }, show: { $0.keepAlive?.shown }),
         .init(
-            "parallel", usual: "\(EffectiveLoad().parallel.value)",
+            "parallel", usual: "up to \(EffectiveLoad().parallel.value)",
             set: { $0.parallel = try $1.optional { try $0.int(LoadSettings.parallelRange) } },
             show: { $0.parallel.map { "\($0)" } }),
         .init(
