@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+import threading
 import time
 
 import pytest
@@ -199,6 +200,32 @@ def test_lm_studio_is_asked_in_its_own_api(martlet, stream):
         assert [one["role"] for one in fake.requests[-1].json["messages"]] == ["system", "user", "assistant", "user"]
     finally:
         fake.close()
+
+
+def test_how_far_a_prompt_is_leaves_as_it_happens(martlet, upstream):
+    goes_on = threading.Event()
+
+    def answer(exchange):
+        exchange.stream_head()
+        exchange.chunked(chat.event(chat.chunk({"role": "assistant", "content": None}, prompt_progress={
+            "total": 1000, "cache": 0, "processed": 250, "time_ms": 100})))
+        assert goes_on.wait(30)
+        exchange.chunked(chat.text_stream("hello"))
+        exchange.end_chunks()
+
+    server = martlet(upstream(answer), kind="llamacpp", wait=False)
+    body = chat.dumps({"model": chat.MODEL, "input": "hi", "stream": True})
+    began, seen = time.monotonic(), b""
+    with server.connect(timeout=60) as connection:
+        connection.send(request("POST", "/api/v1/chat", body, port=server.port))
+        reply = connection.open_reply()
+        while b"prompt_processing.progress" not in seen:
+            seen += reply.readline()
+        assert time.monotonic() - began < 3, "it is told before there is anything else"
+        goes_on.set()
+        seen += reply.read()
+    assert Told(seen).types[:3] == ["chat.start", "prompt_processing.start", "prompt_processing.progress"]
+    assert Told(seen).result["output"] == [{"type": "message", "content": "hello"}]
 
 
 # The real engine

@@ -26,6 +26,8 @@ package struct ReplyPipe: Sendable {
     var whole = WholeReply.undecided(ByteBuffer())
     /// The upstream's own words for its failure, for relays that promise its bytes.
     private var failedFrame: ByteBuffer?
+    /// The client has been told how far the upstream is, which it wants to know at once.
+    var hasProgressed = false
     /// The last frame went out as it came, without its blank line.
     private var isUnclosed = false
 
@@ -272,7 +274,10 @@ package struct ReplyPipe: Sendable {
     }
 
     private mutating func writeEvents(into out: inout ByteBuffer) {
-        for event in events { writer?.write(event, into: &out) }
+        for event in events {
+            if case .progress = event { hasProgressed = dialect.tellsProgress }
+            writer?.write(event, into: &out)
+        }
         if tally.isEnded { writer?.finish(into: &out) }
         if let fault = writer?.fault { tally.fail(fault) }
     }

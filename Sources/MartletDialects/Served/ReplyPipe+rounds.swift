@@ -7,7 +7,9 @@ extension ReplyPipe {
     var isOver: Bool { tally.isOver || isRoundOver }
 
     var finding: Finding {
-        guard isRoundOver, tally.failure == nil else { return tally.finding }
+        guard isRoundOver, tally.failure == nil else {
+            return tally.finding == .nothing && hasProgressed ? .usable : tally.finding
+        }
         return .calls(endsReply: filter?.hosted?.endsReply == true, tokens: filter?.hosted?.tokens ?? 0)
     }
 
