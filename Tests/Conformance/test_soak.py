@@ -20,7 +20,7 @@ def test_two_models_and_four_clients(martlet):
 
         return martlet(
             before=give, engines=engine.engines(), environment={"MARTLET_ENGINE_THREADS": "1"},
-            config={"engine": {"memory": memory, "context": 2048}})
+            config={"engine": {"memory": memory, "context": 2048, "parallel": 4}})
 
     probe = start("80%")
     assert probe.ask("POST", "/api/v1/models/load", chat.dumps({"model": MODELS[0]})).status == 200

@@ -23,7 +23,7 @@ from .wire import request
 # A request that has got no byte for so long is lost: signs of life come every few seconds. Seconds.
 SILENCE = 60
 # How long after a killing its requests may still fail of it: its models back off from loading again. Seconds.
-AFTERMATH = 30
+AFTERMATH = 5
 # What an engine may take beyond what it was measured to take when it was ready: requests at work. Bytes.
 AT_WORK = 64 << 20
 PROMPT = "the blue cat talked with the fox and the dog. "
@@ -104,6 +104,7 @@ class Soak:
         self.dialects = list(dialects or DIALECTS)
         self.seed = seed
         self.endings, self.kills, self.wrong, self.samples = [], [], [], []
+        self.seen = set()
         self.over = threading.Event()
 
     def run(self, seconds, clients=4):
@@ -233,7 +234,8 @@ class Soak:
         return not self.goes_on
 
     def _watcher(self, _):
-        """What the engines take, by the server's account and by the system's."""
+        """What the engines take, by the server's account and by the system's, and that there is one at a time."""
+        before = {}
         while self.goes_on:
             time.sleep(0.25)
             reply = self.server.ask("GET", "/admin/v1/residents")
@@ -242,7 +244,13 @@ class Soak:
                 continue
             told = sum(one.get("bytes") or 0 for one in reply.json["residents"])
             real = 0
-            for pid in self._engines():
+            engines = self._engines()
+            # One that ends while its successor begins may be seen beside it once.
+            if len(both := engines.keys() & before.keys()) > 1:
+                self.wrong.append(f"engines side by side: {[engines[pid] for pid in both]}")
+            before = engines
+            self.seen |= engines.keys()
+            for pid in engines:
                 with contextlib.suppress(OSError):
                     real += int((pathlib.Path(f"/proc/{pid}/statm").read_text()).split()[1]) * os.sysconf("SC_PAGESIZE")
             self.samples.append((told, real))
@@ -261,12 +269,16 @@ class Soak:
                 wrong.append(f"{one.dialect} request for {one.model} was cut off, and nobody killed its engine: {one.sentence}")
             elif one.kind == "refused" and one.status not in (429, 503) and not self._died_meanwhile(one, AFTERMATH):
                 wrong.append(f"{one.dialect} request for {one.model}: {one.status} {one.sentence}")
-        if not any(one.kind == "whole" for one in self.endings):
-            wrong.append("no request was ever answered")
+            elif one.kind == "refused" and "before its reply was complete" in one.sentence and not self._died_meanwhile(one, 0):
+                wrong.append(f"{one.dialect} request for {one.model} was cut off, and nobody killed its engine: {one.sentence}")
+        answered = [one for one in self.endings if one.kind == "whole"]
+        wrong += [f"no {name} request was answered" for name in {*self.dialects} - {one.dialect for one in answered}]
+        wrong += [f"{name} never answered" for name in {*self.models} - {one.model for one in answered}]
+        if len(self.seen) <= len(self.kills) + len(self.models):
+            wrong.append(f"{len(self.seen)} engines for {len(self.kills)} killings: none made room for another")
         if (most := max((told for told, _ in self.samples), default=0)) > budget:
             wrong.append(f"engines were given {most} bytes of {budget}")
-        engines_at_most = 2
-        if (most := max((real for _, real in self.samples), default=0)) > budget + engines_at_most * AT_WORK:
+        if (most := max((real for _, real in self.samples), default=0)) > budget + AT_WORK:
             wrong.append(f"engines took {most} bytes of {budget}")
         return wrong
 
@@ -284,4 +296,4 @@ class Soak:
         counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in ("whole", "left", "refused", "broken", "lost"))
         by = ", ".join(f"{dialect} {sum(one.dialect == dialect for one in self.endings)}" for dialect in self.dialects)
         told, real = (max((sample[place] for sample in self.samples), default=0) >> 20 for place in (0, 1))
-        return f"seed {self.seed}: {counts} ({by}); {len(self.kills)} engines killed; at most {told} MiB by account, {real} MiB by the system"
+        return f"seed {self.seed}: {counts} ({by}); {len(self.kills)} of {len(self.seen)} engines killed; at most {told} MiB by account, {real} MiB by the system"
