@@ -70,6 +70,8 @@ def call(name, arguments):
     if name == "change":
         send({"method": "notifications/tools/list_changed"})
         return text("changed")
+    if name == "words":
+        return "hello"
     if name == "raw":
         return {"content": [], "structuredContent": {"degrees": 7}}
     return None
@@ -94,7 +96,9 @@ def answer(message):
     elif method == "tools/call":
         def work():
             result = call(params["name"], params.get("arguments") or {})
-            if result is None:
+            if params["name"] == "neither":
+                send({"id": number})
+            elif result is None:
                 send({"id": number, "error": {"code": -32602, "message": f"Unknown tool: {params['name']}"}})
             else:
                 send({"id": number, "result": result})

@@ -40,6 +40,20 @@ import Testing
         #expect(fault.code == RPCFault.invalidParams && fault.message == "Unknown tool: nothing")
     }
 
+    @Test("an answer that is no tool's result is an error at once, and the session goes on")
+    func noResult() async throws {
+        try await Fake.session { session async throws in
+            let error = try await failure { _ = try await session.call("words", [:]) }
+            #expect(error.code == .badReply && error.message.contains("to words with what is no result"))
+            guard case .refused(let fault) = try await session.call("neither", [:]) else {
+                Issue.record("not refused")
+                return
+            }
+            #expect(fault.message == "an answer without result or error")
+            #expect(try await session.call("echo", ["text": "on"]).text == "on")
+        }
+    }
+
     @Test("a result beyond the bound is an error that says what to do, and the session goes on")
     func tooMuch() async throws {
         try await Fake.session { session async throws in

@@ -143,6 +143,9 @@ package final class MCPSession: Sendable {
     }
 
     private func content(of result: JSON, _ tool: String) throws(MCPError) -> MCPResult {
+        guard result["content"]?.array != nil || result["structuredContent"]?.object != nil else {
+            throw MCPError(.badReply, "the MCP server \(name) answers to \(tool) with what is no result of a tool")
+        }
         var content = result["content"]?.array ?? []
         // Servers should give what is structured as text too; some do not.
         if content.isEmpty, let structured = result["structuredContent"], !structured.isNull {

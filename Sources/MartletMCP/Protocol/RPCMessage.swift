@@ -39,7 +39,7 @@ package enum RPCMessage: Sendable, Hashable {
         } else if let result = json["result"] {
             self = .reply(id: id, result)
         } else {
-            return nil
+            self = .fault(id: id, RPCFault(code: RPCFault.internalError, message: "an answer without result or error"))
         }
     }
 
@@ -56,10 +56,16 @@ package enum RPCMessage: Sendable, Hashable {
 package struct RPCFault: Sendable, Hashable {
     package static let methodNotFound = -32601
     package static let invalidParams = -32602
+    static let internalError = -32603
 
     package var code: Int
     /// Bounded, without control characters.
     package var message: String
+
+    init(code: Int, message: String) {
+        self.code = code
+        self.message = message
+    }
 
     init(_ error: JSON) {
         code = error["code"]?.int ?? 0
