@@ -269,6 +269,50 @@ struct FrontTests {
         }
     }
 
+    @Test("A pre-flight is given the headers it asks for, as far as they are names, and a way into a private network")
+    func preflight() async throws {
+        try await GatewayUnderTest.run { gateway, _ in
+            let client = try await gateway.connect()
+            let long = String(repeating: "a", count: 65)
+            client.send(
+                "OPTIONS /v1/nothing HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n"
+                    + "Access-Control-Request-Headers: x-stainless-os, authorization ,,x y,b(c),\(long),x-b:c\r\n"
+                    + "Access-Control-Request-Private-Network: true\r\n\r\n")
+            try await client.wait(for: "HTTP/1.1 204")
+            #expect(client.text.contains("access-control-allow-headers: x-stainless-os, authorization\r\n"))
+            #expect(client.text.contains("access-control-allow-methods: GET, HEAD, POST, DELETE\r\n"))
+            #expect(client.text.contains("access-control-allow-private-network: true\r\n"))
+            let many = try await gateway.connect()
+            many.send(
+                "OPTIONS /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: https://app.example\r\n"
+                    + "Access-Control-Request-Headers: \((1...99).map { "x\($0)" }.joined(separator: ", "))\r\n\r\n")
+            try await many.wait(for: "HTTP/1.1 204")
+            #expect(many.text.contains(", x64\r\n") && !many.text.contains("private-network"))
+            let stranger = try await gateway.connect()
+            stranger.send(
+                "OPTIONS /v1/models HTTP/1.1\r\nHost: localhost\r\nOrigin: https://evil.com\r\n"
+                    + "Access-Control-Request-Headers: authorization\r\n"
+                    + "Access-Control-Request-Private-Network: true\r\n\r\n")
+            try await stranger.wait(for: "HTTP/1.1 403")
+            #expect(!stranger.text.contains("access-control"))
+        }
+    }
+
+    @Test("A page that may call is told why a request is refused, and may read every header")
+    func refusedPage() async throws {
+        try await GatewayUnderTest.run { gateway, _ in
+            let client = try await gateway.connect()
+            client.send(Text.get("/v1/nothing", more: "Origin: https://app.example\r\n"))
+            try await client.wait(for: "HTTP/1.1 404")
+            #expect(client.text.contains("access-control-allow-origin: https://app.example\r\n"))
+            #expect(client.text.contains("access-control-expose-headers: *\r\n"))
+            let rebound = try await gateway.connect()
+            rebound.send("GET /v1/models HTTP/1.1\r\nHost: evil.com\r\nOrigin: https://app.example\r\n\r\n")
+            try await rebound.wait(for: "HTTP/1.1 403")
+            #expect(!rebound.text.contains("access-control"))
+        }
+    }
+
     // MARK: Compressed bodies
 
     @Test("A gzip body is read as what it holds", arguments: ["gzip", "GZIP"])

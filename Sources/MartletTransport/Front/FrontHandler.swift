@@ -252,18 +252,19 @@ final class FrontHandler: ChannelDuplexHandler, RemovableChannelHandler, ClientC
         isLegacy = Endpoints.isLegacy(facts.path)
         hasReplied = false
         isStreaming = false
-        corsOrigin = nil
-        let holder = holder(facts, dialect)
+        let (holder, namesUs) = (holder(facts, dialect), namesUs(facts))
+        // Refusals too: a page that may call us is told why it was refused.
+        let isOurs = holder != nil || namesUs
+        corsOrigin = isOurs ? facts.origin.flatMap { loopContext.snapshot.hosts.grantsCrossOrigin($0) ? $0 : nil } : nil
         if let refusal = FrontRefusal.check(
-            facts, match, dialect, isKnown: holder != nil, namesUs: namesUs(facts), in: loopContext)
+            facts, match, dialect, isKnown: holder != nil, namesUs: namesUs, in: loopContext)
         {
             return refuse(refusal, facts, dialect, id: id)
         }
-        if let origin = facts.origin, loopContext.snapshot.hosts.grantsCrossOrigin(origin) { corsOrigin = origin }
         if facts.method == "OPTIONS" {
             discarded = 0
             state = .discarding
-            return sendPreflight(allowed: match.methods)
+            return send(facts.preflight, allowed: match.methods)
         }
         if facts.expectsContinue, usesChunks, let context {
             context.writeAndFlush(

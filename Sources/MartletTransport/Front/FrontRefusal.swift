@@ -38,20 +38,18 @@ enum FrontRefusal {
         if context.isClosing {
             return GatewayError(code: .shuttingDown, message: "the server is shutting down", retryAfter: .seconds(5))
         }
-        if case .unknown = match.endpoint {
+        let isPreflight = facts.method == "OPTIONS" && facts.origin.map(snapshot.hosts.grantsCrossOrigin) == true
+        if case .unknown = match.endpoint, !isPreflight {
             return GatewayError(
                 code: .notFound, message: unexpected(facts))
         }
         if facts.isUpgrade, facts.method == "GET", match.endpoint == .completion(.responses) {
             return WebSocketHandshake.refusal(facts)
         }
-        if !match.methods.contains(facts.method) {
-            let isPreflight = facts.method == "OPTIONS" && facts.origin.map(snapshot.hosts.grantsCrossOrigin) == true
-            if !isPreflight {
-                return GatewayError(
-                    code: .methodNotAllowed,
-                    message: unexpected(facts) + " It takes \(match.methods.joined(separator: " or ")).")
-            }
+        if !match.methods.contains(facts.method), !isPreflight {
+            return GatewayError(
+                code: .methodNotAllowed,
+                message: unexpected(facts) + " It takes \(match.methods.joined(separator: " or ")).")
         }
         if let encoding = facts.encoding, !["identity", "gzip", "deflate"].contains(encoding) {
             return GatewayError(

@@ -11,6 +11,7 @@ struct RequestFacts {
     var host: String?
     var hostCount = 0
     var origin: String?
+    var preflight = Preflight()
     /// `Sec-Fetch-Site`.
     var site: String?
     var length: Int?
@@ -80,6 +81,9 @@ struct RequestFacts {
         case 17 where name.isField("transfer-encoding"): isChunked = true
         case 17 where name.isField("sec-websocket-key"): socketKey = value
         case 21 where name.isField("sec-websocket-version"): socketVersion = value
+        case 30 where name.isField("access-control-request-headers"): preflight.headers.append(value)
+        case 38 where name.isField("access-control-request-private-network"):
+            preflight.reachesPrivateNetwork = value == "true"
         default: forward(name, value)
         }
     }
