@@ -101,6 +101,35 @@ def test_an_image_is_refused_by_name(local):
     assert "cannot see images" in reply.json["error"]["message"]
 
 
+def test_speech_is_refused_by_name(local):
+    speech = {"type": "input_audio", "input_audio": {"data": "AAAA", "format": "wav"}}
+    reply = local().chat(chat.body(model=engine.MODEL, messages=[{"role": "user", "content": [speech]}]))
+    assert reply.status == 400 and reply.json["error"]["param"] == "messages[0].content[0].input_audio"
+    assert "cannot hear" in reply.json["error"]["message"]
+
+
+def post(server, target, **body):
+    with server.connect(timeout=60) as connection:
+        return connection.ask("POST", target, json.dumps(body).encode())
+
+
+def test_a_warm_up_loads_the_model_and_says_nothing(local):
+    server = local()
+    reply = post(server, "/v1/responses", model=engine.MODEL, input="", max_output_tokens=1, ttl=600)
+    assert reply.status == 200 and (reply.json["status"], reply.json["output"]) == ("completed", [])
+    [resident] = server.ask("GET", "/admin/v1/residents").json["residents"]
+    assert (resident["model"], resident["state"], resident["users"], resident["ttl_ms"]) == (engine.MODEL, "idle", 0, 600_000)
+    assert post(server, "/v1/responses", model="nope", input="").status == 404
+
+
+def test_how_a_model_is_to_be_loaded_is_not_left_out_of_a_request(local):
+    server = local()
+    hello = [{"role": "user", "content": "Hello!"}]
+    for target, body in {"/v1/messages": {"messages": hello, "max_tokens": 1}, "/v1/responses": {"input": "Hello!", "max_output_tokens": 1}}.items():
+        reply = post(server, target, model=engine.MODEL, ttl=600, keep_alive="1m", **body)
+        assert reply.status == 200 and reply.headers["x-translation-dropped"] == "keep_alive", target
+
+
 def test_requests_that_come_together_share_one_engine(local):
     server = local(load_seconds=1)
     replies = []

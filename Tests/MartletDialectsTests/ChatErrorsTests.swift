@@ -33,6 +33,11 @@ struct ChatErrorsTests {
             .invalidRequest,
             "image input is not supported - hint: you may need the mmproj"
         ),
+        (
+            500, "{'error':{'message':'audio input is not supported - hint: you may need the mmproj'}}",
+            .invalidRequest,
+            "audio input is not supported - hint: you may need the mmproj"
+        ),
         (429, "{'error':{'message':'text'}}", .rateLimited, "text"),
         (
             404, "{'error':{'message':'The model `x` does not exist','code':'model_not_found'}}",

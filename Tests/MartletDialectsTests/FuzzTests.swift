@@ -35,7 +35,8 @@ struct FuzzTests {
                     if name == "tools" {
                         try ChatRequestKinds.check(tools: value)
                     } else {
-                        _ = try ChatRequestKinds.check(messages: value, takesImages: random.below(2) == 0)
+                        _ = try ChatRequestKinds.check(
+                            messages: value, takesImages: random.below(2) == 0, takesAudio: random.below(2) == 0)
                     }
                 }
                 _ = try ResponsesState(document)

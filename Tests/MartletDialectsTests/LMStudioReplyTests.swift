@@ -60,7 +60,11 @@ struct LMStudioReplyTests {
             (200, "{'error':'Unexpected endpoint or method. (POST /api/v1/chat)'}", .notFound),
             (
                 400, "{'error':{'type':'invalid_request','message':'Unrecognized key(s)','code':'unrecognized_keys'}}",
-                .invalidRequest
+                .unrecognizedKeys
+            ),
+            (
+                200, "{'error':{'type':'invalid_request','message':'Unrecognized key(s)','code':'unrecognized_keys'}}",
+                .unrecognizedKeys
             ),
             (200, "{'error':{'type':'invalid_request','message':'\\'model\\' is required'}}", .invalidRequest),
             (500, "{'error':{'type':'internal_error','message':'The template failed'}}", .upstreamFailed),

@@ -50,4 +50,25 @@ struct ModelWorkTests {
         #expect(error.code == .invalidRequest)
         #expect(error.message == "messages[0].content[0].image_url: this model cannot see images")
     }
+
+    @Test("Speech for a model that cannot hear is refused; what is not known to be deaf is asked")
+    func deaf() {
+        func decide(_ work: ModelWork?) -> Decision {
+            let routes = RouteTable(
+                upstreams: [Make.upstream("a", .engine)],
+                served: ["a": ServedModels(ids: ["m"], work: work.map { ["m": $0] } ?? [:])])
+            let speech = "{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"AAAA\",\"format\":\"wav\"}}"
+            let text = "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":[\(speech)]}]}"
+            return Decider.decide(Make.request(text), in: Make.snapshot(routes), mayRefresh: false)
+        }
+        for work in [nil, ModelWork.text(seesImages: false, hears: true)] {
+            if case .refuse(let error) = decide(work) { Issue.record("\(error.message)") }
+        }
+        guard case .refuse(let error) = decide(.text(seesImages: true, hears: false)) else {
+            Issue.record("not refused")
+            return
+        }
+        #expect(error.code == .invalidRequest && error.param == "messages[0].content[0].input_audio")
+        #expect(error.message == "messages[0].content[0].input_audio: this model cannot hear")
+    }
 }

@@ -67,8 +67,9 @@ package enum ChatErrors {
                 detail: detail)
         }
         if SchemaRefusalText.matches(said, status: status) { return make(.schemaRefused, "") }
-        // llama.cpp's words for an image before a model without a projector, which it calls its own failure.
-        if status == 500, said.message.hasPrefix("image input is not supported") { return make(.invalidRequest, "") }
+        // llama.cpp's words for an image or speech before a model without a projector, which it calls its own failure.
+        let senses = ["image input is not supported", "audio input is not supported"]
+        if status == 500, senses.contains(where: said.message.hasPrefix) { return make(.invalidRequest, "") }
         switch status {
         case 401, 403:
             // Its words may quote the key; and it is ours, not the client's.
@@ -84,6 +85,7 @@ package enum ChatErrors {
         case 413: return make(.bodyTooLarge, "the upstream finds the request too large")
         case 429: return make(.rateLimited, "the upstream limits the rate of requests")
         case 503, 529: return make(.upstreamOverloaded, "the upstream is overloaded")
+        case 400 where said.code == "unrecognized_keys": return make(.unrecognizedKeys, "")
         case 400: return make(.invalidRequest, "the upstream refused the request")
         case 402..<500: return make(.invalidRequest, "the upstream refused the request", status: status)
         // llama.cpp: it was not started for this, and will not do it the next time either.

@@ -9,10 +9,13 @@ package enum ChatRequestKinds {
     /// - Parameters:
     ///   - messages: the value of `messages`, a checked JSON array.
     ///   - takesImages: false refuses images.
+    ///   - takesAudio: false refuses speech.
     /// - Returns: whether there are images.
     /// - Throws: `invalidRequest` with the path of the first member that cannot be what it should be.
-    package static func check(messages: ByteBuffer, takesImages: Bool) throws(GatewayError) -> Bool {
-        var images = Images(areTaken: takesImages)
+    package static func check(
+        messages: ByteBuffer, takesImages: Bool, takesAudio: Bool
+    ) throws(GatewayError) -> Bool {
+        var images = Images(areTaken: takesImages, takesAudio: takesAudio)
         try check("messages", messages) { (walk: inout JSONWalk) throws(JSONError) in
             try list(&walk) { (walk: inout JSONWalk) throws(JSONError) in try message(&walk, &images) }
         }
@@ -21,6 +24,7 @@ package enum ChatRequestKinds {
 
     private struct Images {
         let areTaken: Bool
+        let takesAudio: Bool
         var areThere = false
     }
 
@@ -170,6 +174,9 @@ package enum ChatRequestKinds {
         }
         guard let type else { return DialectError(.unexpected, at: "type", "a part needs a type") }
         if walk.text(type, is: "text"), !hasText { return DialectError(.unexpected, at: "text", "is required") }
+        if walk.text(type, is: "input_audio"), !images.takesAudio {
+            return DialectError(.unexpected, at: "input_audio", "this model cannot hear")
+        }
         guard walk.text(type, is: "image_url") else { return nil }
         guard hasImage else { return DialectError(.unexpected, at: "image_url", "is required") }
         images.areThere = true

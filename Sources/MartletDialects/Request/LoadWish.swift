@@ -8,6 +8,9 @@ package struct LoadWish: Sendable, Hashable {
     /// Tokens of its window (`context_length`).
     package var contextLength: Int?
 
+    /// What says it in a request.
+    package static let members: Set<String> = ["ttl", "context_length"]
+
     package init(ttl: Duration? = nil, contextLength: Int? = nil) {
         self.ttl = ttl
         self.contextLength = contextLength

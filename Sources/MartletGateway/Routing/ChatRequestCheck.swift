@@ -87,7 +87,7 @@ package enum ChatRequestCheck {
             throw GatewayError(
                 code: .invalidRequest, message: "messages must hold at least one message", param: "messages")
         }
-        if try ChatRequestKinds.check(messages: messages, takesImages: images.takesAny) {
+        if try ChatRequestKinds.check(messages: messages, takesImages: images.takesAny, takesAudio: images.takesAudio) {
             try images.check(messages: messages)
         }
     }

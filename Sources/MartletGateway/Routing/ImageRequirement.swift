@@ -16,6 +16,11 @@ package struct ImageRequirement: Sendable {
     /// False: the model cannot see.
     var takesAny: Bool { candidate.capabilities.images != .none }
 
+    /// False: the model cannot hear.
+    var takesAudio: Bool {
+        if case .text(_, hears: false) = candidate.traits?.work { false } else { true }
+    }
+
     /// - Parameter messages: the value of `messages`, a checked JSON array.
     /// - Throws: `invalidRequest` with the path of the first image that its server would refuse.
     func check(messages: ByteBuffer) throws(GatewayError) {

@@ -288,9 +288,15 @@ package final class Plan: Sendable {
             translated.context.echo = echo.with(previousID: responses.previousID, isStored: responses.isStored)
         }
         return UpstreamRequest(
-            dialect: upstream, body: [translated.body], dropped: translated.dropped + simplified,
+            dialect: upstream, body: [translated.body], dropped: left(translated.dropped, at: candidate) + simplified,
             context: translated.context, answer: translated.answer, isTranslated: true,
             isLegacy: isLegacy(at: candidate))
+    }
+
+    /// What is left behind of a request: how a model of this machine is loaded is not the engine's business.
+    private func left(_ dropped: [String], at candidate: Candidate) -> [String] {
+        guard candidate.upstream.location == .hosted else { return dropped }
+        return dropped.filter { !LoadWish.members.contains($0) }
     }
 
     /// LM Studio's own API takes nothing but what the user says: a conversation goes to it as to others, and so do tools

@@ -2,7 +2,7 @@ import MartletDialects
 
 /// What a model is for, where its upstream tells.
 package enum ModelWork: Sendable, Hashable {
-    case text(seesImages: Bool)
+    case text(seesImages: Bool, hears: Bool = true)
     case embeddings
     case ranking
 
@@ -42,7 +42,7 @@ extension Capabilities {
     /// Those of a model that is for this only.
     func limited(to work: ModelWork) -> Capabilities {
         var flags = self
-        if work != .text(seesImages: true) { flags.images = .none }
+        if case .text(seesImages: true, _) = work {} else { flags.images = .none }
         if !work.does(nil) { flags.completions = nil }
         if !work.does(.embeddings) { flags.embeddings = .none }
         if !work.does(.rerank) { flags.rerank = false }

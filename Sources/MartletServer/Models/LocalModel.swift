@@ -53,7 +53,7 @@ package struct LocalModel: Sendable, Hashable {
     /// What it is for; nil when it cannot be loaded.
     package var work: ModelWork? {
         switch usable?.kind {
-        case .llm: .text(seesImages: usable?.senses.vision == true)
+        case .llm: .text(seesImages: usable?.senses.vision == true, hears: usable?.senses.audio == true)
         case .embedding: .embeddings
         case .reranker: .ranking
         case .projector, .other, nil: nil

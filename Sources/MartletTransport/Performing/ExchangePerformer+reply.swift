@@ -61,8 +61,14 @@ extension ExchangePerformer {
             now: { NIODeadline.now().uptimeNanoseconds })
     }
 
-    /// A reply that needs no upstream.
-    func local(_ answer: LocalAnswer, _ request: UpstreamRequest) -> ControlReply {
+    /// A reply that needs no upstream, on its way to the client or to who keeps it.
+    func answered(_ answer: LocalAnswer, _ request: UpstreamRequest) -> Exchange.Event {
+        let reply = local(answer, request)
+        guard let plan, plan.isKept(from: candidate) else { return .answered(reply) }
+        return .prepared(reply)
+    }
+
+    private func local(_ answer: LocalAnswer, _ request: UpstreamRequest) -> ControlReply {
         guard let plan, let candidate, let target = target() else {
             return ControlReply(status: 500, body: ByteBuffer())
         }

@@ -242,10 +242,7 @@ final class ExchangePerformer {
                 for: candidate, rung: exchange.rung, after: exchange.asksAgain ? misfit : nil)
             prepared = request
             if plan.isBehindRounds { pipe?.beginRound(from: request.dialect, context: request.context) }
-            if let answer = request.answer {
-                let reply = local(answer, request)
-                return waiting.append(plan.isKept(from: candidate) ? .prepared(reply) : .answered(reply))
-            }
+            if let answer = request.answer, !warmsUp { return waiting.append(answered(answer, request)) }
         } catch {
             return waiting.append(.slotRefused(error))
         }
@@ -306,7 +303,15 @@ final class ExchangePerformer {
         guard self.epoch == epoch, exchange.isAcquiring else { return slot.release() }
         task = nil
         self.slot = slot
-        receive(.slotGranted(origin))
+        guard warmsUp, let prepared, let answer = prepared.answer else { return receive(.slotGranted(origin)) }
+        let reply = answered(answer, prepared)
+        release()
+        receive(reply)
+    }
+
+    /// Nothing is to be said, but a model of this machine is to be ready for what comes. A stream is not kept waiting.
+    private var warmsUp: Bool {
+        prepared?.answer == .nothing && candidate?.upstream.location == .hosted && plan?.streams == false
     }
 
     private func refused(_ error: GatewayError, epoch: UInt64) {
