@@ -12,13 +12,14 @@ struct LegacyReplyTests {
     /// Sent at 100 ms, the first token at 180 ms, the end at 230 ms; of a reply that comes whole the end only.
     static func target(
         _ dialect: DialectID = .chat, usage: ChatFrameEdit.UsagePlacement = .hidden, window: Int? = 16384,
-        isLimited: Bool = true, card: ModelCard = ModelCard(architecture: "qwen3", quantisation: "Q4_K_M"),
+        isLimited: Bool = true, hasStops: Bool = false,
+        card: ModelCard = ModelCard(architecture: "qwen3", quantisation: "Q4_K_M"),
         version: String? = "2.1.0", streams: Bool = true, mode: ChatFrameEdit.Mode = .repair
     ) -> ReplyTarget {
         let times = Clock(streams ? [180 * ms, 230 * ms] : [230 * ms])
         let legacy = LegacyReply(
             card: card, window: window, runtime: ModelRuntime(name: "llama.cpp", version: version, formats: ["gguf"]),
-            isLimited: isLimited, stopwatch: Stopwatch(since: { 100 * ms }, now: { times.next() }))
+            isLimited: isLimited, hasStops: hasStops, stopwatch: Stopwatch(since: { 100 * ms }, now: { times.next() }))
         return ReplyTarget(
             dialect: dialect, model: "local", usage: usage, mode: mode, created: 7, ids: IDSource(seed: 1),
             legacy: legacy)
@@ -146,6 +147,15 @@ struct LegacyReplyTests {
     }
 
     // MARK: What they say
+
+    @Test("Where the request has stop strings and nobody says whether one of them was met, no reason is made up")
+    func unknownStop() throws {
+        #expect(try whole(Self.body(), to: Self.target(hasStops: true))["stats"]?["stop_reason"] == nil)
+        let length = try whole(Self.body(finish: "'length'"), to: Self.target(hasStops: true))
+        #expect(length["stats"]?["stop_reason"] == "maxPredictedTokensReached")
+        let body = Self.body().replacing("'finish_reason'", with: "'stop_reason':'END','finish_reason'")
+        #expect(try whole(body, to: Self.target(hasStops: true))["stats"]?["stop_reason"] == "stopStringFound")
+    }
 
     @Test(
         "why it ended",

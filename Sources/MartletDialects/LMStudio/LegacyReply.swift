@@ -41,11 +41,15 @@ package struct LegacyReply: Sendable {
     private let runtime: ModelRuntime
     /// The request says how long the reply may be.
     private let isLimited: Bool
+    /// The request has stop strings.
+    private let hasStops: Bool
     private var stopwatch: Stopwatch
 
     package init(
-        card: ModelCard, window: Int?, runtime: ModelRuntime, isLimited: Bool, stopwatch: Stopwatch
+        card: ModelCard, window: Int?, runtime: ModelRuntime, isLimited: Bool, hasStops: Bool = false,
+        stopwatch: Stopwatch
     ) {
+        self.hasStops = hasStops
         self.card = card
         self.window = window
         self.runtime = runtime
@@ -134,7 +138,7 @@ package struct LegacyReply: Sendable {
         if end.reason != nil { stats["tokens_per_second"] = .double(timings.tokensPerSecond ?? 0) }
         stats["time_to_first_token"] = .double(timings.timeToFirstToken ?? 0)
         stats["generation_time"] = .double(timings.generationTime ?? 0)
-        if let reason = end.reason { stats["stop_reason"] = .string(word(reason, end)) }
+        if let word = end.reason.flatMap({ word($0, end) }) { stats["stop_reason"] = .string(word) }
         if let draft = timings.draft {
             stats["total_draft_tokens_count"] = .int(draft.total)
             stats["accepted_draft_tokens_count"] = .int(draft.accepted)
@@ -144,9 +148,10 @@ package struct LegacyReply: Sendable {
         return stats
     }
 
-    private func word(_ reason: FinishReason, _ end: End) -> String {
+    /// Nil: a stop string or the model's own end, and nobody says which.
+    private func word(_ reason: FinishReason, _ end: End) -> String? {
         switch reason {
-        case .stop, .pauseTurn: end.isStopped ? "stopStringFound" : "eosFound"
+        case .stop, .pauseTurn: end.isStopped ? "stopStringFound" : hasStops ? nil : "eosFound"
         case .toolCalls: "toolCalls"
         case .contextWindow: "contextLengthReached"
         case .contentFilter: "failed"

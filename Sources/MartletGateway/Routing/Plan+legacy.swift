@@ -26,7 +26,13 @@ extension Plan {
         let window = served?.windows[candidate.model] ?? candidate.window
         return LegacyReply(
             card: served?.cards[candidate.model] ?? ModelCard(), window: window?.tokens,
-            runtime: served?.runtime ?? upstream.profile.runtime, isLimited: isLimited, stopwatch: stopwatch)
+            runtime: served?.runtime ?? upstream.profile.runtime, isLimited: isLimited, hasStops: hasStops,
+            stopwatch: stopwatch)
+    }
+
+    private var hasStops: Bool {
+        guard let member = try? document.member("stop"), member.kind != .null else { return false }
+        return (try? JSON(parsing: document.slice(member.value)))?.array?.isEmpty != true
     }
 
     /// Whether the request, or the configuration for it, says how long the reply may be. Some clients write -1 for no
