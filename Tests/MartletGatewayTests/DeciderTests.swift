@@ -223,8 +223,19 @@ struct DeciderTests {
         #expect(error.message.contains(row.2) && !error.message.isEmpty)
     }
 
-    @Test("An unknown model has the lists read anew first; other mistakes have not")
+    @Test("An unknown model has the lists read anew first, and so has none of several; other mistakes have not")
     func refresh() {
+        let several = Make.snapshot(
+            RouteTable(upstreams: [Make.upstream("a")], served: ["a": ServedModels(ids: ["x", "y"])]))
+        for name in ["", "\"model\":\"local-model\","] {
+            let request = Make.request("{\(name)\(Make.messages)}")
+            guard case .refresh = Decider.decide(request, in: several, mayRefresh: true),
+                case .refuse = Decider.decide(request, in: several, mayRefresh: false)
+            else {
+                Issue.record("no refresh: \(name)")
+                return
+            }
+        }
         guard case .refresh = decide("{\"model\":\"nope\",\(Make.messages)}", mayRefresh: true) else {
             Issue.record("no refresh")
             return

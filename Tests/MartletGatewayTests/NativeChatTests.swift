@@ -9,12 +9,12 @@ import Testing
 struct NativeChatTests {
     static func decide(
         _ body: String, _ profile: UpstreamProfile = .engine, keeps: Bool = true, native: NativeForm = .strict,
-        reasoning: [String]? = nil
+        reasoning: [String]? = nil, hasOwnAPI: Bool = true
     ) -> Decision {
         let request = InboundRequest(
             id: "r", method: "POST", path: "/api/v1/chat", endpoint: .completion(.lmstudio), dialect: .lmstudio,
             body: ByteBuffer(string: body.replacing("'", with: "\"")), owner: [1])
-        let models = ServedModels(ids: ["real"], reasoning: reasoning.map { ["real": $0] } ?? [:])
+        let models = ServedModels(ids: ["real"], reasoning: reasoning.map { ["real": $0] } ?? [:], hasOwnAPI: hasOwnAPI)
         let routes = RouteTable(
             upstreams: [Make.upstream("a", profile)], served: ["a": models],
             aliases: [(pattern: "m", targets: ["a/real"])])
@@ -31,6 +31,18 @@ struct NativeChatTests {
         case .complete(let plan), .recall(let plan), .weigh(let plan): return plan
         case .refuse(let error): throw error
         case .refresh, .control: throw GatewayError(code: .internalError, message: "another decision")
+        }
+    }
+
+    @Test("A server of LM Studio's that is older than its own API gets a native chat as Chat")
+    func older() throws {
+        for hasOwnAPI in [true, false] {
+            let body = "{'model':'m','input':'hi','store':false}"
+            guard case .complete(let plan) = Self.decide(body, .lmStudio, hasOwnAPI: hasOwnAPI) else {
+                Issue.record("not planned")
+                return
+            }
+            #expect(try plan.request(for: plan.candidates[0]).dialect == (hasOwnAPI ? .lmstudio : .chat))
         }
     }
 

@@ -111,6 +111,17 @@ struct RouteTableTests {
         Case(
             "no model: none", nil, ["error model_not_found"],
             table(served: ["studio": ServedModels(ids: []), "box": ServedModels(ids: [])])),
+        Case(
+            "no model: instances of the only loaded model are one model", nil, ["studio/mine"],
+            table(
+                served: [
+                    "studio": ServedModels(
+                        ids: ["x", "y"], loaded: ["mine", "x"], instances: ["mine": "x"])
+                ])),
+        Case(
+            "no model: what makes embeddings is not chosen", nil, ["studio/x"],
+            table(
+                served: ["studio": ServedModels(ids: ["x", "y", "e"], loaded: ["e", "x"], work: ["e": .embeddings])])),
         Case("an empty name is no name", "", ["studio/qwen3-8b"]),
         Case("local-model is no name", "local-model", ["studio/qwen3-8b"]),
         Case(
@@ -361,5 +372,24 @@ struct RouteTableTests {
         #expect(table.outcome("goo") == ["error model_load_failed"])
         #expect(table.outcome("first") == ["box/good"])
         #expect(Self.table(served: served, upstreams: [Self.box]).outcome(nil) == ["box/good"])
+    }
+
+    @Test("Models of this machine are listed under LM Studio's own publisher too, where that is a name for them")
+    func published() {
+        let local = Make.upstream("local", .engine, location: .hosted)
+        let models = ServedModels(
+            ids: ["a", "b", "c"],
+            spellings: [
+                "a": "a", "lmstudio-community/a": "a", "b": "b", "acme/b": "b", "c": "c", "lmstudio-community/c": "c",
+            ])
+        func names(_ table: RouteTable) -> [String] { table.published.map { "\($0.name) \($0.id)" } }
+        #expect(
+            names(Self.table(served: ["local": models], upstreams: [local]))
+                == ["lmstudio-community/a a", "lmstudio-community/c c"])
+        #expect(
+            names(Self.table(served: ["local": models], allowed: ["a"], upstreams: [local]))
+                == ["lmstudio-community/a a"])
+        let taken = ["local": models, "studio": ServedModels(ids: ["lmstudio-community/a"])]
+        #expect(names(Self.table(served: taken, upstreams: [Self.studio, local])) == ["lmstudio-community/c c"])
     }
 }

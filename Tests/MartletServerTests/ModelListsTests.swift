@@ -36,6 +36,33 @@ struct ModelListsTests {
         #expect(models.windows["m"] == ContextWindow(loaded: 1024, maximum: 4096))
         #expect(models.windows["m:2"] == ContextWindow(loaded: 512, maximum: 4096))
         #expect(models.windows["m@q4_k_m"] == ContextWindow(maximum: 4096))
+        #expect(models.loaded == ["m", "m:2"])
+    }
+
+    @Test("A real LM Studio tells what is loaded and what makes embeddings, in either of its lists")
+    func states() async throws {
+        let ids = Self.list("{\"id\":\"one\"}", "{\"id\":\"two\"}", "{\"id\":\"e\"}")
+        let newer = try await Self.read(
+            .lmStudio,
+            [
+                "/v1/models": ids,
+                "/api/v1/models":
+                    "{\"models\":[{\"key\":\"one\",\"type\":\"llm\",\"loaded_instances\":[]},"
+                    + "{\"key\":\"two\",\"type\":\"llm\",\"loaded_instances\":[{\"id\":\"mine\"}]},"
+                    + "{\"key\":\"e\",\"type\":\"embedding\",\"loaded_instances\":[{\"id\":\"e\"}]}]}",
+            ])
+        let older = try await Self.read(
+            .lmStudio,
+            [
+                "/v1/models": ids,
+                "/api/v0/models": Self.list(
+                    "{\"id\":\"one\",\"type\":\"llm\",\"state\":\"not-loaded\"}",
+                    "{\"id\":\"two\",\"type\":\"vlm\",\"state\":\"loaded\"}",
+                    "{\"id\":\"e\",\"type\":\"embeddings\",\"state\":\"loaded\"}"),
+            ])
+        #expect(newer.hasOwnAPI && !older.hasOwnAPI)
+        #expect(newer.loaded == ["mine", "e"] && newer.work == ["e": .embeddings])
+        #expect(older.loaded == ["two", "e"] && older.work == ["e": .embeddings])
     }
 
     @Test(

@@ -27,7 +27,9 @@ package enum Decider {
                 candidates = try snapshot.routes.resolve(clientModel, for: task)
                 if mayRefresh, snapshot.routes.awaitsList(candidates) { return .refresh }
             } catch {
-                if error.code == .modelNotFound, mayRefresh { return .refresh }
+                // Which model is the only one that is loaded changes at any time.
+                let isOpen = error.code == .modelNotFound || RouteTable.namesNone(clientModel) && error.param == "model"
+                if isOpen, mayRefresh { return .refresh }
                 throw error
             }
             // What it says of loading is about models of this machine; other servers read it themselves.

@@ -1,39 +1,5 @@
 package import MartletDialects
 
-/// A place a request can go: an upstream and the model's name there.
-package struct Candidate: Sendable {
-    package let upstream: Upstream
-    package let model: String
-    /// Nil: nothing is known of the model.
-    package internal(set) var traits: ModelTraits?
-    /// Nil: an upstream lists the model, or the configuration names it. Else it is asked on trust, because its list was
-    /// never read, and these are the ids that are listed, for the sentence when it cannot be asked at all.
-    package let listedElsewhere: [String]?
-
-    package init(upstream: Upstream, model: String, traits: ModelTraits? = nil, listedElsewhere: [String]? = nil) {
-        self.upstream = upstream
-        self.model = model
-        self.traits = traits
-        self.listedElsewhere = listedElsewhere
-    }
-
-    package var window: ContextWindow? { traits?.window }
-
-    package var capabilities: Capabilities { traits?.capabilities ?? upstream.profile.capabilities }
-
-    /// The dialect the upstream is spoken to in for a client of `dialect`: the client's own if it can be.
-    package func dialect(for client: DialectID) -> UpstreamDialect {
-        client == .completions && capabilities.completions != nil
-            ? .completions : upstream.profile.dialect(for: client)
-    }
-
-    /// Whether it is spoken to in that very dialect.
-    package func speaks(_ client: DialectID) -> Bool { dialect(for: client) == UpstreamDialect(client) }
-
-    /// `upstream/model`, for headers and logs.
-    package var shown: String { "\(upstream.name)/\(model)" }
-}
-
 /// Model names to places. Immutable; made anew when configuration or a model list changes.
 package struct RouteTable: Sendable {
     /// A failover order of `upstream/model` or bare model names.
@@ -129,6 +95,9 @@ package struct RouteTable: Sendable {
     ///   `invalidRequest` when no model is named and several are served.
     package func resolve(_ asked: String?, for task: VectorTask? = nil) throws(GatewayError) -> [Candidate] {
         var places = try places(for: asked, task)
+        for (index, place) in places.enumerated() where served[place.upstream.name]?.hasOwnAPI == false {
+            places[index].hasOwnAPI = false
+        }
         guard !traits.isEmpty || !flags.isEmpty else { return places }
         for index in places.indices {
             let place = places[index]
@@ -176,9 +145,12 @@ package struct RouteTable: Sendable {
         return nil
     }
 
+    /// Whether a request leaves open which model is meant; many clients write `local-model` by habit.
+    static func namesNone(_ asked: String?) -> Bool { asked?.isEmpty != false || asked == "local-model" }
+
     private func places(for asked: String?, _ task: VectorTask?) throws(GatewayError) -> [Candidate] {
         if let asked, let id = respelled(asked) { return try places(for: id, task) }
-        guard let asked, asked != "local-model", !asked.isEmpty else { return try resolveDefault(asked, task) }
+        guard let asked, !Self.namesNone(asked) else { return try resolveDefault(asked, task) }
         guard ModelName.isPlain(asked) else {
             throw GatewayError(
                 code: .invalidRequest,
@@ -315,6 +287,10 @@ package struct RouteTable: Sendable {
         return matches.first
     }
 
+    private func loadedModel(_ place: Candidate) -> String {
+        served[place.upstream.name]?.instances[place.model] ?? place.model
+    }
+
     /// Models that may be chosen for a client that names none, each once.
     private func choices(_ task: VectorTask?, _ ids: (ServedModels) -> [String]) -> [Candidate] {
         var seen: Set<String> = []
@@ -338,7 +314,8 @@ package struct RouteTable: Sendable {
             throw notAllowed(found[0].model)
         }
         let loaded = choices(task, \.loaded)
-        if loaded.count == 1 { return loaded }
+        // Instances of one model are one model.
+        if let first = loaded.first, Set(loaded.map(loadedModel)).count == 1 { return [first] }
         let all = choices(task) { $0.ids ?? [] }
         if all.count == 1 { return all }
         let onTrust = trusting.map { Candidate(upstream: $0, model: asked ?? "local-model") }

@@ -22,6 +22,8 @@ package struct ServedModels: Sendable, Hashable {
     package var cards: [String: ModelCard]
     /// What runs them, where it tells.
     package var runtime: ModelRuntime?
+    /// False: a server of LM Studio's that is older than its own API.
+    package var hasOwnAPI: Bool
     /// Other spellings of ids, in lower case; a name in any case may be one.
     package var spellings: [String: String]
 
@@ -35,9 +37,11 @@ package struct ServedModels: Sendable, Hashable {
         ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
         work: [String: ModelWork] = [:], reasoning: [String: [String]] = [:], spellings: [String: String] = [:],
         instances: [String: String] = [:], variants: [String: String] = [:],
-        cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil, unusable: [String: String] = [:]
+        cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil, unusable: [String: String] = [:],
+        hasOwnAPI: Bool = true
     ) {
         self.unusable = unusable
+        self.hasOwnAPI = hasOwnAPI
         self.work = work
         self.reasoning = reasoning
         self.instances = instances

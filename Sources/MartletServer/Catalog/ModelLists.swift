@@ -49,8 +49,12 @@ package struct ModelLists: Sendable {
         for (id, window) in told.windows where models.ids?.contains(id) == true {
             models.windows[id] = (models.windows[id] ?? ContextWindow()).filled(from: window)
         }
+        models.hasOwnAPI = !told.lacksOwnAPI
         models.cards = told.cards.filter { models.ids?.contains($0.key) == true }
-        for (id, entry) in told.entries { ModelLists.noteNames(of: id, in: entry, &models) }
+        for (id, entry) in told.entries {
+            ModelLists.noteNames(of: id, in: entry, &models)
+            ModelLists.noteState(of: id, in: entry, &models)
+        }
         for (id, window) in known where models.ids?.contains(id) == true && models.windows[id]?.maximum == nil {
             guard let maximum = window.maximum else { continue }
             models.windows[id, default: ContextWindow()].maximum = maximum
@@ -81,15 +85,23 @@ package struct ModelLists: Sendable {
 
     /// What single replies tell about many models.
     private func aside() async -> (
-        windows: [String: ContextWindow], cards: [String: ModelCard], entries: [(id: String, entry: JSON)]
+        windows: [String: ContextWindow], cards: [String: ModelCard], entries: [(id: String, entry: JSON)],
+        lacksOwnAPI: Bool
     ) {
         var windows: [String: ContextWindow] = [:]
         var all: [(id: String, entry: JSON)] = []
         var cards: [String: ModelCard] = [:]
+        var lacksOwnAPI = false
         for question in listing.questions {
-            guard case .many(let member, let id) = question.subject, let json = await answer(question.path),
-                let entries = json[member]?.array
-            else { continue }
+            guard case .many(let member, let id) = question.subject else { continue }
+            let reply = try? await calls.get(question.path, at: upstream, origin: origin, timeout: left)
+            let json = reply.flatMap { $0.head.isSuccess ? try? JSON(parsing: $0.body) : nil }
+            guard let entries = json?[member]?.array else {
+                // An older one answers 404, or 200 without a list.
+                let isMissing = reply.map { $0.head.isSuccess || $0.head.status == 404 } ?? false
+                if question.path == "/api/v1/models", isMissing { lacksOwnAPI = true }
+                continue
+            }
             for entry in entries {
                 guard let id = entry[id]?.string else { continue }
                 all.append((id, entry))
@@ -98,7 +110,7 @@ package struct ModelLists: Sendable {
                 if !card.isEmpty { cards[id] = card }
             }
         }
-        return (windows, cards, all)
+        return (windows, cards, all, lacksOwnAPI)
     }
 
     /// What else requests may call a model, as LM Studio lists it: its variants, and its instances with their own windows.
@@ -115,6 +127,16 @@ package struct ModelLists: Sendable {
             let window = ContextWindow(
                 loaded: tokens([["config", "context_length"]], in: instance), maximum: maximum)
             if window.isKnown { models.windows[name] = window }
+        }
+    }
+
+    /// What is loaded, and what makes embeddings, in the words of either of LM Studio's lists.
+    private static func noteState(of id: String, in entry: JSON, _ models: inout ServedModels) {
+        if let type = entry["type"]?.string, type.hasPrefix("embedding") { models.work[id] = .embeddings }
+        let instances = entry["loaded_instances"]?.array?.compactMap { $0["id"]?.string }
+        for name in instances ?? (entry["state"] == "loaded" ? [id] : []) {
+            models.work[name] = models.work[id]
+            if !models.loaded.contains(name) { models.loaded.append(name) }
         }
     }
 
