@@ -85,7 +85,7 @@ def test_an_even_older_one_is_listed_by_name(before):
     assert native(server)[WRITER]["best_known"] and native(server)[WRITER]["type"] == "llm"
     entry = legacy(server)[WRITER]
     assert entry["best_known"] and (entry["type"], entry["compatibility_type"], entry["state"]) == ("llm", "gguf", "not-loaded")
-    assert entry["object"] == "model" and entry["publisher"] == "acme" and isinstance(entry["max_context_length"], int)
+    assert entry["object"] == "model" and entry["publisher"] == "acme" and entry["max_context_length"] == 4096
 
 
 def test_the_last_known_list_stays(before):
@@ -121,6 +121,27 @@ def test_an_instance_and_a_variant_are_names_for_requests(before, name):
         reply = post(server, target, model=name, **body)
         assert reply.status == 200, (target, reply.body)
         assert fake.requests[-1].json["model"] == name.removeprefix("studio/")
+
+
+@pytest.mark.parametrize("has_native_api", [True, False])
+def test_who_names_no_model_gets_the_only_one_that_is_loaded(martlet, has_native_api):
+    models = [Model(SMALL, loaded=False), Model(WRITER), Model(EMBED, embedding=True)]
+    fake = FakeLMStudio(dataclasses.replace(Quirks(), has_native_api=has_native_api), models)
+    try:
+        server = martlet(None, "--upstream", fake.url, "--kind", "lmstudio")
+        server.wait_for_model(WRITER)
+        for name in ({"model": "local-model"}, {}):
+            reply = post(server, "/v1/chat/completions", messages=[{"role": "user", "content": "hi"}], **name)
+            assert reply.status == 200 and reply.headers["x-martlet-model"] == f"studio/{WRITER}"
+            assert fake.requests[-1].json["model"] == WRITER
+        if has_native_api:
+            assert post(server, LOAD, model=WRITER).json["instance_id"] == f"{WRITER}:2"
+            assert post(server, "/v1/responses", model="local-model", input="hi").status == 200, "one model, twice"
+            assert post(server, LOAD, model=SMALL).status == 200
+            several = post(server, "/v1/responses", model="local-model", input="hi")
+            assert several.status == 400 and WRITER in several.json["error"]["message"]
+    finally:
+        fake.close()
 
 
 def test_a_load_can_be_watched(before):
@@ -179,8 +200,16 @@ def test_the_routes_that_clients_invented_work_there_too(before):
     assert list(fake.catalogue[SMALL].instances) == [SMALL]
     assert post(server, "/api/v0/models/unload", model=SMALL).json["instance_ids"] == [SMALL]
     assert not fake.catalogue[SMALL].loaded
+    assert post(server, "/api/v0/models/load", model=WRITER).json["load_time_seconds"] == 0, "it was there"
     reply = post(server, "/api/v0/models/unload", model=SMALL)
     assert reply.status == 404 and "not loaded" in reply.json["error"]
+
+
+def test_an_older_one_takes_a_native_chat_on_the_route_it_has(before):
+    server, fake = before(has_native_api=False)
+    reply = post(server, "/api/v1/chat", model=WRITER, input="hi")
+    assert reply.status == 200 and reply.json["output"][-1]["content"] == "Hello, I am a fake."
+    assert fake.requests[-1].target == "/v1/chat/completions"
 
 
 def test_an_older_one_loads_for_a_request(before):

@@ -210,8 +210,16 @@ def test_only_models_that_are_allowed_are_loaded_under_whatever_name(martlet):
     server = martlet(before=give, config={"discovery": "off", "models": {"allowed": ["tiny-chat"]}}, engines=engine.engines())
     refused = post(server, LOAD, model="other", identifier="tiny-chat:2")
     assert (refused.status, words(refused)["param"]) == (403, "model")
+    draft = post(server, LOAD, model=engine.MODEL, draft_model="other")
+    assert (draft.status, words(draft)["param"]) == (403, "draft_model")
     assert post(server, LOAD, model=engine.MODEL, identifier="mine").status == 200
     assert ask(server, "mine").status == 200 and ask(server, "other").status == 403
+    assert [entry["key"] for entry in server.ask("GET", "/api/v1/models").json["models"]] == [engine.MODEL]
+    assert [entry["id"] for entry in server.ask("GET", "/api/v0/models").json["data"]] == [engine.MODEL]
+    assert server.ask("GET", f"/api/v0/models/{engine.MODEL}").status == 200
+    hidden, unknown = (server.ask("GET", f"/api/v0/models/{name}") for name in ("other", "othe"))
+    assert hidden.status == 403 and "models.allowed" in hidden.json["error"]
+    assert unknown.status == 404 and "other" not in unknown.json["error"]
 
 
 def test_settings_of_a_model_that_is_not_there_are_told_at_the_start(martlet):
@@ -387,7 +395,8 @@ def test_an_alias_is_loaded_listed_and_unloaded_as_its_model(martlet):
     models = {"aliases": {"gpt-x": ["local/tiny-chat"], "claude-*": ["local/other"]}, "allowed": ["gpt-x", "other"]}
     server = martlet(before=give, config={"discovery": "off", "models": models}, engines=engine.engines())
     old = {entry["id"]: entry for entry in server.ask("GET", "/api/v0/models").json["data"]}
-    assert old["gpt-x"] == old[engine.MODEL] | {"id": "gpt-x"} and old["gpt-x"]["state"] == "not-loaded"
+    assert old["gpt-x"] == old["other"] | {"id": "gpt-x"} and old["gpt-x"]["state"] == "not-loaded"
+    assert old.keys() == {"gpt-x", "other"}, "the model's own name is not allowed"
     for load, unload, name, key in [
         ("/api/v0/models/load", "/api/v0/models/unload", "model", "instance_ids"), (LOAD, UNLOAD, "instance_id", "instance_id"),
     ]:
@@ -397,7 +406,7 @@ def test_an_alias_is_loaded_listed_and_unloaded_as_its_model(martlet):
         assert (told["id"], told["state"]) == ("gpt-x", "loaded")
         gone = post(server, unload, **{name: "gpt-x"})
         assert gone.status == 200 and gone.json[key] in (engine.MODEL, [engine.MODEL]), gone.body
-        assert loaded(server) == {}
+        assert residents(server) == {}
     assert post(server, "/api/v0/models/load", model="claude-opus").json["instance_id"] == "other"
     assert post(server, UNLOAD, instance_id="claude-opus").json["instance_id"] == "other"
     assert post(server, LOAD, model=engine.MODEL).status == 403, "its own name is not allowed"

@@ -1,6 +1,7 @@
 """VT Code's `lmstudio` provider, step by step as it takes them: probe, exact match, load, chat, unload, over both its ways."""
 
 import json
+import shutil
 import time
 
 import pytest
@@ -135,6 +136,25 @@ def test_its_sequence_with_lm_studio(studio, native):
     if native:
         assert provider.unload(SMALL).ok
         assert not fake.catalogue[SMALL].loaded and fake.catalogue[WRITER].loaded
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "openai"])
+def test_the_model_of_its_documentation(martlet, native):
+    """`default_model = "lmstudio-community/meta-llama-3.1-8b-instruct"`: the very id has to be listed."""
+    name = "lmstudio-community/meta-llama-3.1-8b-instruct"
+
+    def give(made):
+        folder = made.home / "models/lmstudio-community/Meta-Llama-3.1-8B-Instruct-GGUF"
+        folder.mkdir(parents=True)
+        shutil.copy(engine.WEIGHTS, folder / "Meta-Llama-3.1-8B-Instruct-Q4_K_M.gguf")
+
+    server = martlet(before=give, engines=engine.engines(), environment={"MARTLET_ENGINE_THREADS": "1"})
+    provider = Provider(f"{server.url}/v1", native)
+    assert provider.list() == ["meta-llama-3.1-8b-instruct", name]
+    provider.load(name)
+    assert states(server) == dict.fromkeys(provider.list(), "loaded")
+    assert provider.stream(name, "Hello!")[0]
+    assert [entry["key"] for entry in server.ask("GET", "/api/v1/models").json["models"]] == ["meta-llama-3.1-8b-instruct"]
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "openai"])

@@ -134,7 +134,7 @@ package struct Control: ControlRoutes {
     /// One list that reads as OpenAI's and as Anthropic's (specs 1.6).
     private func list(_ page: ModelPage) async -> JSON {
         let routes = await catalog.value?.routes
-        let (ids, hasMore) = page.of(routes?.listed ?? [])
+        let (ids, hasMore) = page.of((routes?.listed ?? []) + (routes?.published ?? []))
         let local = await catalog.value?.local ?? []
         return [
             "object": "list", "data": .array(ids.map { entry($0, routes, local) }), "models": [],

@@ -27,6 +27,7 @@ struct LoadRoutes: Sendable {
         let body = try LoadBody(bytes)
         let model = try await Self.model(body.model, catalog)
         if let name = body.identifier { try Self.check(name, of: model, await catalog?.routes) }
+        if let draft = body.settings.draftModel { try Self.check(draft: draft, await catalog?.routes) }
         guard body.streams else { return Self.ok(try await Self.load(model, body, supervisor)) }
         let stream = LoadStream { feed in
             do throws(NativeError) {
@@ -140,6 +141,12 @@ struct LoadRoutes: Sendable {
             throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
         }
         return model
+    }
+
+    /// What `models.allowed` leaves out writes no drafts either; whether it is there is seen at the load.
+    private static func check(draft name: String, _ routes: RouteTable?) throws(NativeError) {
+        guard let id = routes?.localID(name), let error = routes?.refusal(of: id, askedAs: name) else { return }
+        throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "draft_model")
     }
 
     /// An instance can only be asked by its name where that is no name of anything else.

@@ -13,7 +13,10 @@ struct ModelRoutes: Sendable {
         let residents = await residents().filter { $0.state == .ready || $0.state == .draining }
         let routes = await catalog?.routes
         let foreign = Set(others.compactMap { $0["key"]?.string })
-        let usable = await catalog?.local.filter { $0.usable != nil && !foreign.contains($0.model.id) }
+        let usable = await catalog?.local.filter { local in
+            let id = local.model.id
+            return local.usable != nil && !foreign.contains(id) && routes?.forbids(id) != true
+        }
         let entries = usable?.map { local -> JSON in
             var entry = local.entry
             let loaded = residents.filter { $0.model.id == local.model.id }.map { resident -> JSON in
@@ -30,7 +33,11 @@ struct ModelRoutes: Sendable {
     }
 
     func legacy(_ catalog: Catalog?, beside others: [JSON]) async -> ControlReply {
-        ok(["data": .array(await legacyEntries(catalog, beside: others)), "object": "list"])
+        let routes = await catalog?.routes
+        let entries = await legacyEntries(catalog, beside: others).filter { entry in
+            entry["id"]?.string.map { routes?.forbids($0) == true } != true
+        }
+        return ok(["data": .array(entries), "object": "list"])
     }
 
     /// - Parameter id: in any spelling that requests may have.
@@ -42,7 +49,13 @@ struct ModelRoutes: Sendable {
         let names = [id, routes?.place(of: id)?.model, routes?.localID(id)].compactMap(\.self)
         let found = names.lazy.compactMap { name in entries.first { $0["id"]?.string == name } }.first
         guard let entry = found else {
-            throw NativeError.notInstalled(id, closest: entries.compactMap { $0["id"]?.string })
+            let known = entries.compactMap { $0["id"]?.string }
+            throw NativeError.notInstalled(id, closest: known.filter { routes?.forbids($0) != true })
+        }
+        if routes?.forbids(id) == true, let known = entry["id"]?.string,
+            let error = routes?.refusal(of: known, askedAs: id)
+        {
+            throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
         }
         return ok(entry)
     }
@@ -65,7 +78,8 @@ struct ModelRoutes: Sendable {
     /// Some clients look for the very id they were told.
     private func aliases(_ entries: [JSON], _ routes: RouteTable?) -> [JSON] {
         let ids = Set(entries.compactMap { $0["id"]?.string })
-        return (routes?.listed ?? []).compactMap { name in
+        let names = (routes?.listed ?? []) + (routes?.published ?? [])
+        return names.compactMap { name in
             guard !ids.contains(name), let id = routes?.localID(name),
                 var entry = entries.first(where: { $0["id"]?.string == id })
             else { return nil }
@@ -84,6 +98,16 @@ extension RouteTable {
     /// Tokens that every instance of a model of this machine has.
     fileprivate func sureWindow(of model: String) -> Int? {
         served[UpstreamFactory.local]?.sureWindow(of: model)?.loaded
+    }
+
+    /// Whether the configuration leaves a model out.
+    func forbids(_ name: String) -> Bool {
+        do throws(GatewayError) {
+            _ = try resolve(name)
+            return false
+        } catch {
+            return error.code == .modelNotAllowed
+        }
     }
 
     /// Why a model of this machine may not be used; nil: it may, under the name it was asked by or one of its own.

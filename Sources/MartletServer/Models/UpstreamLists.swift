@@ -126,12 +126,10 @@ final class UpstreamLists: Sendable {
         model["quantization"] = quantisation ?? .null
         model["size_bytes"] = 0
         model["params_string"] = .null
-        let instance: JSON = [
-            "id": id,
-            "config": ["context_length": entry["loaded_context_length"] ?? entry["max_context_length"] ?? 0],
-        ]
+        let maximum = entry["max_context_length"] ?? .int(usualWindow)
+        let instance: JSON = ["id": id, "config": ["context_length": entry["loaded_context_length"] ?? maximum]]
         model["loaded_instances"] = .array(entry["state"] == "loaded" ? [instance] : [])
-        model["max_context_length"] = entry["max_context_length"] ?? 0
+        model["max_context_length"] = maximum
         model["format"] = entry["compatibility_type"] ?? .null
         if type != "embeddings" {
             let able = entry["capabilities"]?.array ?? []
@@ -145,6 +143,10 @@ final class UpstreamLists: Sendable {
     }
 
     // MARK: Of other servers
+
+    /// Tokens that LM Studio loads a model with where nobody says how many: what is told of a window that is not known,
+    /// since clients refuse an entry without a number, and do not work with 0.
+    private static let usualWindow = 4096
 
     private static func places(_ routes: RouteTable, at upstream: Upstream) -> [Candidate] {
         (routes.served[upstream.name]?.ids ?? []).compactMap { id in
@@ -165,12 +167,12 @@ final class UpstreamLists: Sendable {
 
     static func nativeEntry(_ place: Candidate) -> JSON {
         let key = JSON.string(place.model)
-        let instance: JSON = ["id": key, "config": ["context_length": .int(place.window?.tokens ?? 0)]]
+        let instance: JSON = ["id": key, "config": ["context_length": .int(place.window?.tokens ?? usualWindow)]]
         return [
             "type": "llm", "publisher": publisher(place), "key": key, "display_name": key, "architecture": .null,
             "quantization": .null, "size_bytes": 0, "params_string": .null,
             "loaded_instances": isLoaded(place) ? [instance] : [],
-            "max_context_length": .int(place.window?.maximum ?? place.window?.tokens ?? 0), "format": .null,
+            "max_context_length": .int(place.window?.maximum ?? place.window?.tokens ?? usualWindow), "format": .null,
             "capabilities": ["vision": false, "trained_for_tool_use": .bool(takesTools(place))],
             "description": .null, "best_known": true,
         ]
@@ -181,23 +183,11 @@ final class UpstreamLists: Sendable {
         var entry: JSON = [
             "id": .string(place.model), "object": "model", "type": "llm", "publisher": publisher(place), "arch": "",
             "compatibility_type": "gguf", "quantization": "", "state": isLoaded(place) ? "loaded" : "not-loaded",
-            "max_context_length": .int(place.window?.maximum ?? place.window?.tokens ?? 0),
+            "max_context_length": .int(place.window?.maximum ?? place.window?.tokens ?? usualWindow),
         ]
         if isLoaded(place), let window = place.window?.tokens { entry["loaded_context_length"] = .int(window) }
         entry["capabilities"] = .array(takesTools(place) ? ["tool_use"] : [])
         entry["best_known"] = true
         return entry
-    }
-}
-
-extension RouteTable {
-    /// Whether the configuration leaves a model out.
-    fileprivate func forbids(_ name: String) -> Bool {
-        do throws(GatewayError) {
-            _ = try resolve(name)
-            return false
-        } catch {
-            return error.code == .modelNotAllowed
-        }
     }
 }

@@ -145,7 +145,7 @@ struct UpstreamNative: Sendable {
         let entry = await lists.native(of: studio).first { $0["key"]?.string == key }
         if let there = entry?["loaded_instances"]?[0]?["id"]?.string {
             return LoadRoutes.ok([
-                "type": entry?["type"] ?? "llm", "instance_id": .string(there), "load_time_seconds": .null,
+                "type": entry?["type"] ?? "llm", "instance_id": .string(there), "load_time_seconds": 0,
                 "status": "loaded",
             ])
         }
@@ -158,9 +158,12 @@ struct UpstreamNative: Sendable {
         let hello: JSON = [
             "model": .string(key), "max_tokens": 1, "messages": [["role": "user", "content": "hi"]],
         ]
+        let began = ContinuousClock.now
         _ = try await post("/v1/chat/completions", hello.buffer, to: studio, calls)
+        let took = Int(((ContinuousClock.now - began) / .milliseconds(1)).rounded())
         return LoadRoutes.ok([
-            "type": "llm", "instance_id": .string(key), "load_time_seconds": .null, "status": "loaded",
+            "type": "llm", "instance_id": .string(key), "load_time_seconds": .double(Double(took) / 1000),
+            "status": "loaded",
         ])
     }
 
