@@ -189,17 +189,56 @@ def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(
         reply = ask(server, name)
         assert reply.status == 200, reply.body
         assert reply.headers["x-martlet-model"] == f"local/{name.removeprefix('local/')}"
-    assert server.models() == ["other", "tiny-chat"], "instances are no models"
+    assert server.models() == ["other", "tiny-chat", "mine", f"{engine.MODEL}:2"], "clients look for the name they were told"
+    entries = {entry["id"]: entry for entry in server.ask("GET", "/api/v0/models").json["data"]}
+    assert {name: (entry["state"], entry.get("loaded_context_length")) for name, entry in entries.items()} == {
+        "other": ("not-loaded", None), engine.MODEL: ("loaded", 2048), f"{engine.MODEL}:2": ("loaded", 3072), "mine": ("loaded", 2048)}
+    assert server.ask("GET", "/api/v0/models/mine").json == entries["mine"]
+    more = post(server, LOAD, model="mine")
+    assert (more.status, words(more)["code"], words(more)["param"]) == (400, "engine_name_taken", "model")
+    assert "an instance of tiny-chat, which is loaded" in words(more)["message"]
+    assert post(server, "/api/v0/models/load", model="mine").json["instance_id"] == "mine"
     smallest = post(server, LOAD, model=engine.MODEL, identifier="a", context_length=1024)
     assert smallest.status == 200
     (entry,) = [one for one in server.ask("GET", "/v1/models").json["data"] if one["id"] == engine.MODEL]
     legacy = server.ask("GET", f"/api/v0/models/{engine.MODEL}").json
-    assert entry["context_length"] == legacy["loaded_context_length"] == 1024, "what each of them has"
+    assert entry["context_length"] == legacy["loaded_context_length"] == 2048, "what each of those has that answer to it"
     assert loaded(server)[engine.MODEL]["context_length"] == 2048
     assert post(server, UNLOAD, instance_id="a").status == 200
     assert post(server, UNLOAD, instance_id="mine").status == 200
     assert ask(server, "mine").status == 404
     assert loaded(server).keys() == {engine.MODEL, f"{engine.MODEL}:2"}
+
+
+def test_requests_for_a_model_get_no_instance_with_a_name_of_its_own(server):
+    server = server()
+    assert post(server, LOAD, model=engine.MODEL, identifier="small", context_length=512).status == 200
+    long = [{"role": "user", "content": "hello there " * 300}]
+    assert ask(server, messages=long).status == 200
+    assert residents(server).keys() == {"small", engine.MODEL}
+    assert ask(server, "small", messages=long).status == 400
+    assert post(server, LOAD, model=engine.MODEL, parallel=1).json["instance_id"] == f"{engine.MODEL}:2"
+    gone = post(server, "/api/v0/models/unload", model=engine.MODEL)
+    assert sorted(gone.json["instance_ids"]) == ["small", engine.MODEL, f"{engine.MODEL}:2"]
+    assert residents(server) == {}
+    assert post(server, LOAD, model=engine.MODEL, identifier="small", context_length=512).status == 200
+    assert post(server, "/api/v0/models/unload", model="small").json["instance_ids"] == ["small"]
+
+
+def test_a_models_names_go_before_an_instances_also_when_the_model_comes_later(server):
+    server = server()
+    assert post(server, LOAD, model=engine.MODEL, identifier="newm", context_length=1024).status == 200
+    assert ask(server, "newm").headers["x-martlet-model"] == "local/newm"
+    engine.give_model(server, name="newm")
+    for name in ("newm", "martlet/newm"):
+        assert ask(server, name).status == 200
+        assert {one["model"] for one in residents(server).values() if one["id"] != "tiny-chat:newm"} == {"newm"}
+    assert residents(server)["tiny-chat:newm"]["model"] == engine.MODEL
+    assert "tiny-chat:newm" in server.models() and server.ask("GET", "/v1/models/newm").json["context_length"] == 2048
+    reply = ask(server, "tiny-chat:newm")
+    assert (reply.status, reply.headers["x-martlet-model"]) == (200, "local/tiny-chat:newm")
+    assert post(server, UNLOAD, instance_id="tiny-chat:newm").json == {"instance_id": "tiny-chat:newm", "status": "unloaded"}
+    assert {one["model"] for one in residents(server).values()} == {"newm"}
 
 
 def test_only_models_that_are_allowed_are_loaded_under_whatever_name(martlet):
@@ -311,7 +350,7 @@ def test_what_was_loaded_for_a_request_goes_when_it_has_been_idle(server):
     entry = residents(server)["other"]
     assert entry["settings"]["ttl"] == {"value": 1, "origin": "engine.settings"} and entry["ttl_ms"] == 1000
     assert entry["context"] == 3072 and entry["settings"]["context_length"]["origin"] == "engine.settings"
-    until(lambda: loaded(server) == {}, "it was unloaded", 20)
+    until(lambda: residents(server) == {}, "it was unloaded", 20)
     assert post(server, LOAD, model="other").status == 200
     assert residents(server)["other"]["settings"]["ttl"] == {"value": None, "origin": "built-in"}, "who asked for it keeps it"
     assert post(server, UNLOAD, instance_id="other").status == 200

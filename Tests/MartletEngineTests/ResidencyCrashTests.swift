@@ -3,7 +3,7 @@ import Testing
 
 @Suite("What was loaded to stay comes back after a crash")
 struct ResidencyCrashTests {
-    @Test("An instance that was to stay comes back after a crash as it was, for whoever asks for it or for its model")
+    @Test("An instance that was to stay comes back after a crash as it was, for whoever asks for it")
     func comesBack() {
         var line = Line()
         let asked = Residency.Demand("a", size: LoadSize(bytes: 60), ttl: .seconds(90))
@@ -12,14 +12,28 @@ struct ResidencyCrashTests {
         #expect(line(.exited("mine", failed)) + line(.exited("b", failed)) == [])
         #expect(line.residency.crashed.map(\.id) == ["mine"], "b was there for its requests only")
         #expect(line(.requestedInstance("mine", .init(2))) == ["launch mine"])
-        #expect(line(ask("a", 10, 3, ttl: .seconds(1))) == [])
-        #expect(line(.cancelled(.init(2))) + line(.cancelled(.init(3))) == ["stop mine"])
-        #expect(line(ask("a", 10, 4)) == [], "its name is free in a moment")
+        #expect(line(.cancelled(.init(2))) == ["stop mine"])
+        #expect(line(.requestedInstance("mine", .init(4))) == [], "its name is free in a moment")
         #expect(line(.requestedInstance("mine", .init(5))) == [])
         #expect(line(.exited("mine", nil)) == ["launch mine"])
+        #expect(line(ask("a", 10, 3)) == ["launch a"], "its model is another thing")
         #expect(line(.ready("mine", bytes: nil)) == ["4 gets mine", "5 gets mine"])
         let back = line.residency.instances[0]
-        #expect(back.demand == asked && back.isExplicit && back.isPinned && back.users == 2)
+        #expect(back.demand == asked && back.isExplicit && back.isPinned && back.isNamed && back.users == 2)
+    }
+
+    @Test("One that is called after its model comes back also for whoever asks for the model")
+    func comesBackForModel() {
+        var line = Line()
+        let asked = Residency.Demand("a", size: LoadSize(bytes: 60), ttl: .seconds(90))
+        _ = line(load("a", 10, 9)) + line(.ready("a", bytes: nil))
+        _ = line(.load(asked, .init(1), as: nil)) + line(.ready("a:2", bytes: nil))
+        _ = line(.unload("a", .now)) + line(.exited("a", nil))
+        #expect(line(.exited("a:2", failed)) == [])
+        #expect(line(ask("a", 10, 2, ttl: .seconds(1))) == ["launch a:2"])
+        #expect(line(.requestedInstance("a:2", .init(3))) == [])
+        #expect(line(.ready("a:2", bytes: nil)) == ["2 gets a:2", "3 gets a:2"])
+        #expect(line.residency.instances[0].demand == asked && line.residency.instances[0].isExplicit)
         #expect(line.residency.crashed.isEmpty)
     }
 
@@ -67,15 +81,17 @@ struct ResidencyCrashTests {
     @Test("Whoever wants any instance of a model need not wait until the one that crashed is back")
     func comesBackForOne() {
         var line = Line()
-        _ = line(load("a", 20, 1, as: "mine")) + line(.ready("mine", bytes: nil)) + line(.exited("mine", failed))
+        _ = line(load("a", 5, 7)) + line(.ready("a", bytes: nil))
+        _ = line(load("a", 20, 1)) + line(.ready("a:2", bytes: nil)) + line(.exited("a:2", failed))
+        _ = line(.unload("a", .now)) + line(.exited("a", nil))
         line.use("b", 90, 2)
-        #expect(line(.requestedInstance("mine", .init(3))) + line(ask("a", 20, 4)) == [])
+        #expect(line(.requestedInstance("a:2", .init(3))) + line(ask("a", 20, 4)) == [])
         #expect(line(load("a", 5, 5)) == [], "first come, first served")
         line.now += .seconds(20)
         _ = line(.tick)
         #expect(line(.released("b")) == ["stop b"])
-        #expect(line(.exited("b", nil)) == ["launch mine", "launch a"])
+        #expect(line(.exited("b", nil)) == ["launch a:2", "launch a"])
         #expect(line(ask("a", 20, 6)) == [])
-        #expect(line(.ready("mine", bytes: nil)) == ["3 gets mine", "4 gets mine", "6 gets mine"])
+        #expect(line(.ready("a:2", bytes: nil)) == ["3 gets a:2", "4 gets a:2", "6 gets a:2"])
     }
 }

@@ -25,6 +25,8 @@ struct ResidencyWorld {
         var lastUsed: Residency.Instant
         /// It is loaded as it was.
         var isReturn = false
+        /// Its owner gave it a name of its own.
+        var isNamed = false
         var demand: Residency.Demand?
     }
 
@@ -57,6 +59,10 @@ struct ResidencyWorld {
     /// Of everybody who ever asked.
     private var wishes: [Ticket: Wish] = [:]
     private var demands: [Ticket: Residency.Demand] = [:]
+    /// What orders to load gave as names.
+    private var names: [Ticket: String] = [:]
+    /// The most that an engine of a model was seen to take.
+    private var seen: [String: Int64] = [:]
     private var lastTicket: UInt64 = 0
     private var hasGrown = false
     private var isClosed = false
@@ -198,8 +204,10 @@ struct ResidencyWorld {
 
     private mutating func prepare(_ event: Residency.Event) {
         switch event {
-        case .requested(let demand, let ticket), .load(let demand, let ticket, _),
-            .ensured(let demand, let ticket):
+        case .load(let demand, let ticket, let name):
+            demands[ticket] = demand
+            names[ticket] = name
+        case .requested(let demand, let ticket), .ensured(let demand, let ticket):
             demands[ticket] = demand
         case .cancelled(let ticket): open[ticket] = nil
         case .released(let id): engines[id]?.lastUsed = now
@@ -209,6 +217,8 @@ struct ResidencyWorld {
             if let bytes {
                 engines[id]?.bytes = bytes
                 hasGrown = true
+                let model = engines[id]?.model ?? ""
+                seen[model] = max(seen[model] ?? 0, bytes)
             }
         case .exited(let id, let error):
             for ticket in engines[id]?.users ?? [] { granted[ticket] = nil }
@@ -255,11 +265,18 @@ struct ResidencyWorld {
             let model = launch.demand.model
             let wishes: [Wish] = [.model(model), .load(model), .ensure(model), .instance(launch.instance)]
             try expect(open.values.contains(where: wishes.contains), "launched for nobody")
+            try expect(launch.bytes >= seen[model] ?? 0, "launched as if nothing had been seen of \(model)")
             var engine = Engine(model: model, bytes: launch.bytes, lastUsed: now, isReturn: launch.isReturn)
+            engine.isNamed =
+                launch.isReturn
+                ? residency.instances.first { $0.id == launch.instance }?.isNamed == true
+                : launch.instance != model
+                    && open.contains { $0.value == .load(model) && names[$0.key] == launch.instance }
             if launch.isReturn {
                 // It may have been forgotten while it was in line.
                 if let was = crashed.first(where: { $0.id == launch.instance })?.engine {
                     try expect(was.demand == launch.demand, "came back as another")
+                    try expect(was.isNamed == engine.isNamed, "came back for others")
                 }
                 let now = residency.instances.first { $0.id == launch.instance }
                 (engine.isExplicit, engine.isPinned) = (now?.isExplicit ?? false, now?.isPinned ?? false)
@@ -286,8 +303,10 @@ struct ResidencyWorld {
             if case .ready = event {} else { try expect(!engine.isUnwanted, "granted \(id), which is being unloaded") }
             guard let wish = open.removeValue(forKey: ticket) else { throw broken("answered \(ticket) twice") }
             switch wish {
-            case .model(let model), .load(let model), .ensure(let model):
+            case .load(let model): try expect(model == engine.model, "granted another model")
+            case .model(let model), .ensure(let model):
                 try expect(model == engine.model, "granted another model")
+                try expect(!engine.isNamed, "granted \(id), which has a name of its own")
             case .instance(let name): try expect(name == id, "granted another instance")
             }
             engines[id]?.lastUsed = now
@@ -312,7 +331,13 @@ struct ResidencyWorld {
             try expect(instance.users == engines[instance.id]?.users.count, "users of \(instance.id) are miscounted")
             try expect(instance.bytes == engines[instance.id]?.bytes, "bytes of \(instance.id) are miscounted")
         }
+        let staying = residency.instances.filter { !$0.isLeaving }
+        let isOverdrawn = staying.reduce(0) { $0 + $1.bytes } > limits.budget && staying.count > 1
         for (id, engine) in engines where engine.isReady && !engine.isStopping && engine.users.isEmpty {
+            if isOverdrawn, !engine.isPinned, !engine.isExplicit, !engine.isUnwanted {
+                try expect(engine.lastUsed + limits.lull > now, "\(id) holds memory that there is not")
+                try expect(wake.map { $0 <= engine.lastUsed + limits.lull } ?? false, "nobody wakes up for \(id) to go")
+            }
             guard !engine.isPinned, let ttl = engine.ttl else { continue }
             try expect(event != .tick || engine.lastUsed + ttl > now, "\(id) outlived its TTL")
             try expect(wake.map { $0 <= engine.lastUsed + ttl } ?? false, "nobody wakes up for the TTL of \(id)")

@@ -124,6 +124,44 @@ struct SupervisorResidencyTests {
         await supervised.stop()
     }
 
+    @Test("A model's names go before an instance's, also when the model comes later; then lists tell the longer name")
+    func newModel() async throws {
+        let supervised = try supervised(models: 4)
+        let supervisor = supervised.supervisor
+        #expect(try await supervisor.load("alpha", as: "gamma") == "gamma")
+        #expect(try await supervised.acquire("gamma").get().instance == "gamma")
+        #expect(try await supervised.acquire("alpha:gamma").get().instance == "alpha:gamma")
+        try GGUFWriter.model("llama").write(to: supervised.scratch.file("models/pub/gamma-GGUF/gamma-Q4_0.gguf"))
+        #expect(await supervisor.borrow("gamma") == nil)
+        let own = try await supervised.acquire("gamma").get()
+        let residents = await supervisor.residents()
+        #expect(residents.map(\.instance) == ["alpha:gamma", own.instance])
+        #expect(residents.map(\.model.id) == ["alpha", "gamma"] && residents.map(\.isNamed) == [true, false])
+        #expect(residents.first { $0.socketPath == own.socketPath }?.model.id == "gamma")
+        #expect(try await supervised.acquire("pub/gamma").get().socketPath == own.socketPath)
+        let long = try await supervised.acquire("alpha:gamma").get()
+        #expect(long.instance == "alpha:gamma" && long.socketPath == residents[0].socketPath)
+        #expect(await supervisor.pin("alpha:gamma"))
+        #expect(await supervisor.unload("gamma", .now) == [own.instance])
+        #expect(await supervisor.unload(["alpha:gamma"], .now, within: .seconds(60)))
+        #expect(await supervised.acquire("alpha:gamma").error?.code == .noSuchModel)
+        await supervised.stop()
+    }
+
+    @Test(
+        "Where a model is only to be there, the name of an instance stands for it, and its model's name does not")
+    func ensured() async throws {
+        let supervised = try supervised(models: 3)
+        let supervisor = supervised.supervisor
+        _ = try await supervisor.load("alpha", as: "mine")
+        #expect(try await supervisor.ensure("mine") == "mine")
+        #expect(await supervisor.borrow("alpha") == nil)
+        #expect(try await supervisor.ensure("alpha") == "alpha")
+        #expect(await supervisor.residents().map(\.instance) == ["alpha", "mine"])
+        #expect(await supervisor.residents().map(\.users) == [0, 0])
+        await supervised.stop()
+    }
+
     @Test("A use of an engine that has died does not end one of the next engine")
     func staleRelease() async throws {
         let supervised = try supervised(fake: "exit-on-request")

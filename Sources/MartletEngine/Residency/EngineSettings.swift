@@ -41,8 +41,11 @@ package struct ResidentModel: Sendable, Hashable {
         case crashed
     }
 
-    /// The name of the instance: the model's id, or `id:2`, or what its owner called it.
+    /// The name it is asked for by: the model's id, or `id:2`, or what its owner called it; `id:NAME` where that has
+    /// become the name of a model.
     package var instance: String
+    /// Its owner gave it a name of its own, and requests for its model do not get it.
+    package var isNamed = false
     package var model: InstalledModel
     package var state: State
     /// Nil where no process has been started.

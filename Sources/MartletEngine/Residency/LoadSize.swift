@@ -59,6 +59,28 @@ package struct LoadSize: Sendable, Hashable {
         }
     }
 
+    private init(_ kind: Kind, least: Int64) {
+        self.kind = kind
+        self.least = least
+    }
+
+    /// The same with so many bytes more, whatever the context.
+    func grown(by bytes: Int64) -> LoadSize {
+        func grown(_ parts: Parts) -> Parts {
+            var parts = parts
+            parts.beside = Parts.sum(parts.beside, bytes)
+            return parts
+        }
+        let kind: Kind =
+            switch self.kind {
+            case .fixed: .fixed
+            case .asked(let parts, let context): .asked(grown(parts), context)
+            case .fitted(let parts, let comfortable):
+                .fitted(grown(parts), comfortable: Parts.sum(comfortable, bytes))
+            }
+        return LoadSize(kind, least: Parts.sum(least, bytes))
+    }
+
     /// Bytes for whose sake models that nobody uses are unloaded.
     package var comfortable: Int64 {
         if case .fitted(_, let comfortable) = kind { comfortable } else { least }
@@ -150,7 +172,7 @@ private struct Parts: Sendable, Hashable {
     }
 
     /// Of numbers that are not negative.
-    private static func sum(_ bytes: Int64, _ more: Int64) -> Int64 {
+    static func sum(_ bytes: Int64, _ more: Int64) -> Int64 {
         let (sum, overflow) = bytes.addingReportingOverflow(more)
         return overflow ? .max : sum
     }

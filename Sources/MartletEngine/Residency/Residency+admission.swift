@@ -17,7 +17,7 @@ extension Residency {
         while let model = line.first?.demand.model {
             if line.first?.isAdditional == false {
                 // All who were before it have left: its instance need not be drained for them any more.
-                takeBack { $0.demand.model == model }
+                takeBack { $0.serves(model) }
                 if serve(inLine: 0, now, &actions) {
                     line.removeFirst()
                     continue
@@ -38,6 +38,7 @@ extension Residency {
             launch(first, name, now, &actions)
         }
         if line.isEmpty { takeBack { _ in true } }
+        relieve(now, &actions)
     }
 
     /// Gives those at a place of the line what is loaded or loading by now; whether nobody is left there. Who wants one
@@ -73,14 +74,16 @@ extension Residency {
 
     private mutating func launch(_ waiting: Waiting, _ name: String, _ now: Instant, _ actions: inout [Action]) {
         let others = waiting.demand.others.filter { place($0.key) == nil }.map(\.value)
-        let fit = waiting.demand.size.fitted(to: free, beside: others)
+        let extra = overshoot(of: waiting.demand)
+        let fit = size(of: waiting.demand).fitted(to: free, beside: others)
         var demand = waiting.demand
         if let slots = fit.slots { demand.settings.parallel.value = slots }
         let returning = waiting.returns
         instances.append(
             Instance(
                 id: name, demand: demand, isExplicit: returning?.isExplicit ?? false, context: fit.context,
-                bytes: fit.bytes, phase: .loading(waiting.waiters), isPinned: returning?.isPinned ?? false,
+                isNamed: waiting.isNamed, estimated: fit.bytes - extra, bytes: fit.bytes,
+                phase: .loading(waiting.waiters), isPinned: returning?.isPinned ?? false,
                 lastUsed: now, isReturn: returning != nil, readySince: now))
         // It stays known until it is there: what stops its load is no reason to forget it.
         if returning == nil { forget(name) }
@@ -129,7 +132,7 @@ extension Residency {
     /// Bytes that can become free without the owner of an instance.
     var room: Int64 { limits.budget - Self.sum(instances.filter(\.stays).map(\.bytes)) }
 
-    private func need(of waiting: Waiting) -> Int64? { waiting.demand.size.needed(in: room) }
+    private func need(of waiting: Waiting) -> Int64? { size(of: waiting.demand).needed(in: room) }
 
     /// The id of its instance; nil: what has that of the model is stopping, so it is soon free.
     private func newName(for waiting: Waiting) -> String? {
@@ -154,7 +157,7 @@ extension Residency {
         return instances.count(where: \.stays) < limits.residents ? nil : full(for: waiting.demand.model)
     }
 
-    private static func sum(_ bytes: [Int64]) -> Int64 {
+    static func sum(_ bytes: [Int64]) -> Int64 {
         bytes.reduce(0) { sum, more in
             let (value, overflow) = sum.addingReportingOverflow(more)
             return overflow ? .max : value

@@ -4,6 +4,7 @@ extension Residency {
         package let id: String
         package let demand: Demand
         package let isExplicit: Bool
+        package let isNamed: Bool
         package fileprivate(set) var isPinned: Bool
         /// Tokens it had.
         package let context: Int?
@@ -14,6 +15,7 @@ extension Residency {
             id = instance.id
             demand = instance.demand
             isExplicit = instance.isExplicit
+            isNamed = instance.isNamed
             isPinned = instance.isPinned
             context = instance.context
             at = now
@@ -24,17 +26,10 @@ extension Residency {
         var expires: Instant? { isPinned ? nil : demand.ttl.map { lastUsed + $0 } }
     }
 
-    /// The model that a name is an instance of, which lives or comes back.
-    package func model(ofInstance id: String) -> String? {
-        instances.first { $0.id == id }?.demand.model ?? crashed.first { $0.id == id }?.demand.model
-    }
-
-    /// The instance of that name, else all of the model, that live or come back.
-    package func instances(named name: String, orOf model: String) -> [String] {
-        var all = instances.map { (id: $0.id, model: $0.demand.model) }
-        all += crashed.filter { place($0.id) == nil }.map { (id: $0.id, model: $0.demand.model) }
-        let named = all.filter { $0.id == name }
-        return (named.isEmpty ? all.filter { $0.model == model } : named).map(\.id)
+    /// All that live or come back.
+    package var names: [(id: String, model: String)] {
+        instances.map { ($0.id, $0.demand.model) }
+            + crashed.filter { place($0.id) == nil }.map { ($0.id, $0.demand.model) }
     }
 
     /// - Parameter instance: has just ended by itself.

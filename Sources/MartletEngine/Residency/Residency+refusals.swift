@@ -21,8 +21,11 @@ extension Residency {
     /// With the numbers, and what to change.
     func doesNotFit(_ demand: Demand) -> EngineError {
         let staying = instances.filter(\.stays)
-        var words = "\(demand.model) does not fit: it needs \(ByteCount.shown(demand.size.least)), and "
-        if staying.isEmpty || demand.size.least > limits.budget {
+        let size = size(of: demand)
+        let isMeasured = overshoot(of: demand) > 0
+        var words = "\(demand.model) does not fit: it needs \(ByteCount.shown(size.least))"
+        words += isMeasured ? " (as its engine was seen to take), and " : ", and "
+        if staying.isEmpty || size.least > limits.budget {
             words += "engines may take \(ByteCount.shown(limits.budget)) in all (engine.memory)."
         } else {
             words +=
@@ -30,10 +33,13 @@ extension Residency {
                 + "(engine.memory) can be free. The rest is held by \(Self.list(staying))."
         }
         var changes: [String] = []
-        if demand.size.least <= limits.budget, let largest = staying.max(by: { $0.bytes < $1.bytes }) {
+        if let named = staying.first(where: { $0.isNamed && $0.demand.model == demand.model }) {
+            changes.append("ask for \(named.id), which is an instance of it")
+        }
+        if size.least <= limits.budget, let largest = staying.max(by: { $0.bytes < $1.bytes }) {
             changes.append("unload \(largest.id)")
         }
-        if let context = demand.size.contextFitting(demand.size.least > limits.budget ? limits.budget : room) {
+        if let context = size.contextFitting(size.least > limits.budget ? limits.budget : room) {
             changes.append("ask for a context of at most \(context) tokens")
         }
         changes.append("raise engine.memory")

@@ -1,20 +1,22 @@
 extension Residency {
-    /// 1. closing → refuse. 2. an instance is ready → grant the one with the fewest users. 3. one is loading → wait for
+    /// Of instances that are called after the model:
+    ///
+    /// 1. closing → refuse. 2. one is ready → grant the one with the fewest users. 3. one is loading → wait for
     /// it. 4. its load waits for room → wait with it. 5. failed repeatedly a moment ago → refuse. 6. else it gets into
-    /// line, as an instance that crashed if there is one, from which ``settle(_:_:)`` launches, or refuses what can never fit.
+    /// line, as one that crashed if there is one, from which ``settle(_:_:)`` launches, or refuses what can never fit.
     mutating func request(
         _ demand: Demand, _ ticket: Ticket, uses: Bool, _ now: Instant, _ actions: inout [Action]
     ) {
         if closed { return actions.append(.refuse(ticket, Self.closing)) }
         let waiter = Waiter(ticket: ticket, uses: uses, demand: demand, until: now + limits.wait)
         if serve([waiter], of: demand.model, now, &actions) { return }
-        if let index = line.firstIndex(where: { !$0.isAdditional && $0.demand.model == demand.model }) {
+        if let index = line.firstIndex(where: { $0.serves(demand.model) }) {
             guard line[index].waiters.count < limits.waiting else {
                 return actions.append(.refuse(ticket, tooMany(waitingFor: demand.model)))
             }
             return line[index].waiters.append(waiter)
         }
-        if let returning = crashed.first(where: { $0.demand.model == demand.model }) {
+        if let returning = crashed.first(where: { $0.demand.model == demand.model && !$0.isNamed }) {
             return lineUp(returning, waiter, now, &actions)
         }
         lineUp(Waiting(demand: demand, waiters: [waiter]), now, &actions)
@@ -60,9 +62,9 @@ extension Residency {
         actions += waiting.waiters.map { .refuse($0.ticket, refusal) }
     }
 
-    /// Whether an instance of the model takes them, now or when it is loaded.
+    /// Whether an instance that is called after the model takes them, now or when it is loaded.
     mutating func serve(_ waiters: [Waiter], of model: String, _ now: Instant, _ actions: inout [Action]) -> Bool {
-        let own = instances.indices.filter { instances[$0].demand.model == model && !instances[$0].isLeaving }
+        let own = instances.indices.filter { instances[$0].serves(model) && !instances[$0].isLeaving }
         let ready = own.filter { instances[$0].phase == .ready }
         guard let index = ready.min(by: { instances[$0].users < instances[$1].users }) ?? own.first else {
             return false
@@ -124,6 +126,7 @@ extension Residency {
         guard let index = place(id), case .loading(let waiters) = instances[index].phase else { return }
         instances[index].phase = .ready
         instances[index].bytes = max(instances[index].bytes, bytes ?? 0)
+        noteOvershoot(of: instances[index])
         instances[index].readySince = now
         instances[index].isReturn = false
         failures[instances[index].demand.model] = nil

@@ -10,6 +10,10 @@
 /// - Whoever wants a model that is drained goes to the end of the line; and what has been loaded works for
 ///   ``Limits/stay``, or until it has been idle for ``Limits/lull``, before it has to go. So two models that are both
 ///   wanted take turns, each serving all who came meanwhile, instead of unloading each other at each request.
+/// - An instance that its owner gave a name of its own serves those who ask for it by that name; whoever asks for its
+///   model gets one that is called after the model.
+/// - An engine that was seen to take more than was estimated counts with that, also when the same is loaded again. What
+///   is idle goes when it takes others beyond the budget.
 /// - Pinned instances and those that were loaded explicitly stay. What cannot fit beside them is refused at once. When
 ///   the engine of one crashes, its next use loads it again under its name, with all that was set for it.
 package struct Residency: Sendable {
@@ -56,10 +60,10 @@ package struct Residency: Sendable {
         /// Whoever has the ticket no longer waits.
         case cancelled(Ticket)
         /// One more instance, which stays until it is unloaded or its TTL is over. A `grant` says that it is ready, and
-        /// counts no user. Nil: named after the model.
+        /// counts no user. Nil: called after the model.
         case load(Demand, Ticket, as: String?)
-        /// An instance of the model, whichever is ready, is loading or waits for room; else one is loaded that stays. A
-        /// `grant` counts no user.
+        /// An instance called after the model, whichever is ready, is loading or waits for room; else one is loaded that
+        /// stays. A `grant` counts no user.
         case ensured(Demand, Ticket)
         /// The engine answers; the bytes it was seen to take, if that is known.
         case ready(String, bytes: Int64?)
@@ -140,6 +144,10 @@ package struct Residency: Sendable {
         /// Loaded because somebody said so, not because a request came.
         package internal(set) var isExplicit: Bool
         package let context: Int?
+        /// Its owner gave it a name of its own.
+        package let isNamed: Bool
+        /// What it was thought to take before anything was seen of it.
+        let estimated: Int64
         /// As estimated or, if that is more, as measured: an engine grows into its estimate with its work.
         package var bytes: Int64
         package var phase: Phase
@@ -152,6 +160,9 @@ package struct Residency: Sendable {
         /// Loaded as it was before: who waits for it decides nothing.
         var isReturn = false
         var readySince: Instant
+
+        /// Whether it is for whoever asks for that model.
+        package func serves(_ model: String) -> Bool { !isNamed && demand.model == model }
 
         var isLoading: Bool { if case .loading = phase { true } else { false } }
 
@@ -167,7 +178,7 @@ package struct Residency: Sendable {
         /// Whether it may be stopped, or drained, for another.
         var isEvictable: Bool { phase == .ready && !isExplicit && !isPinned }
 
-        var isLeaving: Bool {
+        package var isLeaving: Bool {
             switch phase {
             case .draining, .stopping: true
             case .loading, .ready: false
@@ -190,6 +201,11 @@ package struct Residency: Sendable {
         /// It comes back under that name.
         var returns: Crashed?
         var waiters: [Waiter]
+
+        var isNamed: Bool { returns?.isNamed ?? name.map { $0 != demand.model } ?? false }
+
+        /// Whether it is for whoever asks for that model.
+        func serves(_ model: String) -> Bool { !isAdditional && !isNamed && demand.model == model }
     }
 
     struct Failures: Sendable {
@@ -206,6 +222,8 @@ package struct Residency: Sendable {
     /// In the order they came.
     var line: [Waiting] = []
     var failures: [String: Failures] = [:]
+    /// Of those that took more than was estimated, in the order they were seen.
+    var overshoots: [Overshoot] = []
     var closed = false
     private var announced: Instant?
 
@@ -246,7 +264,8 @@ package struct Residency: Sendable {
         func note(_ instant: Instant) { next = next.map { min($0, instant) } ?? instant }
         for instance in instances {
             if let expires = instance.expires { note(expires) }
-            if !line.isEmpty, instance.isEvictable, mayLeave(instance) > now { note(mayLeave(instance)) }
+            let isWanted = !line.isEmpty || overdrawn > 0 && instance.users == 0
+            if isWanted, instance.isEvictable, mayLeave(instance) > now { note(mayLeave(instance)) }
         }
         for waiting in line { waiting.waiters.forEach { note($0.until) } }
         crashed.compactMap(\.expires).forEach(note)

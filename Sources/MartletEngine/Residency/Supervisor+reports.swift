@@ -4,33 +4,40 @@ extension Supervisor {
     /// What is loaded, loading or stopping, or comes back when it is used, in the order of the names.
     package func residents() -> [ResidentModel] {
         let now = ContinuousClock.now
+        let shown = Dictionary(shownNames().map { ($0.id, $0.shown) }, uniquingKeysWith: { first, _ in first })
         let living = residency.instances.compactMap { instance -> ResidentModel? in
             guard let resident = engines[instance.id] else { return nil }
             let isIdle = instance.phase == .ready && instance.users == 0
+            let settings = instance.demand.settings
+            // llama.cpp makes windows a little longer, but who makes vectors takes no more than a batch.
+            let context = resident.launch.kind == .llm ? instance.context : settings.contextTokens ?? instance.context
             let waiting = if case .loading(let waiters) = instance.phase { waiters.count } else { 0 }
             return ResidentModel(
-                instance: instance.id, model: resident.launch.model, state: Self.state(instance.phase),
+                instance: shown[instance.id] ?? instance.id, isNamed: instance.isNamed, model: resident.launch.model,
+                state: Self.state(instance.phase),
                 process: resident.process, since: now - resident.since, socketPath: resident.launch.socketPath,
-                load: instance.demand.settings, context: instance.context, users: instance.users,
+                load: settings, context: context, users: instance.users,
                 idle: isIdle ? now - instance.lastUsed : nil, bytes: instance.bytes, measured: resident.measured,
                 isExplicit: instance.isExplicit, isPinned: instance.isPinned, waiting: waiting,
                 loadTime: resident.loadTime, progress: resident.progress?.fraction,
                 isReturn: instance.isReturn)
         }
         let crashed = residency.crashed.compactMap { crashed -> ResidentModel? in
-            guard !living.contains(where: { $0.instance == crashed.id }), let model = known[crashed.demand.model]?.model
+            guard !residency.instances.contains(where: { $0.id == crashed.id }),
+                let model = known[crashed.demand.model]?.model
             else { return nil }
             return ResidentModel(
-                instance: crashed.id, model: model, state: .crashed, since: now - crashed.at, socketPath: "",
+                instance: shown[crashed.id] ?? crashed.id, isNamed: crashed.isNamed, model: model, state: .crashed,
+                since: now - crashed.at, socketPath: "",
                 load: crashed.demand.settings, context: crashed.context, users: 0, idle: now - crashed.lastUsed,
                 bytes: 0, isExplicit: crashed.isExplicit, isPinned: crashed.isPinned, waiting: 0)
         }
         return (living + crashed).sorted { $0.instance < $1.instance }
     }
 
-    /// An instance of the model that is ready. Those whose file is gone are unloaded: the name is free for another.
+    /// An instance called after the model that is ready. Those whose file is gone are unloaded: the name is free for another.
     func ready(_ model: String) -> Residency.Instance? {
-        let ready = residency.instances.filter { $0.demand.model == model && $0.phase == .ready }
+        let ready = residency.instances.filter { $0.serves(model) && $0.phase == .ready }
         let gone = ready.filter { instance in
             engines[instance.id].map { !Disk.exists($0.launch.model.path) } ?? false
         }.map(\.id)
@@ -83,8 +90,9 @@ extension Supervisor {
     package func unload(
         _ instances: [String], _ how: Residency.Unloading, within time: Duration
     ) async -> Bool {
-        let told = instances.flatMap { unload($0, how) }
-        let sockets = Set(told.compactMap { engines[$0]?.launch.socketPath })
+        let ids = shownNames().filter { instances.contains($0.shown) }.map(\.id)
+        let sockets = Set(ids.compactMap { engines[$0]?.launch.socketPath })
+        for id in ids { apply(.unload(id, how)) }
         let start = ContinuousClock.now
         while engines.values.contains(where: { sockets.contains($0.launch.socketPath) }) {
             guard ContinuousClock.now - start < time, !Task.isCancelled else { return false }

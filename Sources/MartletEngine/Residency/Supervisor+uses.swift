@@ -1,8 +1,12 @@
 extension Supervisor {
-    /// Counts a use of an instance of the model that is ready; nil where none is. Nothing is loaded for it.
-    package func borrow(_ name: String) -> Lease? {
-        let ready = residency.instances.filter { $0.phase == .ready && ($0.id == name || $0.demand.model == name) }
-        guard let instance = ready.first(where: { $0.id == name }) ?? ready.min(by: { $0.users < $1.users }),
+    /// Counts a use of an instance of the model that is ready, or of the one of that name; nil where none is. Nothing is
+    /// loaded for it.
+    package func borrow(_ name: String) async -> Lease? {
+        let id = await instance(called: name)
+        let ready = residency.instances.filter { one in
+            one.phase == .ready && (id.map { one.id == $0 } ?? one.serves(name))
+        }
+        guard let instance = ready.min(by: { $0.users < $1.users }),
             let socketPath = engines[instance.id]?.launch.socketPath
         else { return nil }
         lastTicket += 1
@@ -14,5 +18,24 @@ extension Supervisor {
     package func release(socketPath: String) {
         guard let id = engines.first(where: { $0.value.launch.socketPath == socketPath })?.key else { return }
         apply(.released(id))
+    }
+
+    /// Unloads the instance of that name, else all of the model; returns their names, none if nothing was loaded.
+    @discardableResult
+    package func unload(_ name: String, _ how: Residency.Unloading) -> [String] {
+        let shown = shownNames()
+        let named = shown.filter { $0.shown == name }
+        let model = store.find(name)?.id ?? name
+        let meant = named.isEmpty ? shown.filter { $0.model == model } : named
+        for one in meant { apply(.unload(one.id, how)) }
+        return meant.map(\.shown)
+    }
+
+    /// A pinned instance is neither evicted nor does its TTL end it; whether there is one of that name.
+    package func pin(_ instance: String, _ isPinned: Bool = true) -> Bool {
+        guard let id = shownNames().first(where: { $0.shown == instance })?.id else { return false }
+        apply(.pin(id, isPinned))
+        return residency.instances.contains { $0.id == id && $0.phase != .stopping }
+            || residency.crashed.contains { $0.id == id }
     }
 }

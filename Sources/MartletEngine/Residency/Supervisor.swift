@@ -109,7 +109,8 @@ package actor Supervisor {
     // MARK: - Using
 
     /// Waits until an instance of the model is ready, and counts one user of it until ``release(socketPath:)``; joins a load
-    /// under way, or loads. The name of an instance gets that instance, which is not loaded for it.
+    /// under way, or loads. The name of an instance gets that instance, which is not loaded for it; a model's names go
+    /// before it (``instance(called:)``).
     ///
     /// Cancelling the last request that waits for a load stops that load.
     /// - Parameters:
@@ -121,8 +122,10 @@ package actor Supervisor {
         _ name: String, settings: LoadSettings = LoadSettings(),
         onProgress: @escaping @Sendable (LoadProgress) -> Void = { _ in }
     ) async throws(EngineError) -> Lease {
-        if let model = residency.model(ofInstance: name), model != name {
-            return try await wait(for: name, onProgress) { .requestedInstance(name, $0) }
+        if let id = await instance(called: name) {
+            var lease = try await wait(for: name, onProgress) { .requestedInstance(id, $0) }
+            lease.instance = name
+            return lease
         }
         // Who is served at once needs no more of the disk than that the file is there.
         if let ready = ready(name) {
@@ -149,30 +152,20 @@ package actor Supervisor {
         return try await wait(for: request.model.id, onProgress) { .load(request.demand, $0, as: identifier) }.instance
     }
 
-    /// Waits until an instance of the model is ready, whichever there is, and returns its name. Where there is none, one
-    /// is loaded, which stays.
+    /// Waits until an instance that is called after the model is ready, whichever there is, and returns its name. Where
+    /// there is none, one is loaded, which stays. The name of another instance gets that one.
     /// - Throws: as ``acquire(_:settings:onProgress:)``.
     package func ensure(_ model: String) async throws(EngineError) -> String {
+        if let id = await instance(called: model) {
+            let lease = try await wait(for: model, { _ in }) { .requestedInstance(id, $0) }
+            release(socketPath: lease.socketPath)
+            return model
+        }
         if let ready = ready(model) {
             return try await wait(for: model, { _ in }) { .ensured(ready.demand, $0) }.instance
         }
         let request = try await request(for: model, LoadSettings(), .request, isExplicit: true)
         return try await wait(for: request.model.id, { _ in }) { .ensured(request.demand, $0) }.instance
-    }
-
-    /// Unloads the instance of that name, else all of the model; returns their names, none if nothing was loaded.
-    @discardableResult
-    package func unload(_ name: String, _ how: Residency.Unloading) -> [String] {
-        let ids = residency.instances(named: name, orOf: store.find(name)?.id ?? name)
-        for id in ids { apply(.unload(id, how)) }
-        return ids
-    }
-
-    /// A pinned instance is neither evicted nor does its TTL end it; whether there is one of that name.
-    package func pin(_ instance: String, _ isPinned: Bool = true) -> Bool {
-        apply(.pin(instance, isPinned))
-        return residency.instances.contains { $0.id == instance && $0.phase != .stopping }
-            || residency.crashed.contains { $0.id == instance }
     }
 
     private func request(

@@ -78,7 +78,9 @@ package struct RouteTable: Sendable {
         var seen: Set<String> = []
         var ids: [String] = []
         for upstream in upstreams {
-            for id in served[upstream.name]?.ids ?? [] where seen.insert(id).inserted { ids.append(id) }
+            let models = served[upstream.name]
+            let instances = upstream.location == .hosted ? models?.loaded ?? [] : []
+            for id in (models?.ids ?? []) + instances where seen.insert(id).inserted { ids.append(id) }
         }
         for alias in exact.keys.sorted() where seen.insert(alias).inserted { ids.append(alias) }
         return ids.filter { id in

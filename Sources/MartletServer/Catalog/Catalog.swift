@@ -121,6 +121,7 @@ package actor Catalog {
                     reasoning: of(\.reasoning), spellings: spellings,
                     instances: Dictionary(
                         ready.map { ($0.instance, $0.model.id) }, uniquingKeysWith: { first, _ in first }),
+                    named: Set(ready.filter(\.isNamed).map(\.instance)),
                     cards: cards, runtime: served[upstream.name]?.runtime, unusable: unusable)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
@@ -152,9 +153,14 @@ package actor Catalog {
             let trained = model.usable?.trainedContext
             let wanted = options.context(of: id, spellings)
             let told = ContextWindow(loaded: wanted.map { min($0, trained ?? $0) }, maximum: trained)
-            let own = loaded.filter { $0.model.id == id && $0.state != .stopping }.map(\.instance)
-            for name in own { windows[name] = known[name]?.filled(from: told) ?? told }
-            windows[id] = own.contains(id) ? windows[id] : own.first.flatMap { windows[$0] } ?? told
+            let own = loaded.filter { $0.model.id == id && $0.state != .stopping }
+            for resident in own {
+                var window = known[resident.instance]?.filled(from: told) ?? told
+                if let given = resident.context { window.loaded = min(window.loaded ?? given, given) }
+                windows[resident.instance] = window
+            }
+            let first = own.first { $0.instance == id } ?? own.first { !$0.isNamed }
+            windows[id] = first.flatMap { windows[$0.instance] } ?? told
         }
         return windows.filter { $0.value.isKnown }
     }
@@ -172,6 +178,9 @@ package actor Catalog {
     /// Which models of this machine are loaded has changed.
     package func noteLoaded() async {
         loaded = await residents()
+        // The folder may have changed since it was read.
+        let ids = Set(local.map(\.model.id))
+        if !loaded.allSatisfy({ ids.contains($0.model.id) }) { await readLocal() }
         keep([:])
     }
 

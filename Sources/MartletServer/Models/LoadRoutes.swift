@@ -25,13 +25,13 @@ struct LoadRoutes: Sendable {
     func load(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
         let supervisor = try running()
         let body = try LoadBody(bytes)
-        let model = try await Self.model(body.model, catalog)
+        let model = try await Self.model(body.model, catalog, besides: await supervisor.residents())
         if let name = body.identifier { try Self.check(name, of: model, await catalog?.routes) }
         if let draft = body.settings.draftModel { try Self.check(draft: draft, await catalog?.routes) }
-        guard body.streams else { return Self.ok(try await Self.load(model, body, supervisor)) }
+        guard body.streams else { return Self.ok(try await Self.load(model, body, supervisor, catalog)) }
         let stream = LoadStream { feed in
             do throws(NativeError) {
-                let result = try await Self.load(model, body, supervisor) { feed.tell($0) }
+                let result = try await Self.load(model, body, supervisor, catalog) { feed.tell($0) }
                 let payload: JSON = [
                     "model_instance_id": result["instance_id"] ?? .null,
                     "load_time_seconds": result["load_time_seconds"] ?? .null, "result": result,
@@ -47,12 +47,14 @@ struct LoadRoutes: Sendable {
     }
 
     private static func load(
-        _ model: LocalModel, _ body: LoadBody, _ supervisor: Supervisor,
+        _ model: LocalModel, _ body: LoadBody, _ supervisor: Supervisor, _ catalog: Catalog?,
         onProgress: @escaping @Sendable (LoadProgress) -> Void = { _ in }
     ) async throws(NativeError) -> JSON {
         do throws(EngineError) {
             let name = try await supervisor.load(
                 model.model.id, settings: body.settings, from: .request, as: body.identifier, onProgress: onProgress)
+            // Whoever is told the name can ask for it.
+            await catalog?.noteLoaded()
             return await Self.loaded(name, model, echoes: body.echoes, supervisor)
         } catch {
             throw NativeError(error)
@@ -76,9 +78,12 @@ struct LoadRoutes: Sendable {
     /// is joined, other members than the model's name say nothing.
     func legacyLoad(_ bytes: ByteBuffer, _ catalog: Catalog?) async throws(NativeError) -> ControlReply {
         let supervisor = try running()
-        let model = try await Self.model(try Self.legacyName(bytes), catalog)
+        let asked = try Self.legacyName(bytes)
+        let instance = await catalog?.routes.instance(asked)
+        let model = try await Self.model(instance?.model ?? asked, catalog)
         do throws(EngineError) {
-            let name = try await supervisor.ensure(model.model.id)
+            let name = try await supervisor.ensure(instance?.name ?? model.model.id)
+            await catalog?.noteLoaded()
             return Self.ok(await Self.loaded(name, model, echoes: true, supervisor))
         } catch {
             throw NativeError(error)
@@ -104,9 +109,12 @@ struct LoadRoutes: Sendable {
         let supervisor = try running()
         let name = try Self.legacyName(bytes)
         let residents = await supervisor.residents()
-        let id = await catalog?.routes.localID(name) ?? name
-        let all = residents.filter { $0.instance == name }
-        let meant = all.isEmpty ? residents.filter { $0.model.id == id } : all
+        let routes = await catalog?.routes
+        // A model's name means all of its instances, also where the first of them is called so.
+        let id = routes?.localID(name)
+        let meant = residents.filter { one in
+            id.map { one.model.id == $0 } ?? (one.instance == name || one.instance == routes?.hosted(name))
+        }
         guard !meant.isEmpty else { throw Self.notLoaded(name, residents.map(\.instance)) }
         _ = await supervisor.unload(meant.map(\.instance), .whenIdle, within: Self.unloadPatience)
         return Self.ok(["model": .string(name), "instance_ids": .array(meant.map { .string($0.instance) })])
@@ -131,9 +139,17 @@ struct LoadRoutes: Sendable {
     // MARK: Names
 
     /// The model of this machine of that name, in any spelling or by an alias.
-    static func model(_ name: String, _ catalog: Catalog?) async throws(NativeError) -> LocalModel {
+    /// - Parameter residents: whose names are none of models.
+    static func model(
+        _ name: String, _ catalog: Catalog?, besides residents: [ResidentModel] = []
+    ) async throws(NativeError) -> LocalModel {
         let routes = await catalog?.routes
         let local = await catalog?.local ?? []
+        if let instance = residents.first(where: { $0.instance == name }), routes?.localID(name) == nil {
+            throw .invalid(
+                "\"\(name)\" is the name of an instance of \(instance.model.id), which is loaded; to load one more, "
+                    + "name the model: \(instance.model.id)", code: "engine_name_taken", param: "model")
+        }
         guard let id = routes?.localID(name), let model = local.first(where: { $0.model.id == id }) else {
             throw NativeError.notInstalled(name, closest: local.filter { $0.usable != nil }.map(\.model.id))
         }

@@ -64,15 +64,29 @@ struct ModelRoutes: Sendable {
         let residents = await residents()
         let routes = await catalog?.routes
         let foreign = Set(others.compactMap { $0["id"]?.string })
-        let own = await catalog?.local.filter { !foreign.contains($0.model.id) }.compactMap { local in
-            // The one that is furthest tells the model's state.
-            let instances = residents.filter { $0.model.id == local.model.id }
+        var own: [JSON] = []
+        for local in await catalog?.local ?? [] where !foreign.contains(local.model.id) {
+            // The one that is furthest tells the model's state; one with a name of its own has an entry of its own.
+            let all = residents.filter { $0.model.id == local.model.id }
+            let instances = all.filter { !$0.isNamed }
             let first = instances.first { $0.state == .ready || $0.state == .draining } ?? instances.first
-            return local.legacyEntry(
+            let entry = local.legacyEntry(
                 state: first?.state,
                 window: first.flatMap { routes?.sureWindow(of: local.model.id) ?? $0.context })
+            guard let entry else { continue }
+            own.append(entry)
+            for instance in all where instance.instance != local.model.id && routes?.instance(instance.instance) != nil
+            {
+                guard
+                    var entry = local.legacyEntry(
+                        state: instance.state,
+                        window: routes?.localWindow(of: instance.instance)?.loaded ?? instance.context)
+                else { continue }
+                entry["id"] = .string(instance.instance)
+                own.append(entry)
+            }
         }
-        return (own ?? []) + aliases(own ?? [], routes) + others
+        return own + aliases(own, routes) + others
     }
 
     /// Some clients look for the very id they were told.
@@ -132,6 +146,14 @@ extension RouteTable {
         if ids.contains(bare) || local.unusable[bare] != nil { return bare }
         if let id = local.spellings[bare.lowercased()] { return id }
         return hosted(name).flatMap { ids.contains($0) ? $0 : nil }
+    }
+
+    /// The instance of a model of this machine that a name leads to, and that model; nil where it leads to a model.
+    func instance(_ name: String) -> (name: String, model: String)? {
+        guard localID(name) == nil, let led = hosted(name),
+            let model = served[UpstreamFactory.local]?.instances[led]
+        else { return nil }
+        return (led, model)
     }
 
     /// The model of this machine, or the instance of one, to which requests by that name go first.
