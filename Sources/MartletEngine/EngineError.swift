@@ -36,6 +36,8 @@ package struct EngineError: Error, Sendable, Hashable, CustomStringConvertible {
         package static let doesNotFit = Code("engine_does_not_fit")
         /// A load setting cannot be what it was set to; the message says what it may be.
         package static let badSetting = Code("engine_bad_setting")
+        /// The configuration loads a model in a way that cannot be; the message names the key.
+        package static let badConfiguration = Code("engine_bad_configuration")
         package static let cancelled = Code("engine_cancelled")
         package static let noPython = Code("engine_no_python")
         package static let noPip = Code("engine_no_pip")

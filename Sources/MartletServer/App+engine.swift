@@ -45,6 +45,15 @@ extension App {
     }
 }
 
+extension App {
+    /// What is configured for the engine and can never work, a sentence each.
+    func engineFaults(_ store: ModelStore) -> [String] {
+        let options = configuration.engine
+        let missing = options.binary.flatMap { EngineFinder.fault(configured: $0, path: path) }
+        return (missing.map { [$0] } ?? []) + options.faults(store).prefix(5)
+    }
+}
+
 extension Configuration.EngineOptions {
     /// How engines are run, as far as the configuration says.
     package func settings(_ store: ModelStore) -> EngineSettings {
@@ -53,6 +62,31 @@ extension Configuration.EngineOptions {
         settings.load = load
         settings.ofModel = { self.settings(of: $0, store.spellings()) }
         return settings
+    }
+
+    /// What is set and can never work, a sentence each, but for the engine itself. Blocks while headers are read.
+    func faults(_ store: ModelStore) -> [String] {
+        var sentences = settings(store).faults(in: store)
+        if let draft = load.draftModel, store.find(draft) == nil {
+            sentences.append("engine.draft_model is \(draft), which is not installed: models are loaded without it.")
+        }
+        return sentences
+    }
+
+    /// What is set and has no effect, a sentence each.
+    func idle(_ store: ModelStore) -> [String] {
+        var first: [String: String] = [:]
+        return ofModels.compactMap { own in
+            let key = "\(ConfigurationKeys.modelLoads).\(own.model)"
+            guard let id = store.find(own.model)?.id else {
+                return "\(key) has no effect: no model of that name is installed"
+            }
+            guard let other = first[id] else {
+                first[id] = own.model
+                return nil
+            }
+            return "\(key) has no effect: \(ConfigurationKeys.modelLoads).\(other) is about the same model"
+        }
     }
 
     /// What is said of one model.

@@ -129,9 +129,8 @@ package struct App: Sendable {
         notes += store.misplaced().prefix(5).map {
             "\($0) is passed over: models are looked for in \(store.root)/<publisher>/<name>/"
         }
-        notes += configuration.engine.ofModels.filter { store.find($0.model) == nil }.prefix(5).map {
-            "\(ConfigurationKeys.modelLoads).\($0.model) has no effect: no model of that name is installed"
-        }
+        notes += configuration.engine.idle(store).prefix(5)
+        if hasEngine { notes += engineFaults(store) }
         for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }
         let ready = "martlet ready on http://\(shownAddress(channel))"
         let say = self.say

@@ -49,7 +49,8 @@ package struct EngineHost: ModelHost {
         let code: ErrorCode =
             switch error.code {
             case .noSuchModel: .modelNotFound
-            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel:
+            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel,
+                .badConfiguration:
                 .modelLoadFailed
             case .doesNotFit: .modelTooLarge
             case .badSetting: .invalidRequest

@@ -268,6 +268,25 @@ def test_settings_of_a_model_that_is_not_there_are_told_at_the_start(martlet):
     assert told == ["engine.settings.tiny-cat has no effect: no model of that name is installed"]
 
 
+def test_settings_that_can_never_work_are_the_servers_fault_and_told_at_the_start(server):
+    server = server(settings={engine.MODEL: {"context": 200_000}}, flash_attention="off", cache_type_v="q8_0")
+    for key in (f"engine.settings.{engine.MODEL}.context", "engine.cache_type_v"):
+        assert any(line.strip().startswith(f"{key} cannot be used: ") for line in server.output), server.output
+    refused = ask(server)
+    assert refused.status == 500 and f"engine.settings.{engine.MODEL}.context" in refused.json["error"]["message"]
+    refused = post(server, LOAD, model="other")
+    assert (refused.status, words(refused)["code"]) == (500, "engine_bad_configuration")
+    assert "engine.cache_type_v cannot be used" in words(refused)["message"]
+    assert post(server, LOAD, model=engine.MODEL, context_length=1024, flash_attention=True).status == 200
+
+
+def test_a_draft_model_in_a_request_stays_behind_and_is_named(server):
+    server = server()
+    for target in ("/v1/chat/completions", "/api/v0/chat/completions"):
+        reply = post(server, target, **json.loads(chat.body(model=engine.MODEL, draft_model="other", max_tokens=2)))
+        assert (reply.status, reply.headers.get("x-translation-dropped")) == (200, "draft_model")
+
+
 def test_the_progress_of_a_load_is_told_as_it_goes_on(server):
     server = server()
     reply = post(server, LOAD, model=engine.MODEL, stream=True, echo_load_config=True)

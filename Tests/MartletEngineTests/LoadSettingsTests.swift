@@ -102,6 +102,53 @@ struct LoadSettingsTests {
         for wrong in ["auto", "-1", "10001", "1.5", ""] { #expect(LoadSettings.gpuLayers(wrong) == nil, "\(wrong)") }
     }
 
+    @Test(
+        "What the configuration alone has wrong is the server's fault, with the key; what a request says goes before it"
+    )
+    func configured() async throws {
+        let store = ModelStore(root: "\(scratch.path)/models")
+        try GGUFWriter.model("llama", [("ARCH.context_length", .uint32(4096))])
+            .write(to: scratch.file("models/me/one/one.gguf"))
+        let model = try #require(store.find("one"))
+        func fault(_ engine: EngineSettings, _ own: LoadSettings = LoadSettings()) async -> EngineError? {
+            await Result { () async throws(EngineError) in
+                try await LoadEstimate.make(model, own, in: store, engine, for: Fixture.fakeEngine())
+            }.error
+        }
+        var engine = EngineSettings()
+        engine.ofModel = { [long = settings { $0.context = .tokens(8192) }] _ in long }
+        let words = "a context of 8192 tokens is more than one was trained for: ask for 4096 at most."
+        #expect(
+            await fault(engine)
+                == EngineError(.badConfiguration, "engine.settings.one.context cannot be used: \(words)"))
+        #expect(await fault(engine, settings { $0.context = .tokens(1024) }) == nil)
+        #expect(await fault(engine, settings { $0.context = .tokens(9000) })?.code == .badSetting)
+        #expect(engine.faults(in: store) == ["engine.settings.one.context cannot be used: \(words)"])
+        engine.ofModel = { _ in nil }
+        engine.load = settings { ($0.flashAttention, $0.valueCache) = (.off, .q8_0) }
+        #expect(await fault(engine)?.message.hasPrefix("engine.cache_type_v cannot be used: ") == true)
+        #expect(await fault(engine, settings { $0.flashAttention = .on }) == nil)
+        engine.memory = .bytes(1 << 20)
+        #expect(engine.faults(in: store).count == 2)
+        #expect(
+            engine.faults(in: store).last?.hasPrefix("engine.memory is 1.0 MB, into which these can never be") == true)
+    }
+
+    @Test("Who makes vectors takes no input that is longer than its batch, and is said to")
+    func encoder() async throws {
+        let supervised = try Supervised(models: [])
+        try GGUFWriter.model("bert", [("ARCH.context_length", .uint32(512)), ("ARCH.pooling_type", .uint32(1))])
+            .write(to: supervised.scratch.file("models/me/vectors/vectors.gguf"))
+        for (asked, batch, told) in [(300, nil, 300), (nil, 32, 32), (nil, nil, 512)] as [(Int?, Int?, Int)] {
+            let wanted = settings { ($0.context, $0.batch) = (asked.map { .tokens($0) }, batch) }
+            let name = try await supervised.supervisor.load("vectors", settings: wanted, from: .request)
+            let resident = await supervised.supervisor.residents().first { $0.instance == name }
+            #expect(resident?.context == told, "\(String(describing: resident?.load.context))")
+            _ = await supervised.supervisor.unload([name], .now, within: .seconds(60))
+        }
+        await supervised.stop()
+    }
+
     @Test("A quantised cache of values needs flash attention")
     func flash() throws {
         let facts = try facts()

@@ -1,4 +1,6 @@
+import Foundation
 import MartletServer
+import MartletTestSupport
 import MartletWire
 import MartletWire
 import Testing
@@ -43,8 +45,37 @@ struct DoctorTests {
     @Test("A draft model that is not there is broken")
     func draft() async throws {
         let found = try await Self.findings(Self.free + "engine: { draft_model: small }")
-        #expect(Self.level(found, "draft model") == .broken)
-        #expect(Self.level(try await Self.findings(Self.free), "draft model") == nil)
+        #expect(Self.level(found, "engine settings") == .broken)
+        #expect(Self.level(try await Self.findings(Self.free), "engine settings") == nil)
+    }
+
+    @Test("Settings that can never work are broken, those without an effect are told")
+    func settings() async throws {
+        let root = FileManager.default.temporaryDirectory.appending(path: "doctor-\(UUID().uuidString)").path()
+        defer { try? FileManager.default.removeItem(atPath: root) }
+        try FileManager.default.createDirectory(atPath: "\(root)/me/one", withIntermediateDirectories: true)
+        try GGUFWriter(
+            [
+                ("general.architecture", .text("llama")), ("llama.block_count", .uint32(1)),
+                ("llama.context_length", .uint32(4096)), ("llama.embedding_length", .uint32(64)),
+                ("llama.attention.head_count", .uint32(4)),
+            ], tensors: [.init("blk.0.attn_q.weight", type: 1, [64, 64], bytes: 8192)]
+        ).write(to: "\(root)/me/one/one.gguf")
+        let found = try await Self.findings(
+            Self.free + "engine: { models: \(root), memory: 1MiB, flash_attention: off, cache_type_v: q8_0, "
+                + "settings: { one: { context: 20000 }, me/one: { context: 4096 }, nope: { threads: 2 } } }"
+        ).filter { $0.about == "engine settings" }
+        #expect(found.map(\.level) == [.broken, .broken, .hint, .hint])
+        let texts = found.map(\.text)
+        #expect(
+            texts.first == "engine.settings.one.context cannot be used: a context of 20000 tokens is more than one was "
+                + "trained for: ask for 4096 at most.")
+        #expect(texts[1].hasPrefix("engine.memory is 1.0 MB, into which these can never be loaded: one ("))
+        #expect(
+            texts.suffix(2) == [
+                "engine.settings.me/one has no effect: engine.settings.one is about the same model",
+                "engine.settings.nope has no effect: no model of that name is installed",
+            ])
     }
 
     @Test("Nothing to serve is broken, with what to do")

@@ -40,6 +40,11 @@ package enum EngineFinder {
                     + "installed. Get one with: martlet engine install")
     }
 
+    /// What is wrong with the configured one as far as can be seen without starting it; nil: it is there.
+    package static func fault(configured: String, path: String) -> String? {
+        Tool.locate(configured, path: path) == nil ? missing(configured).message : nil
+    }
+
     /// Every engine that runs, in the order ``find(configured:home:path:)`` would take them.
     package static func all(
         configured: String?, home: String, path: String, answerLimit: Duration = EngineFinder.answerLimit

@@ -45,16 +45,11 @@ struct LoadRequest: Sendable {
         var model = model
         // What is no projector, in spite of its name, would keep the engine from loading the model.
         if facts.senses == ModelFacts.Senses() { model.projector = nil }
-        var load = EffectiveLoad(isExplicit: isExplicit)
-        let own = engine.ofModel(model.id) ?? LoadSettings()
-        for (var configured, origin) in [(engine.load, SettingOrigin.configuration), (own, .modelSettings)] {
-            // A TTL of the configuration is about models that come by themselves.
-            if isExplicit { configured.keepAlive = nil }
-            load.apply(configured, from: origin)
-        }
+        let configured = engine.configured(model.id, isExplicit: isExplicit)
+        var load = configured
         load.apply(settings, from: origin)
         try Self.check(facts.kind, model.id)
-        try load.fit(facts, of: model.id)
+        try load.fit(facts, of: model.id, configured: configured)
         guard load.experts == nil || binary.overridesHeader else {
             throw EngineError(
                 .badSetting,
@@ -108,6 +103,10 @@ struct LoadRequest: Sendable {
         }
         if load.batch.map({ $0.origin == .configuration }) ?? true, let window = load.contextTokens {
             load.batch = Chosen(max(32, window), .model)
+        }
+        // It takes no input that is longer than its batch.
+        if let batch = load.batch, let window = load.contextTokens, batch.value < window {
+            load.context = Chosen(.tokens(batch.value), batch.origin)
         }
         // llama.cpp ends itself over a batch that is no multiple of the slots (mean pooling in its llama-graph.cpp).
         guard let batch = load.batch?.value, batch % load.parallel.value > 0 else { return }

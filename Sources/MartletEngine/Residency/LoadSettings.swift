@@ -204,7 +204,8 @@ package struct EffectiveLoad: Sendable, Hashable {
         if flashAttention?.value == .off, let type = valueCache?.value, !type.isPlain {
             throw EngineError(
                 .badSetting,
-                "cache_type_v \(type.name.lowercased()) needs flash attention: switch it on, or choose f16.")
+                "cache_type_v \(type.name.lowercased()) needs flash attention: switch it on, or choose f16.",
+                setting: "cache_type_v")
         }
     }
 

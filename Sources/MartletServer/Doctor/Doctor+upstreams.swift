@@ -104,12 +104,8 @@ extension Doctor {
                 "models on disk", .fine, "\(count), \(ByteCount.shown(bytes)), under \(store.root)",
                 facts: ["folder": .string(store.root), "models": .array(models.map { .string($0.id) })])
         ]
-        if let draft = configuration.engine.load.draftModel, store.find(draft) == nil {
-            findings.append(
-                Finding(
-                    "draft model", .broken, "engine.draft_model is \(draft), which is not installed",
-                    advice: "Get it with martlet get OWNER/REPOSITORY, or take it out of the configuration"))
-        }
+        findings += configuration.engine.faults(store).map { Finding("engine settings", .broken, $0) }
+        findings += configuration.engine.idle(store).map { Finding("engine settings", .hint, $0) }
         do throws(EngineError) {
             let engine = try await EngineFinder.find(
                 configured: configuration.engine.binary, home: home, path: path)
