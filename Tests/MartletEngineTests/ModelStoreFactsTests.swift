@@ -72,6 +72,25 @@ struct ModelStoreFactsTests {
         #expect(try ModelStore(root: store.root).facts(of: model()).displayName == "Two")
     }
 
+    @Test("Facts of many models are kept, although lists ask for all of them in order")
+    func many() throws {
+        let date = Date(timeIntervalSince1970: 1_700_000_000)
+        func write(_ name: String) throws {
+            for number in 100..<400 {
+                try put(.model("llama", [("general.name", .text(name))]), "m-\(number).gguf")
+                try FileManager.default.setAttributes(
+                    [.modificationDate: date], ofItemAtPath: "\(store.root)/p/m/m-\(number).gguf")
+            }
+        }
+        try write("One")
+        let models = store.models()
+        #expect(models.count == 300)
+        for model in models { _ = try store.facts(of: model) }
+        // Only who reads the files again sees the other name.
+        try write("Two")
+        #expect(try models.map { try store.facts(of: $0).displayName }.filter { $0 == "Two" } == [])
+    }
+
     @Test("A model in parts is the sum of them")
     func parts() throws {
         try putParts()

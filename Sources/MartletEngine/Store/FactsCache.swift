@@ -1,7 +1,7 @@
 import Synchronization
 
-/// What was read of models' files, until a file changes. Keeps ``most`` models; the one not asked for the longest goes
-/// first.
+/// What was read of models' files, until a file changes. Keeps ``most`` models. When one more comes any of them goes:
+/// lists ask for all in order, so that whichever was not asked for the longest would be the very next to be asked for.
 final class FactsCache: Sendable {
     typealias Reading = Result<ModelFacts, EngineError>
 
@@ -16,38 +16,27 @@ final class FactsCache: Sendable {
     private struct Entry {
         var stamps: [Stamp]
         var reading: Reading
-        var used: UInt64
     }
 
-    private struct State {
-        var entries: [String: Entry] = [:]
-        var uses: UInt64 = 0
-    }
+    /// Of some kilobytes each.
+    static let most = 4096
 
-    static let most = 256
-
-    private let state = Mutex(State())
+    private let entries = Mutex<[String: Entry]>([:])
 
     /// What was read of the model whose files are these, or what `read` reads now. Nobody else waits meanwhile; two
     /// that ask for one at once may both read it.
     func reading(_ stamps: [Stamp], _ read: () -> Reading) -> Reading {
         let name = stamps.first?.path ?? ""
-        let known = state.withLock { state -> Reading? in
-            state.uses += 1
-            guard var entry = state.entries[name], entry.stamps == stamps else { return nil }
-            entry.used = state.uses
-            state.entries[name] = entry
-            return entry.reading
+        let known = entries.withLock { entries in
+            entries[name].flatMap { $0.stamps == stamps ? $0.reading : nil }
         }
         if let known { return known }
         let reading = read()
-        state.withLock { state in
-            if state.entries.count >= Self.most, state.entries[name] == nil,
-                let oldest = state.entries.min(by: { $0.value.used < $1.value.used })?.key
-            {
-                state.entries[oldest] = nil
+        entries.withLock { entries in
+            if entries.count >= Self.most, entries[name] == nil, let other = entries.keys.randomElement() {
+                entries[other] = nil
             }
-            state.entries[name] = Entry(stamps: stamps, reading: reading, used: state.uses)
+            entries[name] = Entry(stamps: stamps, reading: reading)
         }
         return reading
     }
