@@ -109,9 +109,10 @@ struct LMStudioClientReplyTests {
             "data: {'id':'c','choices':[],'prompt_progress':{'total':100,'cache':0,'processed':25,'time_ms':9}}\n\n")
         _ = pipe.pass(ByteBuffer(string: prompt + Self.stream), into: &out)
         #expect(
-            Self.lines(out.string).prefix(8) == [
+            Self.lines(out.string).prefix(9) == [
                 Self.event("chat.start", Self.instance), Self.event("model_load.start", Self.instance),
                 Self.event("model_load.progress", "\(Self.instance),'progress':0.5"),
+                Self.event("model_load.progress", "\(Self.instance),'progress':1.0"),
                 Self.event("model_load.end", "\(Self.instance),'load_time_seconds':2.5"),
                 Self.event("prompt_processing.start"), Self.event("prompt_processing.progress", "'progress':0.25"),
                 Self.event("prompt_processing.end"), Self.event("reasoning.start"),

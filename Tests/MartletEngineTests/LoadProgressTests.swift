@@ -80,7 +80,7 @@ struct LoadProgressTests {
             try await supervised.supervisor.acquire("beta") { step in said.change { $0.append(step) } }
         }
         try await eventually("queued") { said.value.first?.phase == .queued }
-        #expect(said.value.first?.sentence == "beta waits until there is room for it in memory")
+        #expect(said.value.first?.sentence == "beta waits for memory, which is held by alpha (1.2 GB, 1 request)")
         await supervised.supervisor.release(socketPath: lease.socketPath)
         _ = try await waiting.value
         #expect(said.value.map(\.phase).contains(.loading))

@@ -188,6 +188,34 @@ struct ResidencyTests {
         #expect(line.residency.instances.map(\.isExplicit) == [true, false, true])
     }
 
+    @Test("What waits for room is told with what has it, and is taken out of the line by its name")
+    func waiting() {
+        var line = Line(budget: 100)
+        line.use("busy", 70, 1)
+        #expect(line(ask("a", 60, 2)) + line(load("b", 90, 3)) == [])
+        #expect(line.residency.waitingLoads.map(\.name) == ["a", "b"])
+        #expect(line.residency.waitingLoads.map(\.isExplicit) == [false, true])
+        #expect(
+            line.residency.waitingLoads[0].sentence
+                == "a waits for memory, which is held by busy (70 bytes, 1 request)")
+        #expect(line(.unload("a", .whenIdle)) == ["2 refused: engine_cancelled"])
+        #expect(line(.unload("nobody", .now)) == [])
+        #expect(line.residency.waitingLoads.map(\.model) == ["b"])
+    }
+
+    @Test("What its settings pin is pinned from the beginning")
+    func pinnedBySettings() {
+        var line = Line(budget: 100)
+        var settings = EffectiveLoad()
+        settings.isPinned = Chosen(true, .modelSettings)
+        #expect(
+            line(.requested(.init("a", size: LoadSize(bytes: 60), settings: settings), .init(1))) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) + line(.released("a")) == ["1 gets a"])
+        line.now += .seconds(100_000)
+        #expect(line(.tick) == [] && line.residency.instances.map(\.isPinned) == [true])
+        #expect(line(ask("b", 60, 2)) == ["2 refused: engine_does_not_fit"])
+    }
+
     @Test("An idle model goes when its TTL is over, counted from its last request; a busy, pinned or kept one stays")
     func ttl() {
         var line = Line()

@@ -53,7 +53,7 @@ struct ConfigurationFileTests {
           draft_model: tiny
           prompt_cache: 512MiB
           settings:
-            qwen3-8b: { context: auto, ttl: off, gpu_layers: 12, prompt_cache: off }
+            qwen3-8b: { context: auto, ttl: off, gpu_layers: 12, prompt_cache: off, pin: true }
             pub/other: { parallel: 1 }
         queue: { length: 7, wait: 1m }
         log: { level: debug, format: json }
@@ -111,6 +111,7 @@ struct ConfigurationFileTests {
         qwen.keepAlive = .always
         qwen.gpuLayers = 12
         qwen.promptCache = 0
+        qwen.isPinned = true
         var other = LoadSettings()
         other.parallel = 1
         wanted.engine.ofModels = [.init(model: "qwen3-8b", settings: qwen), .init(model: "pub/other", settings: other)]

@@ -62,7 +62,7 @@ struct LoadBodyTests {
 @Suite("A load that is told as it goes on")
 struct LoadStreamTests {
     private func progress(_ phase: LoadProgress.Phase, _ fraction: Double?) -> LoadProgress {
-        LoadProgress(phase: phase, name: "m:2", fraction: fraction, elapsed: .seconds(1), sentence: "")
+        LoadProgress(phase: phase, name: "m:2", fraction: fraction, elapsed: .seconds(1), sentence: "m waits")
     }
 
     @Test("It begins once the model is loading, and gives each fraction and the end")
@@ -71,6 +71,7 @@ struct LoadStreamTests {
             feed.tell(progress(.queued, nil))
             feed.tell(progress(.loading, nil))
             feed.tell(progress(.loading, 0.5))
+            feed.tell(progress(.loading, 2.0 / 3))
             feed.tell(progress(.ready, 1))
             feed.say("model_load.end", [:])
         }
@@ -84,11 +85,20 @@ struct LoadStreamTests {
         }
         #expect(
             text == """
+                event: model_load.queued
+                data: {"model":"m:2","message":"m waits","type":"model_load.queued"}
+
                 event: model_load.start
                 data: {"model_instance_id":"m:2","type":"model_load.start"}
 
                 event: model_load.progress
                 data: {"model_instance_id":"m:2","progress":0.5,"type":"model_load.progress"}
+
+                event: model_load.progress
+                data: {"model_instance_id":"m:2","progress":0.667,"type":"model_load.progress"}
+
+                event: model_load.progress
+                data: {"model_instance_id":"m:2","progress":1.0,"type":"model_load.progress"}
 
                 event: model_load.end
                 data: {"type":"model_load.end"}

@@ -20,11 +20,10 @@ extension LMStudioStreamWriter {
             stage = .loading
             writeEvent("model_load.start", into: &out) { writer, out in writer.writeInstance(into: &out) }
         }
-        if progress.fraction == 1, let elapsed = progress.elapsed {
-            endLoad(elapsed, into: &out)
-        } else if let fraction = progress.fraction {
+        if let fraction = progress.fraction {
             writeProgress("model_load.progress", fraction, namesInstance: true, into: &out)
         }
+        if progress.fraction == 1, let elapsed = progress.elapsed { endLoad(elapsed, into: &out) }
     }
 
     private mutating func endLoad(_ elapsed: Duration, into out: inout ByteBuffer) {

@@ -65,11 +65,10 @@ extension Supervisor {
     /// What somebody has to wait for who just came.
     func tellState(_ ticket: Residency.Ticket) {
         guard let waiter = waiters[ticket] else { return }
-        if let waiting = residency.line.first(where: { $0.waiters.contains { $0.ticket == ticket } }) {
-            let model = waiting.demand.model
-            let sentence = "\(model) waits until there is room for it in memory"
+        if let place = residency.line.firstIndex(where: { $0.waiters.contains { $0.ticket == ticket } }) {
+            let load = residency.waitingLoads[place]
             return waiter.onProgress(
-                LoadProgress(phase: .queued, name: model, fraction: nil, elapsed: .zero, sentence: sentence))
+                LoadProgress(phase: .queued, name: load.model, fraction: nil, elapsed: .zero, sentence: load.sentence))
         }
         let joined = residency.instances.first { instance in
             if case .loading(let waiting) = instance.phase { waiting.contains { $0.ticket == ticket } } else { false }

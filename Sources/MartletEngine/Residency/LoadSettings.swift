@@ -37,6 +37,8 @@ package struct LoadSettings: Sendable, Hashable {
     package var keepAlive: KeepAlive?
     /// Experts that work on a token, of a model that has them: 1 to as many as there are.
     package var experts: Int?
+    /// Neither evicted nor unloaded by its idle time.
+    package var isPinned: Bool?
 
     package init() {}
 
@@ -130,6 +132,7 @@ package struct EffectiveLoad: Sendable, Hashable {
     package var checkpoints: Chosen<Int>?
     package var experts: Chosen<Experts>?
     package var keepAlive: Chosen<LoadSettings.KeepAlive>
+    package var isPinned = Chosen(false, .builtIn)
 
     /// How many experts work on a token, in models of an architecture.
     package struct Experts: Sendable, Hashable {
@@ -172,6 +175,7 @@ package struct EffectiveLoad: Sendable, Hashable {
         put(settings.promptCache, &promptCache)
         put(settings.experts.map { Experts(used: $0) }, &experts)
         put(settings.keepAlive, &keepAlive)
+        put(settings.isPinned, &isPinned)
     }
 
     /// Fits them to a model.

@@ -83,8 +83,9 @@ extension Residency {
             Instance(
                 id: name, demand: demand, isExplicit: returning?.isExplicit ?? false, context: fit.context,
                 isNamed: waiting.isNamed, estimated: fit.bytes - extra, bytes: fit.bytes,
-                phase: .loading(waiting.waiters), isPinned: returning?.isPinned ?? false,
-                lastUsed: now, isReturn: returning != nil, readySince: now))
+                phase: .loading(waiting.waiters),
+                isPinned: returning?.isPinned ?? demand.settings.isPinned.value, lastUsed: now,
+                isReturn: returning != nil, readySince: now))
         // It stays known until it is there: what stops its load is no reason to forget it.
         if returning == nil { forget(name) }
         follow(waiting.waiters, instances.count - 1)

@@ -75,6 +75,10 @@ extension Residency {
                 + "for.\(busy) Try again later, or raise engine.memory.")
     }
 
+    static func withdrawn(_ name: String) -> EngineError {
+        EngineError(.cancelled, "\(name) was unloaded while it waited for memory.")
+    }
+
     func notLoaded(_ id: String) -> EngineError {
         EngineError(.noSuchModel, "\(id) is not loaded, or is just being unloaded.")
     }
@@ -85,7 +89,7 @@ extension Residency {
     }
 
     /// `a (4.1 GB, pinned), b (300.0 MB, 2 requests)`.
-    private static func list(_ instances: [Instance]) -> String {
+    static func list(_ instances: [Instance]) -> String {
         instances.map { instance in
             var words = [ByteCount.shown(instance.bytes)]
             if instance.isPinned { words.append("pinned") }

@@ -150,7 +150,7 @@ extension Residency {
 
     mutating func unload(_ id: String, _ how: Unloading, _ actions: inout [Action]) {
         forget(id)
-        guard let index = place(id) else { return }
+        guard let index = place(id) else { return withdraw(id, &actions) }
         switch (instances[index].phase, how) {
         case (.stopping, _): break
         case (.loading, .whenIdle): instances[index].leaves = true
@@ -161,6 +161,14 @@ extension Residency {
             stop(index, &actions)
         case (_, .now): stop(index, &actions)
         }
+    }
+
+    /// Takes loads of that name out of the line.
+    private mutating func withdraw(_ name: String, _ actions: inout [Action]) {
+        for waiting in line where (waiting.name ?? waiting.demand.model) == name {
+            actions += waiting.waiters.map { .refuse($0.ticket, Self.withdrawn(name)) }
+        }
+        line.removeAll { ($0.name ?? $0.demand.model) == name }
     }
 
     mutating func pin(_ id: String, _ isPinned: Bool) {

@@ -208,6 +208,25 @@ package struct Residency: Sendable {
         func serves(_ model: String) -> Bool { !isAdditional && !isNamed && demand.model == model }
     }
 
+    /// What is told of a load that waits for room.
+    package struct WaitingLoad: Sendable, Hashable {
+        /// What its instance shall be called, else the model's id.
+        package var name: String
+        package var model: String
+        /// What it takes at least.
+        package var bytes: Int64
+        /// Requests and orders that wait for it.
+        package var waiting: Int
+        package var isExplicit: Bool
+        /// Who has the memory, with how much and why: `a (4.1 GB, 1 request)`; empty where it waits for other loads.
+        package var holders: String
+
+        /// For people.
+        package var sentence: String {
+            "\(name) waits for memory, " + (holders.isEmpty ? "behind other loads" : "which is held by \(holders)")
+        }
+    }
+
     struct Failures: Sendable {
         var count = 0
         var until: Instant?
@@ -257,6 +276,17 @@ package struct Residency: Sendable {
 
     /// Requests and orders that wait for room.
     package var waitingForRoom: Int { line.reduce(0) { $0 + $1.waiters.count } }
+
+    /// Loads that wait for room, in the order they came.
+    package var waitingLoads: [WaitingLoad] {
+        line.map { waiting in
+            let holders = instances.filter { waiting.isAdditional || $0.demand.model != waiting.demand.model }
+            return WaitingLoad(
+                name: waiting.name ?? waiting.demand.model, model: waiting.demand.model,
+                bytes: waiting.demand.size.least, waiting: waiting.waiters.count,
+                isExplicit: waiting.waiters.contains { !$0.uses }, holders: Self.list(holders))
+        }
+    }
 
     /// When something happens by itself next.
     private func nextChange(after now: Instant) -> Instant? {

@@ -23,6 +23,14 @@ extension Supervisor {
         }
     }
 
+    /// What can be unloaded, loads that wait for room among them.
+    func unloadable() -> [(id: String, model: String, shown: String)] {
+        let shown = shownNames()
+        return shown
+            + residency.waitingLoads.filter { load in !shown.contains { $0.id == load.name } }
+            .map { ($0.name, $0.model, $0.name) }
+    }
+
     private static func longName(of id: String, _ model: String) -> String { "\(model):\(id)" }
 
     @concurrent private static func model(called name: String, in store: ModelStore) async -> String? {

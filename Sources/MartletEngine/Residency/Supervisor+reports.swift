@@ -60,6 +60,9 @@ extension Supervisor {
     /// Requests and orders that wait for room in memory.
     package var waitingForRoom: Int { residency.waitingForRoom }
 
+    /// Loads that wait for room in memory, in the order they came.
+    package var waitingLoads: [Residency.WaitingLoad] { residency.waitingLoads }
+
     /// Why an engine ended, asked right after a connection to it broke. Waits until the end is known, two seconds at
     /// most; nil when the engine answers, or was told to stop while nobody used it.
     /// - Parameter socketPath: of the lease with which it was used.
@@ -90,7 +93,7 @@ extension Supervisor {
     package func unload(
         _ instances: [String], _ how: Residency.Unloading, within time: Duration
     ) async -> Bool {
-        let ids = shownNames().filter { instances.contains($0.shown) }.map(\.id)
+        let ids = unloadable().filter { instances.contains($0.shown) }.map(\.id)
         let sockets = Set(ids.compactMap { engines[$0]?.launch.socketPath })
         for id in ids { apply(.unload(id, how)) }
         let start = ContinuousClock.now

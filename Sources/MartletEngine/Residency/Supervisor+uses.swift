@@ -20,10 +20,10 @@ extension Supervisor {
         apply(.released(id))
     }
 
-    /// Unloads the instance of that name, else all of the model; returns their names, none if nothing was loaded.
+    /// Unloads the instance of that name, else all of the model, what waits for room among them; returns their names.
     @discardableResult
     package func unload(_ name: String, _ how: Residency.Unloading) -> [String] {
-        let shown = shownNames()
+        let shown = unloadable()
         let named = shown.filter { $0.shown == name }
         let model = store.find(name)?.id ?? name
         let meant = named.isEmpty ? shown.filter { $0.model == model } : named

@@ -106,8 +106,8 @@ struct ConfigurationFile {
         var load = Configuration.ModelLoad(model: pair.name, settings: LoadSettings())
         var places: [String: Place] = [:]
         for inner in try mapping(pair.value, key: start) {
-            guard let key = LoadKey.all.first(where: { $0.name == inner.name }) else {
-                let known = LoadKey.all.map { "\(start).\($0.name)" }
+            guard let key = LoadKey.ofModel.first(where: { $0.name == inner.name }) else {
+                let known = LoadKey.ofModel.map { "\(start).\($0.name)" }
                 throw unknown("\(start).\(inner.name)", at: inner.line, among: known)
             }
             let written = try setting(inner, key: "\(start).\(inner.name)", shape: .single)

@@ -51,7 +51,7 @@ enum ConfigurationKeys {
     /// Full paths, for looking up what an unknown key may have meant.
     static let allNames =
         general.map(\.name) + [modelFlags] + upstream.map { "upstreams.NAME.\($0.name)" }
-        + LoadKey.all.map { "\(modelLoads).MODEL.\($0.name)" }
+        + LoadKey.ofModel.map { "\(modelLoads).MODEL.\($0.name)" }
 
     static let general: [ConfigurationKey<Configuration>] =
         server + auth + models + engine + queue + store + images + mcp + log

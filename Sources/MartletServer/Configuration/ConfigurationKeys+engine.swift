@@ -1,4 +1,4 @@
-import MartletEngine
+package import MartletEngine
 
 extension ConfigurationKeys {
     /// A mapping from models to mappings of load settings, which stands in files only.
@@ -27,7 +27,7 @@ extension ConfigurationKeys {
         }
 }
 
-/// A load setting: `engine.NAME` for all models, `engine.settings.MODEL.NAME` for one.
+/// A load setting: `engine.NAME` for all models, but for `pin`, and `engine.settings.MODEL.NAME` for one.
 struct LoadKey: Sendable {
     let name: String
     let set: @Sendable (inout LoadSettings, WrittenSetting) throws -> Void
@@ -46,6 +46,14 @@ struct LoadKey: Sendable {
         self.show = show
         self.usual = usual
     }
+
+    /// Of `engine.settings.MODEL`.
+    static let ofModel =
+        all + [
+            .init(
+                "pin", usual: "false", set: { $0.isPinned = try $1.optional { try $0.flag() } },
+                show: { $0.isPinned.map { "\($0)" } })
+        ]
 
     static let all: [LoadKey] = [
         .init(
@@ -146,12 +154,22 @@ extension WrittenSetting {
 
     fileprivate func bytesOrOff() throws(ValueProblem) -> Int64 {
         let text = try text()
-        if text == "off" || text == "false" { return 0 }
-        guard let bytes = SettingText.size(text), LoadSettings.promptCacheRange.contains(bytes) else {
-            throw ValueProblem(mustBe: "off or a size such as 512MiB, at most 1024GiB", got: text)
+        guard let bytes = LoadSettings.promptCache(text) else {
+            throw ValueProblem(mustBe: LoadSettings.promptCacheWords, got: text)
         }
         return Int64(bytes)
     }
+}
+
+extension LoadSettings {
+    /// Bytes of a size such as `512MiB`; 0 of `off`; nil of anything else, or of too much.
+    package static func promptCache(_ text: String) -> Int? {
+        if text == "off" || text == "false" { return 0 }
+        return SettingText.size(text).flatMap { promptCacheRange.contains($0) ? $0 : nil }
+    }
+
+    /// What ``promptCache(_:)`` takes, for sentences.
+    package static let promptCacheWords = "off or a size such as 512MiB, at most 1024GiB"
 }
 
 extension EngineSettings.Memory {

@@ -103,7 +103,7 @@ struct EffectiveSettings {
                 flags.settings.map { "\($0.flag): \($0.shown)" }.joined(separator: "; "))
         }
         for load in configuration.engine.ofModels {
-            for key in LoadKey.all {
+            for key in LoadKey.ofModel {
                 guard let value = key.show(load.settings) else { continue }
                 add("\(ConfigurationKeys.modelLoads).\(load.model).\(key.name)", value)
             }

@@ -125,7 +125,7 @@ package struct Control: ControlRoutes {
         case .unloadModel: return try await loads.unload(request.body, catalog)
         case .legacyLoad: return try await loads.legacyLoad(request.body, catalog)
         case .legacyUnload: return try await loads.legacyUnload(request.body, catalog)
-        case .residents: return await loads.residents()
+        case .residents: return await loads.residents(beside: await others.residents(catalog))
         case .pinResident: return try await loads.pin(request.body)
         default: return await models.legacy(catalog, beside: await others.legacy(catalog))
         }

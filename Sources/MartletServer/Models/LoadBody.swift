@@ -23,7 +23,7 @@ package struct LoadBody {
     /// Those that it has no words for, or only in its commands.
     private static let more = [
         "parallel", "gpu_layers", "cache_type_k", "cache_type_v", "threads", "draft_model", "prompt_cache", "ttl",
-        "identifier", "stream",
+        "pinned", "identifier", "stream",
     ]
 
     /// - Throws: what is wrong with it, in LM Studio's words.
@@ -48,7 +48,9 @@ package struct LoadBody {
         settings.draftModel = try body.string("draft_model")
         settings.promptCache = try body.int("prompt_cache", LoadSettings.promptCacheRange).map { Int64($0) }
         settings.keepAlive = try body.int("ttl", 1...LoadWish.longestTTL).map { .idle(.seconds($0)) }
-        identifier = try body.read("identifier", as: "a name without control characters that does not begin with -") {
+        settings.isPinned = try body.bool("pinned")
+        let name = "a name of at most \(Limits.modelName) bytes without control characters that does not begin with -"
+        identifier = try body.read("identifier", as: name) {
             $0.string.flatMap { ModelName.isPlain($0) && !$0.hasPrefix("-") ? $0 : nil }
         }
         echoes = try body.bool("echo_load_config") ?? false

@@ -98,7 +98,8 @@ struct LoadRoutes: Sendable {
         let asked = try body.required("instance_id")
         let isForced = try body.bool("force") ?? false
         let residents = await supervisor.residents()
-        guard let name = Self.instance(asked, residents, await catalog?.routes) else {
+        let waiting = await supervisor.waitingLoads.first { $0.name == asked }?.name
+        guard let name = Self.instance(asked, residents, await catalog?.routes) ?? waiting else {
             throw Self.notLoaded(asked, residents.map(\.instance))
         }
         let isGone = await supervisor.unload([name], isForced ? .now : .whenIdle, within: Self.unloadPatience)
@@ -115,7 +116,11 @@ struct LoadRoutes: Sendable {
         let meant = residents.filter { one in
             id.map { one.model.id == $0 } ?? (one.instance == name || one.instance == routes?.hosted(name))
         }
-        guard !meant.isEmpty else { throw Self.notLoaded(name, residents.map(\.instance)) }
+        if meant.isEmpty {
+            let withdrawn = await supervisor.unload(id ?? name, .whenIdle)
+            guard !withdrawn.isEmpty else { throw Self.notLoaded(name, residents.map(\.instance)) }
+            return Self.ok(["model": .string(name), "instance_ids": .array(withdrawn.map(JSON.string))])
+        }
         _ = await supervisor.unload(meant.map(\.instance), .whenIdle, within: Self.unloadPatience)
         return Self.ok(["model": .string(name), "instance_ids": .array(meant.map { .string($0.instance) })])
     }

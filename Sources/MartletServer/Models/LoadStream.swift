@@ -40,15 +40,22 @@ package final class LoadFeed: Sendable {
 
     /// What is told of a load while it goes on (docs/LMSTUDIO.md, its own API).
     package func tell(_ progress: LoadProgress) {
-        guard progress.phase == .loading else { return }
+        guard progress.phase != .queued else {
+            return say("model_load.queued", ["model": .string(progress.name), "message": .string(progress.sentence)])
+        }
         let isFirst = state.withLock { state in
             defer { state.hasBegun = true }
             return !state.hasBegun
         }
         if isFirst { say("model_load.start", ["model_instance_id": .string(progress.name)]) }
         guard let fraction = progress.fraction else { return }
-        say("model_load.progress", ["model_instance_id": .string(progress.name), "progress": .double(fraction)])
+        say(
+            "model_load.progress",
+            ["model_instance_id": .string(progress.name), "progress": .double(Self.shown(fraction))])
     }
+
+    /// To the thousandth.
+    static func shown(_ fraction: Double) -> Double { (fraction * 1000).rounded() / 1000 }
 
     package func say(_ event: String, _ payload: JSON) {
         var payload = payload

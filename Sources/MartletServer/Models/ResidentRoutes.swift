@@ -15,9 +15,14 @@ extension LoadRoutes {
     /// How long an engine may take to say what it is doing; between two batches of a prompt it answers nobody.
     private static let lookPatience = TimeAmount.milliseconds(300)
 
-    func residents() async -> ControlReply {
-        guard let supervisor else { return Self.ok(["residents": []]) }
-        let residents = await supervisor.residents()
+    /// - Parameter others: entries of other servers.
+    func residents(beside others: [JSON]) async -> ControlReply {
+        guard let supervisor else { return Self.ok(["residents": .array(others)]) }
+        let waiting = await supervisor.waitingLoads
+        // One that crashed and comes back is told as what waits for memory.
+        let residents = await supervisor.residents().filter { resident in
+            resident.state != .crashed || !waiting.contains { $0.name == resident.instance }
+        }
         var entries = [JSON](repeating: .null, count: residents.count)
         await withTaskGroup(of: (Int, JSON).self) { group in
             for (index, resident) in residents.enumerated() {
@@ -27,7 +32,7 @@ extension LoadRoutes {
         }
         let budget = await supervisor.memoryBudget().flatMap { $0 == .max ? nil : Int(clamping: $0) }
         return Self.ok([
-            "residents": .array(entries),
+            "residents": .array(entries + waiting.map(\.entry) + others),
             "memory": [
                 "budget": budget.map(JSON.int) ?? .null,
                 "used": .int(Int(clamping: residents.reduce(0) { $0 + $1.bytes })),
@@ -71,6 +76,17 @@ extension LoadRoutes {
     }
 }
 
+extension Residency.WaitingLoad {
+    fileprivate var entry: JSON {
+        [
+            "id": .string(name), "model": .string(model), "state": "waiting", "users": 0, "queued": .int(waiting),
+            "parallel": .null, "context": .null, "bytes": .int(Int(clamping: bytes)), "ttl_ms": .null,
+            "last_used": .null, "pinned": false, "explicit": .bool(isExplicit), "reason": .string(sentence),
+            "settings": [:],
+        ]
+    }
+}
+
 extension ResidentModel {
     /// As LM Studio tells how an instance is loaded.
     func config(isEncoder: Bool) -> JSON {
@@ -102,7 +118,7 @@ extension ResidentModel {
             "idle_ms": idle.map { .int(Int($0.seconds * 1000)) } ?? .null,
             "last_used": .int(Int(lastUsed * 1000)), "pinned": .bool(isPinned), "explicit": .bool(isExplicit),
             "load_time_seconds": loadTime.map { .double($0.seconds) } ?? .null,
-            "progress": self.state == .loading ? progress.map { .double($0) } ?? .null : .null,
+            "progress": self.state == .loading ? progress.map { .double(LoadFeed.shown($0)) } ?? .null : .null,
             "process": process.map { .int(Int($0)) } ?? .null, "settings": load.settings(context),
         ]
     }
@@ -134,6 +150,7 @@ extension EffectiveLoad {
         put("threads", threads) { .int($0) }
         put("draft_model", draftModel) { .string($0) }
         put("prompt_cache", promptCache) { .int(Int(clamping: $0)) }
+        if isPinned.value { put("pinned", isPinned) { .bool($0) } }
         put("ttl", keepAlive) { keepAlive in
             switch keepAlive {
             case .always: .null
@@ -148,6 +165,6 @@ extension Duration {
     /// To the millisecond.
     var seconds: Double {
         let (seconds, attoseconds) = components
-        return Double(seconds) + Double(attoseconds / 1_000_000_000_000_000) / 1000
+        return Double(seconds * 1000 + attoseconds / 1_000_000_000_000_000) / 1000
     }
 }

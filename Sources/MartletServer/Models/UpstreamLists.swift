@@ -59,6 +59,38 @@ final class UpstreamLists: Sendable {
         return all
     }
 
+    /// What is loaded, as far as its own API tells. Each goes by the name that unloads it here.
+    func residents(_ routes: RouteTable) async -> [JSON] {
+        let read = await read(routes.studios) { await self.native(of: $0) }
+        var seen: Set<String> = []
+        return routes.studios.flatMap { studio in
+            (read[studio.name] ?? []).flatMap { entry -> [JSON] in
+                guard let key = entry["key"]?.string, !routes.forbids(key) else { return [] }
+                return (entry["loaded_instances"]?.array ?? []).compactMap { instance in
+                    guard let id = instance["id"]?.string else { return nil }
+                    let isOther = routes.holdsInstance(id) || !seen.insert(id).inserted
+                    return Self.resident(isOther ? "\(studio.name)/\(id)" : id, key, instance["config"], entry, studio)
+                }
+            }
+        }
+    }
+
+    /// Its list does not tell what an instance does, how long it stays, or who chose its settings.
+    private static func resident(
+        _ id: String, _ key: String, _ config: JSON?, _ entry: JSON, _ studio: Upstream
+    ) -> JSON {
+        var settings: JSON = [:]
+        for (name, value) in config?.object?.map({ ($0.key, $0.value) }) ?? [] {
+            settings[name] = ["value": value, "origin": .string(studio.name)]
+        }
+        return [
+            "id": .string(id), "model": .string(key), "upstream": .string(studio.name), "state": "loaded", "users": 0,
+            "queued": 0, "parallel": config?["parallel"] ?? .null, "context": config?["context_length"] ?? .null,
+            "bytes": .null, "size_bytes": entry["size_bytes"] ?? .null, "ttl_ms": .null, "last_used": .null,
+            "pinned": false, "settings": settings,
+        ]
+    }
+
     private func read(
         _ studios: [Upstream], _ list: @escaping @Sendable (Upstream) async -> [JSON]
     ) async -> [String: [JSON]] {

@@ -56,6 +56,12 @@ struct UpstreamNative: Sendable {
         return await lists.legacy(routes)
     }
 
+    /// What real LM Studios have loaded, in the form of `GET /admin/v1/residents`.
+    func residents(_ catalog: Catalog?) async -> [JSON] {
+        guard let routes = await catalog?.routes else { return [] }
+        return await lists.residents(routes)
+    }
+
     // MARK: Whose it is
 
     /// The server a model belongs to, and the model's key there; nil: this machine, or nobody.
@@ -327,7 +333,7 @@ extension RouteTable {
     var studios: [Upstream] { upstreams.filter { $0.profile.hasLegacyAPI && $0.location != .hosted } }
 
     /// Whether a model of this machine is loaded under that name.
-    fileprivate func holdsInstance(_ name: String) -> Bool {
+    func holdsInstance(_ name: String) -> Bool {
         served[UpstreamFactory.local]?.loaded.contains(name) == true
     }
 }
