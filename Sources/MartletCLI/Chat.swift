@@ -53,9 +53,17 @@ struct Health: AsyncParsableCommand {
 struct Place: ParsableArguments {
     @Option(help: "The server's URL; MARTLET_HOST, else http://127.0.0.1:3000, when not given.") var host: String?
 
+    func validate() throws {
+        let variable = Surroundings.variable("MARTLET_HOST")
+        guard let text = host ?? variable, ServerAddress.url(text) == nil else { return }
+        throw ValidationError(
+            "\(host == nil ? "MARTLET_HOST" : "--host") takes an address such as 127.0.0.1:3000 or "
+                + "https://models.example (got \(TerminalText.safe(text)))")
+    }
+
     var client: MartletClient {
-        MartletClient(
-            base: host ?? Surroundings.variable("MARTLET_HOST") ?? "http://127.0.0.1:3000",
-            key: Surroundings.variable("MARTLET_API_KEY"))
+        let said = (host ?? Surroundings.variable("MARTLET_HOST")).flatMap(ServerAddress.url)
+        return MartletClient(
+            base: said ?? "http://127.0.0.1:\(ServerAddress.usualPort)", key: Surroundings.variable("MARTLET_API_KEY"))
     }
 }

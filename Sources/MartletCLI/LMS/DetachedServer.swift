@@ -27,11 +27,20 @@ struct DetachedServer {
     var process: Int32? { ProcessFile.holder(processFile) }
 
     /// Where it was started last; nil: it never was.
-    var lastPort: Int? {
-        guard let bytes = FileManager.default.contents(atPath: stateFile),
-            let state = try? JSON(parsing: String(decoding: bytes, as: UTF8.self))
-        else { return nil }
-        return state["port"]?.int
+    var lastPort: Int? { state?["port"]?.int }
+
+    /// What it listens on; nil: it does not run, or the usual one.
+    var bind: String? { process == nil ? nil : state?["bind"]?.string }
+
+    /// Where it is reached or, if it does not run, would be by default; nil: it was never started.
+    var address: LMSAddress? {
+        lastPort.map { LMSAddress(host: Self.reached(bind ?? LMSAddress.usualHost), port: $0) }
+    }
+
+    private var state: JSON? {
+        FileManager.default.contents(atPath: stateFile).flatMap {
+            try? JSON(parsing: String(decoding: $0, as: UTF8.self))
+        }
     }
 
     /// Starts it, and waits until it answers.
@@ -78,7 +87,7 @@ struct DetachedServer {
     }
 
     /// Where a server is reached that listens at all addresses.
-    private static func reached(_ bind: String) -> String {
+    static func reached(_ bind: String) -> String {
         switch bind {
         case "0.0.0.0": LMSAddress.usualHost
         case "::": "[::1]"

@@ -76,7 +76,7 @@ struct LMSPlace: ParsableArguments {
 
     func address() throws -> LMSAddress {
         try LMSAddress.find(
-            host: host, port: port, variable: Surroundings.variable("MARTLET_HOST"), last: DetachedServer().lastPort)
+            host: host, port: port, variable: Surroundings.variable("MARTLET_HOST"), last: DetachedServer().address)
     }
 
     /// Of the server, which has answered.

@@ -10,9 +10,9 @@ package struct LMSAddress: Sendable, Hashable {
     /// - Parameters:
     ///   - host: of the command line: a name only.
     ///   - variable: `MARTLET_HOST`, an address.
-    ///   - last: the port a server was started on last.
+    ///   - last: where the server is that was started last.
     package static func find(
-        host: String?, port: Int?, variable: String?, last: Int?
+        host: String?, port: Int?, variable: String?, last: LMSAddress?
     ) throws(LMSRefusal) -> LMSAddress {
         if let host {
             guard !host.isEmpty, !host.contains("/"), host.hasPrefix("[") || !host.contains(":") else {
@@ -21,7 +21,8 @@ package struct LMSAddress: Sendable, Hashable {
         }
         if let port, !(1...65_535).contains(port) { throw LMSRefusal("--port takes 1 to 65535 (got \(port))") }
         if host == nil, port == nil, let variable, let address = LMSAddress(variable) { return address }
-        return LMSAddress(host: host ?? usualHost, port: port ?? (host == nil ? last : nil) ?? usualPort)
+        if host == nil, let last, port.map({ $0 == last.port }) ?? true { return last }
+        return LMSAddress(host: host ?? usualHost, port: port ?? usualPort)
     }
 
     package init(host: String, port: Int) {
@@ -35,7 +36,8 @@ package struct LMSAddress: Sendable, Hashable {
         let authority = bare.prefix { $0 != "/" }
         guard !authority.isEmpty else { return nil }
         guard let colon = authority.lastIndex(of: ":"), !authority[colon...].contains("]") else {
-            self.init(host: String(authority), port: 80)
+            let isURL = address.contains("://")
+            self.init(host: String(authority), port: isURL ? 80 : ServerAddress.usualPort)
             return
         }
         guard let port = Int(authority[authority.index(after: colon)...]) else { return nil }
