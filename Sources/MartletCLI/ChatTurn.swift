@@ -81,9 +81,11 @@ struct ChatTurn: Sendable {
     /// LM Studio's own chat tells how far loading and reading are; where it is not there, or cannot go on, Chat
     /// Completions do as well.
     private func follow(_ question: String, of talk: Conversation, into reply: ShownReply) async throws {
+        async let _: Void = tellWaiting(of: talk.model, into: reply)
         if talk.fitsNative {
             do {
                 for try await event in try await client.events("/api/v1/chat", talk.nativeBody(question)) {
+                    if event["type"]?.string == "chat.start" { reply.begin(event["model_instance_id"]?.string) }
                     guard let step = ChatStep(native: event) else { continue }
                     try reply.show(step)
                     if case .ended = step { return }
@@ -97,6 +99,17 @@ struct ChatTurn: Sendable {
         guard reply.isEnded else { throw Self.endedEarly }
     }
 
+    /// Says that the model waits for memory, as long as nothing has been said.
+    private func tellWaiting(of model: String?, into reply: ShownReply) async {
+        while (try? await Task.sleep(for: .seconds(1))) != nil, reply.isSilent {
+            let residents = (try? await ResidentList.read(client)) ?? []
+            let name = reply.instance ?? model
+            guard let reason = residents.lazy.filter({ $0.id == name || $0.model == name }).compactMap(\.reason).first
+            else { continue }
+            reply.wait(because: reason)
+        }
+    }
+
     private static let endedEarly = MartletError(.connection, "the server ended the answer early")
 }
 
@@ -106,6 +119,10 @@ private final class ShownReply: Sendable {
         var screen: ChatScreen
         var outcome = ChatTurn.Outcome()
         var isEnded = false
+        /// Nothing of it has been shown.
+        var isSilent = true
+        /// What is going to answer.
+        var instance: String?
     }
 
     private let state: Mutex<State>
@@ -115,6 +132,7 @@ private final class ShownReply: Sendable {
     /// - Throws: `MartletError` when the server says that the answer failed.
     func show(_ step: ChatStep) throws {
         let outputs = state.withLock { state in
+            state.isSilent = false
             switch step {
             case .text(let text): state.outcome.answer += text
             case .ended(let end):
@@ -128,7 +146,19 @@ private final class ShownReply: Sendable {
         if case .failed(let reason) = step { throw MartletError(.server, reason) }
     }
 
+    /// Why nothing comes, until something does.
+    func wait(because reason: String) {
+        let outputs = state.withLock { state in
+            state.isSilent ? state.screen.show(.waiting(reason), columns: Surroundings.columns) : []
+        }
+        ChatTurn.put(outputs)
+    }
+
+    func begin(_ instance: String?) { state.withLock { $0.instance = instance } }
+
     var isEnded: Bool { state.withLock(\.isEnded) }
+    var isSilent: Bool { state.withLock(\.isSilent) }
+    var instance: String? { state.withLock(\.instance) }
 
     func close() -> ChatTurn.Outcome {
         let (outputs, outcome) = state.withLock { ($0.screen.close(), $0.outcome) }

@@ -16,6 +16,7 @@ struct Get: AsyncParsableCommand {
 
     @OptionGroup var place: ModelPlace
     @Flag(name: .shortAndLong, help: "Ask nothing: of what a search finds, take the first.") var yes = false
+    @Flag(help: "Ask which quantisation, where none is named.") var select = false
     @Option(help: "Of what a search finds, at most this many are shown, 1 to 100.") var limit = 10
     @Flag(help: "Print JSON.") var json = false
     @Argument(help: "What to get.") var model: [String]
@@ -29,8 +30,9 @@ struct Get: AsyncParsableCommand {
         try await Failures.reported {
             try await ModelCommand.withHub { client in
                 let repository = try await repository(client)
-                let plan = try FilePlan(try await client.model(repository), choice: repository.choice)
-                try await bring(plan, client, store)
+                let model = try await client.model(repository)
+                let choice = select ? try choice(repository, of: model) : repository.choice
+                try await bring(try FilePlan(model, choice: choice), client, store)
             }
         }
     }
@@ -121,24 +123,54 @@ struct Get: AsyncParsableCommand {
         }
         if yes { return try named(first) }
         let suffix = quantisation.map { ":\($0)" } ?? ""
-        let asks = Surroundings.isTerminal(0) && Surroundings.isTerminal(2)
         Surroundings.complain("found for \"\(TerminalText.safe(words))\":")
-        for (number, line) in Search.table(found).enumerated() {
-            let mark = number == 0 ? "    " : number < 10 ? " \(number)  " : "\(number)  "
-            Surroundings.complain(TerminalText.safe(mark + line))
-        }
-        guard asks else {
+        Self.list(Search.table(found))
+        guard Self.asks else {
             Self.complain(
                 "name one, as in: \(Surroundings.program) get \(first.id)\(suffix), or take the first by --yes")
             throw ExitCode(1)
         }
-        guard let answer = Surroundings.answer(to: "which one? [1-\(found.count), nothing for none] "),
-            let number = Int(answer), found.indices.contains(number - 1)
-        else {
-            Self.complain("nothing was got")
+        return try named(try Self.answer(among: found))
+    }
+
+    /// The quantisation that the user picks.
+    private func choice(
+        _ repository: RepositoryReference, of model: HubModel
+    ) throws -> RepositoryReference.Choice {
+        let offers = FilePlan.offers(of: model)
+        guard !yes, repository.choice == .automatic, offers.count > 1 else { return repository.choice }
+        Surroundings.complain("\(TerminalText.safe(model.id)) has:")
+        Self.list(
+            TextTable(
+                ["QUANTISATION", "SIZE"], rightAligned: [1], offers.map { [$0.name, ByteCount.shown($0.bytes)] }
+            ).lines)
+        guard Self.asks else {
+            Self.complain(
+                "name one, as in: \(Surroundings.program) get \(model.id):\(offers[0].name), "
+                    + "or leave --select out to get the usual one")
             throw ExitCode(1)
         }
-        return try named(found[number - 1])
+        return try Self.answer(among: offers).choice
+    }
+
+    private static var asks: Bool { Surroundings.isTerminal(0) && Surroundings.isTerminal(2) }
+
+    /// Lines with their numbers; the first is the head.
+    private static func list(_ lines: [String]) {
+        for (number, line) in lines.enumerated() {
+            let mark = number == 0 ? "    " : number < 10 ? " \(number)  " : "\(number)  "
+            Surroundings.complain(TerminalText.safe(mark + line))
+        }
+    }
+
+    private static func answer<Offered>(among offered: [Offered]) throws -> Offered {
+        guard let answer = Surroundings.answer(to: "which one? [1-\(offered.count), nothing for none] "),
+            let number = Int(answer), offered.indices.contains(number - 1)
+        else {
+            complain("nothing was got")
+            throw ExitCode(1)
+        }
+        return offered[number - 1]
     }
 }
 

@@ -23,6 +23,12 @@ struct Load: AsyncParsableCommand {
     @Option(help: "Tokens of a prompt worked on in one go.") var batch: Int?
     @Option(help: "Threads that compute.") var threads: Int?
     @Option(help: "An installed model that writes drafts.") var draftModel: String?
+    @Option(help: "Memory for what was computed of prompts, such as 512MiB, or off.", transform: Load.bytes)
+    var promptCache: Int?
+    @Flag(
+        inversion: .prefixedNo, help: "Keep the cache of keys and values in the memory of the GPU that computes.")
+    var kvOffload: Bool?
+    @Flag(help: "Neither evict it for another model nor unload it when it is idle.") var pin = false
     @Option(help: "Seconds without a request before it is unloaded; it stays when not given.") var ttl: Int?
     @Option(help: "What requests shall call it.") var identifier: String?
     @Flag(help: "Only say what memory it would take on this machine.") var estimateOnly = false
@@ -36,6 +42,13 @@ struct Load: AsyncParsableCommand {
         return layers
     }
 
+    private static func bytes(_ text: String) throws -> Int {
+        guard let bytes = LoadSettings.promptCache(text) else {
+            throw ValidationError("--prompt-cache takes \(LoadSettings.promptCacheWords)")
+        }
+        return bytes
+    }
+
     func run() async throws {
         var form = LoadForm(model: model)
         form.context = context
@@ -47,6 +60,9 @@ struct Load: AsyncParsableCommand {
         form.batch = batch
         form.threads = threads
         form.draftModel = draftModel
+        form.promptCache = promptCache
+        form.cacheOnGPU = kvOffload
+        form.isPinned = pin
         form.ttl = ttl
         form.identifier = identifier
         let (client, asked) = (place.client, form)
@@ -80,6 +96,7 @@ enum LoadRun {
             }
             for try await event in try await client.events("/api/v1/models/load", form.body) {
                 switch LoadStep(event) {
+                case .waiting(let reason): show(.waiting(reason))
                 case .began: show(.loading(0))
                 case .progress(let share): show(.loading(share))
                 case .ended(let loaded):
@@ -133,6 +150,8 @@ extension LoadForm {
         settings.valueCache = try type(valueCache)
         settings.batch = batch
         settings.draftModel = draftModel
+        settings.promptCache = promptCache.map { Int64($0) }
+        settings.cacheOnGPU = cacheOnGPU
         return settings
     }
 }
@@ -159,6 +178,40 @@ extension LoadEstimate {
             "total_memory_bytes": .int(Int(bytes)), "budget_bytes": budget.map { .int(Int($0)) } ?? .null,
             "fits": budget.map { .bool(bytes <= $0) } ?? .null,
         ]
+    }
+}
+
+struct Pin: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Keeps what is loaded: it is neither evicted for another model nor unloaded when it is idle.")
+
+    @OptionGroup var place: Place
+    @Argument(help: "What martlet ps calls it.") var identifier: String
+
+    func run() async throws {
+        try await PinRun.pin(identifier, true, place.client)
+        Surroundings.say(TerminalText.safe("\(identifier) is pinned"))
+    }
+}
+
+struct Unpin: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Takes back martlet pin.")
+
+    @OptionGroup var place: Place
+    @Argument(help: "What martlet ps calls it.") var identifier: String
+
+    func run() async throws {
+        try await PinRun.pin(identifier, false, place.client)
+        Surroundings.say(TerminalText.safe("\(identifier) is no longer pinned"))
+    }
+}
+
+private enum PinRun {
+    static func pin(_ id: String, _ isPinned: Bool, _ client: MartletClient) async throws {
+        try await Failures.reported {
+            _ = try await client.ask(
+                "/admin/v1/residents/pin", ["instance_id": .string(id), "pinned": .bool(isPinned)])
+        }
     }
 }
 

@@ -8,7 +8,8 @@ struct MartletCommand: AsyncParsableCommand {
         abstract: "Makes local language models work with every client.",
         version: Martlet.version,
         subcommands: [
-            Serve.self, Chat.self, Load.self, Unload.self, ResidentList.self, Get.self, Search.self, List.self,
+            Serve.self, Chat.self, Load.self, Unload.self, Pin.self, Unpin.self, ResidentList.self, Get.self,
+            Search.self, List.self,
             Remove.self, Import.self, Health.self, Engine.self,
             MCP.self, Config.self, DoctorCommand.self, Version.self,
         ])

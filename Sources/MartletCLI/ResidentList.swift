@@ -23,6 +23,7 @@ struct ResidentList: AsyncParsableCommand {
                     "nothing is loaded. Load a model with: martlet load MODEL; the first request to one does it too")
             }
             for line in Resident.table(residents, now: Surroundings.now) { Surroundings.say(TerminalText.safe(line)) }
+            for reason in residents.compactMap(\.reason) { Surroundings.complain(TerminalText.safe(reason)) }
         }
     }
 

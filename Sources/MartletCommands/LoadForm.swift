@@ -15,6 +15,10 @@ package struct LoadForm: Sendable, Hashable {
     package var batch: Int?
     package var threads: Int?
     package var draftModel: String?
+    /// Bytes; 0: none.
+    package var promptCache: Int?
+    package var cacheOnGPU: Bool?
+    package var isPinned = false
     /// Seconds without a request before it is unloaded.
     package var ttl: Int?
     package var identifier: String?
@@ -46,6 +50,9 @@ package struct LoadForm: Sendable, Hashable {
         put("eval_batch_size", batch)
         put("threads", threads)
         put("draft_model", draftModel)
+        put("prompt_cache", promptCache)
+        if let cacheOnGPU { body["offload_kv_cache_to_gpu"] = .bool(cacheOnGPU) }
+        if isPinned { body["pinned"] = true }
         put("ttl", ttl)
         put("identifier", identifier)
         body["echo_load_config"] = true
@@ -87,6 +94,8 @@ package enum GPUShare: Sendable, Hashable {
 
 /// An event of a load that is told step by step.
 package enum LoadStep: Sendable, Hashable {
+    /// There is no room for it yet; why.
+    case waiting(String)
     case began(instance: String?)
     /// 0 to 1.
     case progress(Double)
@@ -96,6 +105,8 @@ package enum LoadStep: Sendable, Hashable {
     /// Nil: an event that says nothing of the load.
     package init?(_ event: JSON) {
         switch event["type"]?.string {
+        case "model_load.queued":
+            self = .waiting(event["message"]?.string ?? "the server waits until there is room in memory")
         case "model_load.start": self = .began(instance: event["model_instance_id"]?.string)
         case "model_load.progress": self = .progress(event["progress"]?.double ?? 0)
         case "model_load.end": self = .ended(LoadedModel(event))

@@ -6,7 +6,8 @@ package struct Resident: Sendable, Hashable {
     package var id: String
     /// The key of its model.
     package var model: String
-    /// `idle`, `processingPrompt`, `generating`, `computingEmbedding`, `loading`, `draining`, `crashed`.
+    /// `idle`, `processingPrompt`, `generating`, `computingEmbedding`, `waiting`, `loading`, `draining`, `crashed`; `loaded`
+    /// where no more is known.
     package var state: String
     /// Requests it works on, and such as wait for it.
     package var users: Int
@@ -15,6 +16,12 @@ package struct Resident: Sendable, Hashable {
     /// Tokens; nil: not known yet.
     package var context: Int?
     package var bytes: Int?
+    /// Of its files.
+    package var fileBytes: Int?
+    /// It makes vectors, or ranks.
+    package var isEncoder = false
+    /// Why it waits, for people.
+    package var reason: String?
     /// How long it stays without a request; nil: for good.
     package var ttlMilliseconds: Int?
     /// Since 1970; nil: it has never been used.
@@ -34,6 +41,8 @@ package struct Resident: Sendable, Hashable {
         parallel = entry["parallel"]?.int
         context = entry["context"]?.int
         bytes = entry["bytes"]?.int
+        fileBytes = entry["size_bytes"]?.int
+        reason = entry["reason"]?.string
         ttlMilliseconds = entry["ttl_ms"]?.int
         lastUsedMilliseconds = entry["last_used"]?.int
         isPinned = entry["pinned"]?.bool ?? false
@@ -41,7 +50,7 @@ package struct Resident: Sendable, Hashable {
     }
 
     /// Neither about to be, nor to come back when it is used.
-    package var isLoaded: Bool { state != "loading" && state != "crashed" }
+    package var isLoaded: Bool { !["loading", "waiting", "crashed"].contains(state) }
 
     package static func all(in reply: JSON) -> [Resident] {
         (reply["residents"]?.array ?? []).compactMap { Resident($0) }
@@ -80,15 +89,18 @@ package struct Resident: Sendable, Hashable {
 
     /// The lines of `ps`; the first is the head.
     /// - Parameters:
-    ///   - device: LM Studio's column of that name, which our own list has not.
+    ///   - device: as `lms` has it: with a column of that name, the size of the model's files, and no number of requests
+    ///     for models that make vectors.
     ///   - now: milliseconds since 1970.
     package static func table(_ residents: [Resident], withDevice device: Bool = false, now: Int) -> [String] {
         var head = ["IDENTIFIER", "MODEL", "STATUS", "SIZE", "CONTEXT", "PARALLEL", "TTL"]
         if device { head.insert("DEVICE", at: 6) }
         let rows = residents.map { one -> [String] in
+            let size = device ? one.fileBytes ?? one.bytes : one.bytes
+            let parallel = device && one.isEncoder ? nil : one.parallel
             var row = [
-                one.id, one.model, one.stateShown, one.bytes.map { ByteCount.shown($0) } ?? "-",
-                one.context.map { "\($0)" } ?? "-", one.parallel.map { "\($0)" } ?? "-", one.ttlShown(now: now),
+                one.id, one.model, one.stateShown, size.map { ByteCount.shown($0) }) ?? "-",
+                one.context.map { "\($0)" } ?? "-", parallel.map { "\($0)" } ?? "-", one.ttlShown(now: now),
             ]
             if device { row.insert("Local", at: 6) }
             return row
@@ -99,6 +111,7 @@ package struct Resident: Sendable, Hashable {
     private var stateShown: String {
         let words = [
             "processingPrompt": "PROCESSING PROMPT", "computingEmbedding": "COMPUTING EMBEDDING",
+            "waiting": "WAITING FOR MEMORY",
         ]
         return (words[state] ?? state.uppercased()) + (queued > 0 ? " (\(queued) queued)" : "")
     }

@@ -145,7 +145,16 @@ def test_bind_host_and_cors(lms):
         with socket.socket() as probe:
             assert probe.connect_ex(("127.0.0.2", port)) == 0
         assert lms.json("server", "status", "--host", "127.0.0.2", "--port", str(port))["running"]
+        # Without a flag all commands find it, and nobody is told that it could be started.
+        for words in ([], ["--port", str(port)]):
+            assert lms.json("server", "status", *words) == {"running": True, "port": port}
+        assert lms.json("ps") == [] and lms("status").stdout.startswith(f"Server: ON (port: {port})\n")
+        process = lms.process
+        assert lms("server", "start").returncode == 0 and lms.process == process
+        elsewhere = lms("server", "start", "--bind", "127.0.0.1")
+        assert elsewhere.returncode == 1 and f"runs already, on port {port} of 127.0.0.2" in elsewhere.stderr
         assert lms("server", "stop").returncode == 0
+        assert lms.json("server", "status") == {"running": False}
     assert lms("server", "start", "-p", str(port), "--cors").returncode == 0
     with Connection(port) as connection:
         reply = connection.ask("GET", "/v1/models", Origin="https://app.example")
@@ -185,12 +194,12 @@ def test_ls_lists_what_is_here_in_the_sdks_words(lms):
     assert lms.json("ls", "--detailed", "tiny") == [model] and lms.json("ls", "other") == []
     for words in (["other"], ["--embedding"]):
         assert lms("ls", *words).stderr == "No model fits that. See all with: lms ls\n"
-    assert lms.json("ls", "--variants") == [{"model": model, "variants": [engine.MODEL]}]
+    assert lms.json("ls", "--variants") == [{"model": model, "variants": [model]}]
     folder = lms.home / f"models/martlet/{engine.MODEL}"
     shutil.copy(engine.WEIGHTS, folder / "tiny-UD-Q4_K_M.gguf")  # whose header says F16
     [other, _] = lms.json("ls", "--variants")
-    assert other["variants"] == [other["model"]["modelKey"]] == [f"{engine.MODEL}@q4_k_m"]
-    assert lms("load", "--estimate-only", other["variants"][0]).returncode == 0
+    assert [one["modelKey"] for one in other["variants"]] == [other["model"]["modelKey"]] == [f"{engine.MODEL}@q4_k_m"]
+    assert lms("load", "--estimate-only", other["variants"][0]["modelKey"]).returncode == 0
     (folder / "tiny-UD-Q4_K_M.gguf").unlink()
     lines = lms("ls").stdout.splitlines()
     assert lines[0] == "You have 1 model, taking up 1.9 MB of disk space."
@@ -216,20 +225,26 @@ def test_a_model_is_loaded_listed_and_unloaded(lms):
         "identifier": "mine", "ttlMs": 900_000, "contextLength": 4096, "status": "idle", "queued": 0, "parallel": 2}
     head, row = lms("ps").stdout.splitlines()
     assert head.split() == ["IDENTIFIER", "MODEL", "STATUS", "SIZE", "CONTEXT", "PARALLEL", "DEVICE", "TTL"]
-    assert row.split()[:3] == ["mine", engine.MODEL, "IDLE"] and "Local" in row
+    assert row.split() == ["mine", engine.MODEL, "IDLE", "1.9", "MB", "4096", "2", "Local", "15m", "/", "15m"] or "14m" in row
     assert lms("ls").stdout.splitlines()[3].endswith("✓ LOADED")
     assert f"  · mine - 1.9 MB\n" in lms("status").stdout
     # As a client of another machine would: by name and port.
     assert [one["identifier"] for one in lms.json("ps", "--host", "127.0.0.1", "--port", str(port))] == ["mine"]
     assert lms.json("ls", "--host", "127.0.0.1", "--port", str(port))[0]["modelKey"] == engine.MODEL
+    # The only one need not be named.
+    assert lms("load", engine.MODEL, "--identifier", "other").returncode == 0
     which = lms("unload")
-    assert which.returncode == 1 and "name one of: mine; or say --all" in which.stderr
+    assert which.returncode == 1 and "name one of: mine, other; or say --all" in which.stderr
     gone = lms("unload", "mine")
     assert (gone.returncode, gone.stderr) == (0, 'Model "mine" unloaded.\n')
+    gone = lms("unload")
+    assert (gone.returncode, gone.stderr) == (0, 'Model "other" unloaded.\n')
+    none = lms("unload")
+    assert none.returncode == 1 and "no model is loaded" in none.stderr
     assert lms.json("ps") == [] and lms("unload", "-a").stderr == "No models to unload.\n"
     assert lms("load", "no-such").returncode == 1 and lms("unload", "no-such").returncode == 1
     # Nothing is said where nothing shall be, and no sentence sends anybody to another program.
-    quiet = lms("load", engine.MODEL, "--quiet", "--identifier", "second")
+    quiet = lms("load", info(lms)["path"], "--exact", "--quiet", "--identifier", "second")
     assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")
     for words in (["load", "no-such"], ["chat", "no-such", "-p", "x"]):
         refused = lms(*words)
@@ -243,9 +258,12 @@ def test_an_estimate_and_what_a_load_cannot_have(lms):
     assert done.returncode == 0 and lines[:2] == [f"Model: {engine.MODEL}", "Estimated GPU Memory: 0 B"], done.stderr
     assert lines[2].startswith("Estimated Total Memory: ") and " fits into the " in lines[3]
     for words, reason in ((["--gpu", "2"], "--gpu takes off, max, or a number from 0 to 1"),
-                          (["--speculative-draft-max-tokens", "4"], "cannot be set here")):
+                          (["--speculative-draft-max-tokens", "4"], "cannot be set here"),
+                          (["--speculative-draft-simple"], "needs a model: --speculative-draft-model")):
         refused = lms("load", engine.MODEL, *words)
         assert refused.returncode == 1 and reason in refused.stderr
+    simple = lms("load", engine.MODEL, "--speculative-draft-simple", "--speculative-draft-model", "none", "--estimate-only")
+    assert simple.returncode == 1 and 'model "none" is not installed' in simple.stderr, "the flags go together"
     assert f"name one of: {engine.MODEL}" in lms("load").stderr
 
 
@@ -267,6 +285,18 @@ def test_get_and_import(lms, hub):
     assert [model["modelKey"] for model in lms.json("ls")] == ["tiny-chat"]
     mlx = lms("get", "acme/Tiny-Chat", "--mlx", **hub.environment)
     assert mlx.returncode == 1 and "leave it out to get GGUF" in mlx.stderr
+    hub.add("acme/Tiny-Two-GGUF", {"Tiny-Two-F16.gguf": engine.WEIGHTS.read_bytes(), "Tiny-Two-Q4_K_M.gguf": b"GGUF"})
+    choice = lms("get", "--select", "acme/Tiny-Two-GGUF", **hub.environment)
+    assert choice.returncode == 1 and "1  Q4_K_M" in choice.stderr and "2  F16" in choice.stderr
+    assert "name one, as in: lms get acme/Tiny-Two-GGUF:Q4_K_M, or leave --select out" in choice.stderr
+    assert lms("get", "--select", "acme/Tiny-Chat-GGUF", **hub.environment).returncode == 0, "there is one only"
+    asked = Terminal("get", "--select", "acme/Tiny-Two-GGUF", program=lms.program,
+                     environment=lms.environment | hub.environment | {"TERM": "xterm"})
+    with contextlib.closing(asked):
+        asked.see("which one? [1-2, nothing for none] ").type("2\n")
+        asked.see("tiny-two is here, and checked")
+        assert asked.end() == 0
+    assert (lms.home / "models/acme/Tiny-Two-GGUF/Tiny-Two-F16.gguf").exists()
     none = lms("get", "-y", "acme/Nothing", **hub.environment)
     assert (none.returncode, none.stdout) == (1, "") and none.stderr.startswith("lms: ")
     assert none.stderr.endswith("Look for its name with: lms get\n")

@@ -3,12 +3,15 @@
 import dataclasses
 import json
 import socket
+import subprocess
 import time
 
 import pytest
 
 from fake_lmstudio import FakeLMStudio, Model, Quirks
 from support import chat, engine
+from support.server import binary
+from test_load_commands import environment, run
 
 WRITER, SMALL, EMBED = "acme/writer-8b", "acme/small-1b", "text-embedding-mini"
 LOAD, UNLOAD, DOWNLOAD = "/api/v1/models/load", "/api/v1/models/unload", "/api/v1/models/download"
@@ -23,7 +26,7 @@ def before(martlet):
         fake = FakeLMStudio(dataclasses.replace(Quirks(), **quirks), models or [
             Model(WRITER), Model(SMALL, loaded=False), Model(EMBED, loaded=False, embedding=True)])
         made.append(fake)
-        server = martlet(None, "--upstream", fake.url, "--kind", "lmstudio", before=engine.give_model)
+        server = martlet(None, "--upstream", fake.url, "--kind", "lmstudio", before=engine.give_model, engines=engine.engines())
         server.wait_for_model(WRITER)
         return server, fake
 
@@ -61,6 +64,33 @@ def test_its_models_are_listed_beside_those_of_this_machine(before):
     assert {entry["state"] for entry in old.values()} <= {"loaded", "not-loaded", "loading"}
     for name in (WRITER, "acme%2Fwriter-8b", f"studio/{WRITER}"):
         assert server.ask("GET", f"/api/v0/models/{name}").json == fake.catalogue[WRITER].legacy, name
+
+
+def test_what_it_has_loaded_is_seen_by_commands(before, tmp_path):
+    server, fake = before([Model(WRITER), Model(engine.MODEL), Model(SMALL, loaded=False)])
+    fake.catalogue[WRITER].load(2048)
+    ids = {WRITER, f"{WRITER}:2", engine.MODEL}
+    entries = {one["id"]: one for one in json.loads(run(server.url, "ps", "--json").stdout)}
+    assert set(entries) == ids
+    entry = entries[f"{WRITER}:2"]
+    assert (entry["model"], entry["upstream"], entry["state"], entry["context"]) == (WRITER, "studio", "loaded", 2048)
+    assert entry["settings"]["context_length"] == {"value": 2048, "origin": "studio"}
+    loaded = run(server.url, "load", SMALL, "--context", "3072")
+    assert loaded.returncode == 0 and "context 3072 (studio), parallel 4 (studio)" in loaded.stdout, loaded
+    lms = tmp_path / "lms"
+    lms.symlink_to(binary())
+    place = ["--host", "127.0.0.1", "--port", str(server.port)]
+    rows = subprocess.run([lms, "ps", *place], env=environment(server.url), text=True, capture_output=True, check=True).stdout
+    assert {row.split()[0] for row in rows.splitlines()[1:]} == ids | {SMALL} and rows.count(" 5.0 GB ") == 4
+    asked = subprocess.run([lms, "ps", "--json", *place], env=environment(server.url), text=True, capture_output=True, check=True)
+    assert {one["identifier"]: one["sizeBytes"] for one in json.loads(asked.stdout)} == dict.fromkeys(ids | {SMALL}, 5_030_000_000)
+    # What this machine has loaded under a name goes before it.
+    assert post(server, LOAD, model=f"local/{engine.MODEL}").status == 200
+    assert {one["id"] for one in json.loads(run(server.url, "ps", "--json").stdout)} == ids | {SMALL, f"studio/{engine.MODEL}"}
+    gone = run(server.url, "unload", "--all")
+    assert gone.returncode == 0 and len(gone.stdout.splitlines()) == 5, gone
+    assert run(server.url, "ps").stdout == "" and not any(model.instances for model in fake.catalogue.values())
+
 
 
 def test_what_is_not_loaded_on_demand_is_listed_all_the_same(before):

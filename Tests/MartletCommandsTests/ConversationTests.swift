@@ -49,6 +49,9 @@ struct ConversationTests {
             talk.nativeBody("Hi").text
                 == #"{"model":"local-model","input":"Hi","temperature":0.5,"max_output_tokens":5,"reasoning":"off","#
                 + #""store":false,"stream":true}"#)
+        talk.temperature = 1.5
+        #expect(!talk.fitsNative, "its chat takes no such temperature")
+        talk.temperature = 0.5
         talk.ttl = 60
         #expect(!talk.fitsNative, "its chat takes no ttl")
         #expect(
@@ -122,6 +125,18 @@ struct ChatScreenTests {
         #expect(aside == lines.map { $0 + "\n" }.joined())
         let quiet = try shown(ChatScreen(name: "m", movesBars: false, dims: false, showsReasoning: false))
         #expect(!quiet.aside.contains("Hm"))
+    }
+
+    @Test("why a model waits is said once in a line, and on a terminal until something else is")
+    func waiting() {
+        var plain = ChatScreen(name: "m", movesBars: false, dims: false, showsReasoning: false)
+        #expect(plain.show(.waiting("m waits\u{1B}"), columns: 9) == [.aside("m waits\n")])
+        #expect(plain.show(.waiting("m waits"), columns: 9) == [])
+        #expect(plain.show(.waiting("m still waits"), columns: 9) == [.aside("m still waits\n")])
+        var terminal = ChatScreen(name: "m", movesBars: true, dims: false, showsReasoning: false)
+        #expect(terminal.show(.waiting("m waits long"), columns: 8) == [.aside("\rm waits\u{1B}[K")])
+        #expect(terminal.show(.waiting("m waits"), columns: 80) == [.aside("\rm waits\u{1B}[K")])
+        #expect(terminal.show(.text("Hi"), columns: 80) == [.aside("\r\u{1B}[K"), .text("Hi")])
     }
 
     @Test("reading that takes its time is told in lines, again in each round; a prompt that is read at once is not")

@@ -81,7 +81,8 @@ struct LMSModelTests {
                 "text-embedding-mini                270.0 MB  Local",
             ])
         #expect(LMSListing.lines([], loaded: []).isEmpty)
-        #expect(LMSListing.variants([models[0]])[0]?["variants"] == ["writer-8b@ud-q4_k_m"])
+        let variant = LMSListing.variants([models[0]])[0]?["variants"]?[0]
+        #expect(variant?["modelKey"] == "writer-8b@ud-q4_k_m" && variant?["sizeBytes"] == 5_030_000_000)
         #expect(LMSListing.variants([models[0]])[0]?["model"]?["modelKey"] == "acme/writer-8b")
         #expect(LMSListing.variantLines(models)[2].hasPrefix("text-embedding-mini "))
     }

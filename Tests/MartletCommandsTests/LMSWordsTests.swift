@@ -38,6 +38,7 @@ struct LMSWordsTests {
         #expect(try LMSWords.get(["a/b@q8_0"], yes: true, mlx: false) == ["--yes", "--", "a/b:Q8_0"])
         #expect(try LMSWords.get(["tiny", "chat"], yes: false, mlx: false) == ["--", "tiny", "chat"])
         #expect(try LMSWords.get(["a"], yes: false, mlx: false, limit: 3) == ["--limit", "3", "--", "a"])
+        #expect(try LMSWords.get(["a"], yes: false, mlx: false, selects: true) == ["--select", "--", "a"])
         #expect(throws: LMSRefusal.self) { try LMSWords.get(["a/b"], yes: true, mlx: true) }
         #expect(throws: LMSRefusal.self) { try LMSWords.get([], yes: true, mlx: false) }
     }
@@ -54,14 +55,21 @@ struct LMSWordsTests {
 
     @Test("the server is where the flags say, else MARTLET_HOST, else where it was started last, else at 1234")
     func address() throws {
-        func found(_ host: String?, _ port: Int?, _ variable: String?, _ last: Int?) throws -> String {
-            try LMSAddress.find(host: host, port: port, variable: variable, last: last).url
+        func found(
+            _ host: String?, _ port: Int?, _ variable: String?, _ last: Int?, at bind: String = "127.0.0.1"
+        ) throws -> String {
+            let last = last.map { LMSAddress(host: bind, port: $0) }
+            return try LMSAddress.find(host: host, port: port, variable: variable, last: last).url
         }
         #expect(try found(nil, nil, nil, nil) == "http://127.0.0.1:1234")
         #expect(try found(nil, nil, nil, 4000) == "http://127.0.0.1:4000")
         #expect(try found(nil, nil, "http://box:3000/v1", 4000) == "http://box:3000")
         #expect(try found(nil, nil, "[::1]:3000", nil) == "http://[::1]:3000")
-        #expect(try found(nil, nil, "box", nil) == "http://box:80")
+        #expect(try found(nil, nil, "box", nil) == "http://box:3000")
+        #expect(try found(nil, nil, "http://box", nil) == "http://box:80")
+        #expect(try found(nil, nil, nil, 4000, at: "192.0.2.7") == "http://192.0.2.7:4000")
+        #expect(try found(nil, 4000, nil, 4000, at: "192.0.2.7") == "http://192.0.2.7:4000")
+        #expect(try found(nil, 5, nil, 4000, at: "192.0.2.7") == "http://127.0.0.1:5")
         #expect(try found(nil, 5, "http://box:3000", 4000) == "http://127.0.0.1:5")
         #expect(try found("box", nil, nil, 4000) == "http://box:1234")
         #expect(try found("box", 99, "http://x:1", nil) == "http://box:99")

@@ -21,13 +21,16 @@ struct LoadFormTests {
         form.batch = 512
         form.threads = 3
         form.draftModel = "small"
+        form.promptCache = 0
+        form.cacheOnGPU = false
+        form.isPinned = true
         form.ttl = 60
         form.identifier = "mine"
         #expect(
             form.body.text
                 == #"{"model":"acme/writer@q4_k_m","context_length":8192,"parallel":2,"gpu_layers":10,"#
                 + #""flash_attention":"auto","cache_type_k":"q8_0","cache_type_v":"f16","eval_batch_size":512,"#
-                + #""threads":3,"draft_model":"small","ttl":60,"identifier":"mine","echo_load_config":true,"#
+                + #""threads":3,"draft_model":"small","prompt_cache":0,"offload_kv_cache_to_gpu":false,"pinned":true,"ttl":60,"identifier":"mine","echo_load_config":true,"#
                 + #""stream":true}"#
         )
         form.flashAttention = .on
@@ -60,6 +63,7 @@ struct LoadFormTests {
         #expect(
             try step(#"{"type":"model_load.start","model_instance_id":"m:2"}"#) == .began(instance: "m:2"))
         #expect(try step(#"{"type":"model_load.progress","model_instance_id":"m:2","progress":0.5}"#) == .progress(0.5))
+        #expect(try step(#"{"type":"model_load.queued","model":"m","message":"m waits"}"#) == .waiting("m waits"))
         #expect(try step(#"{"type":"ping"}"#) == nil)
         #expect(
             try step(#"{"type":"error","error":{"type":"internal_error","message":"no room"}}"#) == .failed("no room"))

@@ -43,6 +43,25 @@ struct ResidentTests {
                 == ["IDENTIFIER", "MODEL", "STATUS", "SIZE", "CONTEXT", "PARALLEL", "DEVICE", "TTL"])
     }
 
+    @Test("as lms has it, the size is the file's, and what makes vectors works on one request at once")
+    func device() throws {
+        var encoder = try #require(
+            Resident(["id": "e", "parallel": 4, "bytes": 300_000_000, "size_bytes": 25_000_000, "state": "loaded"]))
+        encoder.isEncoder = true
+        #expect(
+            Resident.table([encoder], withDevice: true, now: 0)[1].split(separator: " ")
+                == ["e", "e", "LOADED", "25.0", "MB", "-", "-", "Local", "-"])
+        #expect(Resident.table([encoder], now: 0)[1].contains("300.0 MB"))
+    }
+
+    @Test("what waits for memory is not loaded, and says why it waits")
+    func waiting() throws {
+        let resident = try #require(
+            Resident(["id": "a", "state": "waiting", "reason": "a waits for memory", "bytes": 5, "queued": 1]))
+        #expect(!resident.isLoaded && resident.reason == "a waits for memory")
+        #expect(Resident.table([resident], now: 0)[1].contains("WAITING FOR MEMORY (1 queued)"))
+    }
+
     @Test("a list in another shape is empty, and an entry without an id is left out")
     func otherShapes() throws {
         #expect(Resident.all(in: ["error": "no"]).isEmpty)

@@ -16,6 +16,12 @@ enum LMSModels {
 
     static func store() throws -> ModelStore { try ModelPlace.parse([]).store() }
 
+    /// The key of a model that is named by its file's path, as lists show it; any other name as it is.
+    static func key(of name: String) throws -> String {
+        guard name.hasSuffix(".gguf") else { return name }
+        return try store().models().first { $0.place == name || $0.path == name }?.id ?? name
+    }
+
     /// Those that a server has.
     static func served(_ client: MartletClient) async throws -> [LMSModel] {
         let installed = Dictionary(
@@ -66,7 +72,7 @@ struct LMSList: AsyncParsableCommand {
         let address = try place.address()
         guard await LMSGreeting.answers(at: address) else { return [] }
         let residents = try? await ResidentList.read(LMSPlace.client(address))
-        return Set((residents ?? []).filter { $0.isLoaded }.map(\.model))
+        return Set((residents ?? []).filter(\.isLoaded).map(\.model))
     }
 }
 
@@ -78,9 +84,12 @@ struct LMSResidents: AsyncParsableCommand {
 
     func run() async throws {
         let client = try await place.client()
-        let residents = try await ResidentList.read(client).filter { $0.isLoaded }
+        var residents = try await ResidentList.read(client).filter(\.isLoaded)
+        let models = residents.isEmpty ? [] : try await LMSModels.served(client)
+        for index in residents.indices {
+            residents[index].isEncoder = models.first { $0.key == residents[index].model }?.isEmbedding ?? false
+        }
         if json {
-            let models = try await LMSModels.served(client)
             let entries = residents.compactMap { resident in
                 models.first { $0.key == resident.model }?.json(loadedAs: resident)
             }
@@ -124,7 +133,7 @@ struct LMSLoad: AsyncParsableCommand {
                     ? "no model is here yet. Get one with: lms get owner/name"
                     : "name one of: \(keys.joined(separator: ", "))")
         }
-        let form = try form(key)
+        let form = try form(LMSModels.key(of: key))
         if estimateOnly {
             let estimate = try await LoadRun.estimate(form, try ModelPlace.parse([]))
             for line in estimate.lmsLines { Surroundings.say(TerminalText.safe(line)) }
@@ -163,14 +172,17 @@ struct LMSLoad: AsyncParsableCommand {
 struct LMSDraft: ParsableArguments {
     @Option(help: "An installed model that writes drafts.") var speculativeDraftModel: String?
     @Flag(help: .hidden) var speculativeDraftMtp = false
-    @Flag(help: .hidden) var speculativeDraftSimple = false
+    @Flag(help: "Drafts are written by that model, which is so anyway.") var speculativeDraftSimple = false
     @Option(help: .hidden) var speculativeDraftMaxTokens: Int?
     @Option(help: .hidden) var speculativeDraftMinTokens: Int?
     @Option(help: .hidden) var speculativeDraftMinContinueProbability: Double?
 
     func validate() throws {
+        if speculativeDraftSimple, speculativeDraftModel == nil {
+            throw ValidationError("--speculative-draft-simple needs a model: --speculative-draft-model KEY")
+        }
         let given = [
-            ("mtp", speculativeDraftMtp), ("simple", speculativeDraftSimple),
+            ("mtp", speculativeDraftMtp),
             ("max-tokens", speculativeDraftMaxTokens != nil), ("min-tokens", speculativeDraftMinTokens != nil),
             ("min-continue-probability", speculativeDraftMinContinueProbability != nil),
         ].first(where: \.1)
@@ -205,10 +217,14 @@ struct LMSUnload: AsyncParsableCommand {
 
     func run() async throws {
         let client = try await place.client()
+        var identifier = identifier
         if identifier == nil, !all {
             let ids = try await ResidentList.read(client).map(\.id)
-            throw LMSRefusal(
-                ids.isEmpty ? "no model is loaded" : "name one of: \(ids.joined(separator: ", ")); or say --all")
+            guard let only = ids.first, ids.count == 1 else {
+                throw LMSRefusal(
+                    ids.isEmpty ? "no model is loaded" : "name one of: \(ids.joined(separator: ", ")); or say --all")
+            }
+            identifier = only
         }
         let gone = try await UnloadRun.unload(identifier, client)
         for (id, isDraining) in gone {

@@ -9,6 +9,7 @@ struct LMSGet: AsyncParsableCommand {
     @OptionGroup var voice: LMSVoice
     @Flag(help: "Of Apple's own format, which is refused.") var mlx = false
     @Flag(help: "Of the format GGUF, which is so anyway.") var gguf = false
+    @Flag(help: "Ask which quantisation, where none is named.") var select = false
     @Flag(name: .shortAndLong, help: "Ask nothing: of what a search finds, take the first.") var yes = false
     @Option(name: [.customShort("n"), .long], help: "Of what a search finds, at most this many are shown, 1 to 100.")
     var limit: Int?
@@ -21,7 +22,7 @@ struct LMSGet: AsyncParsableCommand {
     }
 
     func run() async throws {
-        let get = try Get.parse(try LMSWords.get(name, yes: yes, mlx: mlx, limit: limit))
+        let get = try Get.parse(try LMSWords.get(name, yes: yes, mlx: mlx, selects: select, limit: limit))
         try await get.run()
     }
 }

@@ -25,9 +25,7 @@ struct LMSServer: AsyncParsableCommand {
         func run() async throws {
             let server = DetachedServer()
             let port = port ?? server.lastPort ?? LMSAddress.usualPort
-            try await server.ensure(
-                bind: bind ?? Surroundings.variable("LMS_SERVER_HOST") ?? LMSAddress.usualHost, port: port,
-                allowsAllOrigins: cors)
+            try await server.ensure(bind: bind, port: port, allowsAllOrigins: cors)
             voice.tell("Success! Server is now running on port \(port)")
         }
     }
@@ -81,8 +79,7 @@ struct LMSDaemon: AsyncParsableCommand {
         func run() async throws {
             let server = DetachedServer()
             try await server.ensure(
-                bind: Surroundings.variable("LMS_SERVER_HOST") ?? LMSAddress.usualHost,
-                port: server.lastPort ?? LMSAddress.usualPort, allowsAllOrigins: false)
+                bind: nil, port: server.lastPort ?? LMSAddress.usualPort, allowsAllOrigins: false)
             if json {
                 Surroundings.say(LMSReport.daemonUp(process: server.process, version: Martlet.version).text)
             } else {
@@ -132,17 +129,23 @@ struct LMSDaemon: AsyncParsableCommand {
 
 extension DetachedServer {
     /// Starts it where no server answers yet.
+    /// - Parameter bind: nil: `LMS_SERVER_HOST`, else where it runs, else the usual address.
     /// - Throws: `LMSRefusal` when there is none afterwards.
-    func ensure(bind: String, port: Int, allowsAllOrigins: Bool) async throws {
-        if await LMSGreeting.answers(at: LMSAddress(host: LMSAddress.usualHost, port: port)) {
+    func ensure(bind: String?, port: Int, allowsAllOrigins: Bool) async throws {
+        let wanted = bind ?? Surroundings.variable("LMS_SERVER_HOST")
+        let bind = wanted ?? self.bind ?? LMSAddress.usualHost
+        if let process, lastPort != port || (self.bind ?? LMSAddress.usualHost) != bind {
+            throw LMSRefusal(
+                "the server runs already, on port \(lastPort ?? port)\(self.bind.map { " of \($0)" } ?? "") "
+                    + "(process \(process)): stop it first, with: lms server stop")
+        }
+        if await LMSGreeting.answers(at: LMSAddress(host: Self.reached(bind), port: port)) {
             guard allowsAllOrigins else { return }
             throw LMSRefusal("the server on port \(port) runs already, and --cors is for its start: stop it first")
         }
         if let process {
             throw LMSRefusal(
-                "the server runs already, on port \(lastPort ?? port) (process \(process)): stop it first, with: "
-                    + "lms server stop"
-            )
+                "the server runs (process \(process)) and does not answer: stop it first, with: lms server stop")
         }
         try await start(bind: bind, port: port, allowsAllOrigins: allowsAllOrigins)
     }
@@ -160,7 +163,7 @@ struct LMSStatus: AsyncParsableCommand {
         let isOn = await LMSGreeting.answers(at: address)
         if isOn {
             let client = LMSPlace.client(address)
-            residents = try await ResidentList.read(client)
+            residents = try await ResidentList.read(client).filter(\.isLoaded)
             for model in try await LMSModels.served(client) { sizes[model.key] = model.size }
         }
         for line in LMSListing.status(port: isOn ? address.port : nil, residents, sizes: sizes) {

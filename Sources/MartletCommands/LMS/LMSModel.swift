@@ -105,7 +105,12 @@ package enum LMSListing {
 
     /// `--variants --json`.
     package static func variants(_ models: [LMSModel]) -> JSON {
-        .array(models.map { ["model": $0.json, "variants": [.string($0.variant)]] })
+        .array(
+            models.map { model in
+                var variant = model.json
+                variant["modelKey"] = .string(model.variant)
+                return ["model": model.json, "variants": [variant]]
+            })
     }
 
     package static func variantLines(_ models: [LMSModel]) -> [String] {

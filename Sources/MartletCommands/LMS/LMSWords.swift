@@ -44,7 +44,7 @@ package enum LMSWords {
     /// The command line of `martlet get`.
     /// - Parameter name: keywords, `owner/name`, `name@quant` or an address.
     package static func get(
-        _ name: [String], yes: Bool, mlx: Bool, limit: Int? = nil
+        _ name: [String], yes: Bool, mlx: Bool, selects: Bool = false, limit: Int? = nil
     ) throws(LMSRefusal) -> [String] {
         guard !mlx else {
             throw LMSRefusal(
@@ -53,7 +53,9 @@ package enum LMSWords {
         guard !name.isEmpty else {
             throw LMSRefusal("name a model, as in: lms get owner/name, or words to look for")
         }
-        return (yes ? ["--yes"] : []) + (limit.map { ["--limit", "\($0)"] } ?? []) + ["--"] + name.map(reference)
+        return (yes ? ["--yes"] : []) + (selects ? ["--select"] : []) + (limit.map { ["--limit", "\($0)"] } ?? []) + [
+            "--"
+        ] + name.map(reference)
     }
 
     /// `name@quant` as we write it: `name:quant`. An `@` in an address is part of it.

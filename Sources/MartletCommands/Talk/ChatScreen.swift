@@ -18,6 +18,8 @@ package struct ChatScreen: Sendable, Hashable {
     private var open = Open.nothing
     private var tenths = Tenths()
     private var tenthsRead = Tenths()
+    /// Why it was said last that the model waits.
+    private var told: String?
 
     package init(name: String, movesBars: Bool, dims: Bool, showsReasoning: Bool) {
         self.name = TerminalText.safe(name)
@@ -29,6 +31,13 @@ package struct ChatScreen: Sendable, Hashable {
     /// - Parameter columns: of the terminal.
     package mutating func show(_ step: ChatStep, columns: Int) -> [Output] {
         switch step {
+        case .waiting(let reason):
+            let text = TerminalText.safe(reason)
+            guard movesBars else {
+                defer { told = text }
+                return told == text ? [] : [.aside("\(text)\n")]
+            }
+            return line(String(text.prefix(max(columns - 1, 0))))
         case .loading(let share):
             guard !movesBars else { return bar("loading \(name)", share, columns) }
             return tenths.isNew(share) ? [.aside("loading \(name): \(ProgressLine.percent(share))\n")] : []
@@ -69,9 +78,13 @@ package struct ChatScreen: Sendable, Hashable {
     }
 
     private mutating func bar(_ what: String, _ share: Double, _ columns: Int) -> [Output] {
+        line(ProgressLine.bar(what, share, ProgressLine.percent(share), columns: columns))
+    }
+
+    /// Stands in the place of the one before it.
+    private mutating func line(_ text: String) -> [Output] {
         let before = open == .bar ? [] : close()
         open = .bar
-        let line = ProgressLine.bar(what, share, ProgressLine.percent(share), columns: columns)
-        return before + [.aside("\r\(line)\u{1B}[K")]
+        return before + [.aside("\r\(text)\u{1B}[K")]
     }
 }

@@ -2,6 +2,8 @@ package import MartletWire
 
 /// What a streamed answer tells, of LM Studio's own chat and of Chat Completions alike.
 package enum ChatStep: Sendable, Hashable {
+    /// There is no room for the model yet; why.
+    case waiting(String)
     /// How far the model is loaded, 0 to 1.
     case loading(Double)
     case loaded(seconds: Double)

@@ -27,8 +27,9 @@ package struct Conversation: Sendable, Hashable {
 
     package var isEmpty: Bool { turns.isEmpty }
 
-    /// Whether LM Studio's own chat, which takes no earlier turns, can go on from what the server has kept.
-    package var fitsNative: Bool { ttl == nil && (turns.isEmpty || kept != nil) }
+    /// Whether LM Studio's own chat will do, which takes no earlier turns, but can go on from what the server has kept,
+    /// and no temperature above 1.
+    package var fitsNative: Bool { ttl == nil && temperature ?? 0 <= 1 && (turns.isEmpty || kept != nil) }
 
     // MARK: Requests
 

@@ -10,6 +10,23 @@ package struct FilePlan: Sendable, Hashable {
     /// What makes a vision model see, where the repository has one.
     package let projector: HubFile?
 
+    /// One of the weights that a repository has, for whoever wants to choose.
+    package struct Offer: Sendable, Hashable {
+        /// Its quantisation, else its file's name.
+        package let name: String
+        package let bytes: Int64
+        package let choice: RepositoryReference.Choice
+    }
+
+    /// All weights that are whole, the smallest first.
+    package static func offers(of model: HubModel) -> [Offer] {
+        Variant.all(in: model.files).filter(\.isWhole).map { variant in
+            Offer(
+                name: variant.shown, bytes: variant.files.reduce(0) { $0 &+ $1.bytes },
+                choice: .file(variant.files[0].path))
+        }.sorted { ($0.bytes, $0.name) < ($1.bytes, $1.name) }
+    }
+
     /// Chooses the files.
     ///
     /// - A file that was named: it, and with one of several parts all of them.
