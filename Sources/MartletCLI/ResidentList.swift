@@ -27,7 +27,7 @@ struct ResidentList: AsyncParsableCommand {
         }
     }
 
-    private static let path = "/admin/v1/residents"
+    static let path = "/admin/v1/residents"
 
     static func read(_ client: MartletClient) async throws -> [Resident] {
         Resident.all(in: try await client.ask(path))

@@ -18,6 +18,8 @@ package struct Resident: Sendable, Hashable {
     package var bytes: Int?
     /// Of its files.
     package var fileBytes: Int?
+    /// Of its first file, on the server's machine.
+    package var path: String?
     /// It makes vectors, or ranks.
     package var isEncoder = false
     /// Why it waits, for people.
@@ -42,6 +44,7 @@ package struct Resident: Sendable, Hashable {
         context = entry["context"]?.int
         bytes = entry["bytes"]?.int
         fileBytes = entry["size_bytes"]?.int
+        path = entry["path"]?.string
         reason = entry["reason"]?.string
         ttlMilliseconds = entry["ttl_ms"]?.int
         lastUsedMilliseconds = entry["last_used"]?.int
@@ -99,7 +102,7 @@ package struct Resident: Sendable, Hashable {
             let size = device ? one.fileBytes ?? one.bytes : one.bytes
             let parallel = device && one.isEncoder ? nil : one.parallel
             var row = [
-                one.id, one.model, one.stateShown, size.map { ByteCount.shown($0) }) ?? "-",
+                one.id, one.model, one.stateShown, size.map { ByteCount.shown($0) } ?? "-",
                 one.context.map { "\($0)" } ?? "-", parallel.map { "\($0)" } ?? "-", one.ttlShown(now: now),
             ]
             if device { row.insert("Local", at: 6) }

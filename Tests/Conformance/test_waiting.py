@@ -1,4 +1,4 @@
-"""A load that waits for memory is seen by everybody who asks: its own command, `chat`, `ps` and `unload`; and what is pinned."""
+"""A load that waits for memory is seen by everybody who asks: its own command, `chat`, `ps` and `unload`; what is pinned, and removed."""
 
 import contextlib
 import json
@@ -128,3 +128,17 @@ def test_what_is_pinned_at_its_load_stays_until_it_is_unpinned(server):
     missing = run(server.url, "pin", "nobody")
     assert (missing.returncode, missing.stdout) == (1, "") and 'no instance "nobody"' in missing.stderr
     assert run(server.url, "load", "other", "--prompt-cache", "much").returncode == 2
+
+
+def test_a_model_that_is_removed_while_it_is_loaded_is_told_to_be(server):
+    server = server()
+    assert post(server, LOAD, model="other", identifier="mine").status == 200
+    home = {"MARTLET_HOME": str(server.home)}
+    with contextlib.closing(Terminal("rm", "other", environment=environment(server.url, **home), columns=200)) as shown:
+        shown.see("other is loaded, as mine: remove other, 1.9 MB in 1 file? [y/N] ").type("n\n")
+        assert shown.end() == 1
+    done = run(server.url, "rm", "other", "--yes", **home)
+    assert done.stdout == ("other removed, 1.9 MB are free once it is unloaded: it goes on answering as mine until: "
+                           "martlet unload mine\n"), done.stderr
+    assert run(server.url, "rm", engine.MODEL, "--yes", **home).stdout == f"{engine.MODEL} removed, 1.9 MB are free\n"
+    assert ask(server, "mine").status == 200

@@ -15,7 +15,7 @@ struct LoadBodyTests {
             """
             {"model": "m", "context_length": 4096, "eval_batch_size": 128, "flash_attention": true,
              "offload_kv_cache_to_gpu": false, "parallel": 3, "gpu_layers": "max", "cache_type_k": "q8_0",
-             "cache_type_v": "Q4_0", "threads": 6, "draft_model": "tiny", "prompt_cache": 1048576, "ttl": 60,
+             "cache_type_v": "Q4_0", "threads": 6, "draft_model": "tiny", "prompt_cache": 1048576, "pinned": true, "ttl": 60,
              "identifier": "mine", "stream": true, "echo_load_config": true, "num_experts": 4}
             """)
         var wanted = LoadSettings()
@@ -32,6 +32,7 @@ struct LoadBodyTests {
         wanted.draftModel = "tiny"
         wanted.promptCache = 1 << 20
         wanted.keepAlive = .idle(.seconds(60))
+        wanted.isPinned = true
         #expect(body.settings == wanted)
         #expect(body.model == "m")
         #expect(body.identifier == "mine")
@@ -39,6 +40,13 @@ struct LoadBodyTests {
         #expect(try read(#"{"model":"m"}"#).settings == LoadSettings())
         #expect(try read(#"{"model":"m","gpu_layers":"off","flash_attention":"auto"}"#).settings.gpuLayers == 0)
         #expect(try read(#"{"model":"m","gpu_layers":12}"#).settings.gpuLayers == 12)
+    }
+
+    @Test("Who gives it too long a name is told how long it may be")
+    func longIdentifier() {
+        let name = String(repeating: "n", count: 2000)
+        let error = #expect(throws: NativeError.self) { try read(#"{"model":"m","identifier":"\#(name)"}"#) }
+        #expect(error?.message.contains("a name of at most 512 bytes ") == true)
     }
 
     @Test(

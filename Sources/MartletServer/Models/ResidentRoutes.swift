@@ -113,7 +113,7 @@ extension ResidentModel {
             "queued": .int(waiting + max(0, users - load.parallel.value)), "parallel": .int(load.parallel.value),
             "context": context.map { .int($0) } ?? .null, "bytes": .int(Int(clamping: bytes)),
             "measured_bytes": measured.map { .int(Int(clamping: $0)) } ?? .null,
-            "size_bytes": .int(Int(clamping: model.bytes)),
+            "size_bytes": .int(Int(clamping: model.bytes)), "path": .string(model.path),
             "ttl_ms": load.ttl.map { .int(Int($0.seconds * 1000)) } ?? .null,
             "idle_ms": idle.map { .int(Int($0.seconds * 1000)) } ?? .null,
             "last_used": .int(Int(lastUsed * 1000)), "pinned": .bool(isPinned), "explicit": .bool(isExplicit),
