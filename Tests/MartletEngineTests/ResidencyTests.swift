@@ -197,7 +197,7 @@ struct ResidencyTests {
         #expect(line.residency.waitingLoads.map(\.isExplicit) == [false, true])
         #expect(
             line.residency.waitingLoads[0].sentence
-                == "a waits for memory, which is held by busy (70 bytes, 1 request)")
+                == "a waits for memory, which is held by busy (70 B, 1 request)")
         #expect(line(.unload("a", .whenIdle)) == ["2 refused: engine_cancelled"])
         #expect(line(.unload("nobody", .now)) == [])
         #expect(line.residency.waitingLoads.map(\.model) == ["b"])
