@@ -204,7 +204,7 @@ struct SupervisorResidencyTests {
             let lease = try await supervised.acquire("alpha").get()
             let told = Task { await supervisor.unload(["alpha"], how, within: .seconds(5)) }
             try await eventually("it is told") {
-                await supervisor.residents().contains { $0.state == .stopping || $0.state == .draining }
+                await !supervisor.residents().contains { $0.socketPath == lease.socketPath && $0.state == .ready }
             }
             let next = Task { await supervised.acquire("alpha") }
             await supervisor.release(socketPath: lease.socketPath)
