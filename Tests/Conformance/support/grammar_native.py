@@ -2,6 +2,18 @@
 
 import json
 
+# What each event holds besides its type.
+MEMBERS = {
+    "chat.start": "model_instance_id", "model_load.start": "model_instance_id",
+    "model_load.progress": "model_instance_id progress", "model_load.end": "model_instance_id load_time_seconds",
+    "prompt_processing.start": "", "prompt_processing.progress": "progress", "prompt_processing.end": "",
+    "reasoning.start": "", "reasoning.delta": "content", "reasoning.end": "",
+    "message.start": "", "message.delta": "content", "message.end": "",
+    "tool_call.start": "tool provider_info", "tool_call.name": "tool_name", "tool_call.arguments": "tool arguments provider_info",
+    "tool_call.success": "tool arguments output provider_info", "tool_call.failure": "reason metadata",
+    "error": "error", "chat.end": "result",
+}
+
 
 class Told:
     """A stream: `types` of its events in their order, those that repeat the one before left out; `events`; `result`."""
@@ -28,12 +40,20 @@ class Told:
     def _take(self, name, data):
         assert "chat.end" not in self.types, f"{name} behind chat.end"
         assert "error" not in self.types or name == "chat.end", f"{name} behind error"
+        # A tool that nobody has, or the client itself, is nobody's; the client's calls have an id (ours).
+        free = {"provider_info", "call_id"} if name.startswith("tool_call.") else set()
+        assert (set(data) - {"type"} - free) == set(MEMBERS[name].split()) - free, f"{name} holds {set(data)}"
+        if name.startswith("model_load"):
+            assert not any(seen.startswith("prompt_processing") for seen in self.types), f"{name} behind the prompt"
         self.events.append(data)
         if not self.types or self.types[-1] != name:
             self.types.append(name)
         subject, _, step = name.partition(".")
         if name in ("chat.start", "chat.end", "error"):
             return
+        if subject in ("message", "reasoning", "tool_call") and step == "start":
+            read = [seen for seen in self.types if seen.startswith("prompt_processing")]
+            assert read and read[-1] == "prompt_processing.end", f"{name} before the prompt is read"
         if step == "start":
             assert self._open is None, f"{name} within {self._open}"
             self._open, self._text, self._progress = subject, "", 0.0
