@@ -9,6 +9,7 @@ import requests
 
 from fake_lmstudio import FakeLMStudio, Model
 from support import engine
+from test_lms import free_port, lms  # noqa: F401  (a fixture)
 
 WRITER, SMALL = "acme/writer-8b", "acme/small-1b"
 
@@ -175,3 +176,27 @@ def test_a_server_that_is_gone_is_told_from_one_without_the_model(studio):
     server.stop()
     with pytest.raises(LocalServerDown):
         provider.check(WRITER)
+
+
+def test_the_lines_it_runs(lms, hub):
+    """`lms server status --json --quiet`, `server start`, `get --yes MODEL`, `server stop`; then its provider finds the model."""
+    lms.give(name="other")
+    base = f"http://127.0.0.1:{free_port()}/v1"
+    port = base.split(":")[2].removesuffix("/v1")
+    assert lms("server", "start", "-p", port).returncode == 0 and lms("server", "stop").returncode == 0
+    status = lms("server", "status", "--json", "--quiet")
+    assert (status.returncode, json.loads(status.stdout)["running"]) == (0, False)
+    assert lms("server", "start").returncode == 0, "on the port it had"
+    status = lms("server", "status", "--json", "--quiet")
+    assert json.loads(status.stdout) == {"running": True, "port": int(port)}
+    provider = Provider(base)
+    with pytest.raises(LocalModelMissing):
+        provider.check(engine.MODEL)
+    got = lms("get", "--yes", "acme/Tiny-Chat-GGUF", **hub.environment)
+    assert got.returncode == 0, got.stderr
+    assert provider.wait_until_ready(engine.MODEL) == engine.MODEL
+    text, last = provider.stream(engine.MODEL, "Hello")
+    assert last in ("stop", "length") and isinstance(text, str)
+    assert lms("server", "stop").returncode == 0
+    with pytest.raises(LocalServerDown):
+        provider.list()
