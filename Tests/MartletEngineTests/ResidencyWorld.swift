@@ -41,9 +41,6 @@ struct ResidencyWorld {
         }
     }
 
-    private static let models: [(name: String, bytes: Int64)] = [
-        ("a", 30), ("b", 50), ("c", 70), ("d", 99), ("e", 101),
-    ]
     private static let crash = EngineError(.exited, "crashed")
     private static let failure = EngineError(.loadFailed, "broken")
 
@@ -73,7 +70,7 @@ struct ResidencyWorld {
     init(seed: UInt64) {
         random = Seeded(seed)
         var limits = Residency.Limits()
-        limits.budget = 100
+        limits.budget = 100 * ResidencyModels.unit
         limits.residents = 4
         limits.waiting = 3
         limits.line = 3
@@ -112,7 +109,8 @@ struct ResidencyWorld {
             if let id = ids.filter({ engines[$0]?.isReady == false && engines[$0]?.isStopping == false })
                 .randomElement(using: &random)
             {
-                return .ready(id, bytes: random.below(8) == 0 ? (engines[id]?.bytes ?? 0) + 5 : nil)
+                return .ready(
+                    id, bytes: random.below(8) == 0 ? (engines[id]?.bytes ?? 0) + 5 * ResidencyModels.unit : nil)
             }
         case 16, 17:
             if let id = ids.filter({ engines[$0]?.isStopping == true }).randomElement(using: &random) {
@@ -141,10 +139,14 @@ struct ResidencyWorld {
     private var chosen = ""
 
     private mutating func demand() -> Residency.Demand {
-        let model = random.pick(Self.models)
+        let model = random.pick(ResidencyModels.all)
         chosen = model.name
         let ttl: Duration? = random.below(2) == 0 ? .seconds(random.below(30)) : nil
-        return Residency.Demand(model.name, size: LoadSize(bytes: model.bytes), ttl: ttl)
+        var demand = Residency.Demand(model.name, size: model.size, ttl: ttl)
+        for other in ResidencyModels.all where other.name != model.name {
+            demand.others[other.name] = other.size.comfortable
+        }
+        return demand
     }
 
     private mutating func ticket(_ wish: (String) -> Wish) -> Ticket { newTicket(wish(chosen)) }
@@ -265,7 +267,10 @@ struct ResidencyWorld {
             let model = launch.demand.model
             let wishes: [Wish] = [.model(model), .load(model), .ensure(model), .instance(launch.instance)]
             try expect(open.values.contains(where: wishes.contains), "launched for nobody")
-            try expect(launch.bytes >= seen[model] ?? 0, "launched as if nothing had been seen of \(model)")
+            try leavesRoom(launch)
+            // What is fitted takes what there is.
+            let isSeen = model == "f" || model == "g" || launch.bytes >= seen[model] ?? 0
+            try expect(isSeen, "launched as if nothing had been seen of \(model)")
             var engine = Engine(model: model, bytes: launch.bytes, lastUsed: now, isReturn: launch.isReturn)
             engine.isNamed =
                 launch.isReturn
@@ -275,7 +280,10 @@ struct ResidencyWorld {
             if launch.isReturn {
                 // It may have been forgotten while it was in line.
                 if let was = crashed.first(where: { $0.id == launch.instance })?.engine {
-                    try expect(was.demand == launch.demand, "came back as another")
+                    // Slots that nobody chose are fitted anew, as a context is.
+                    var demand = launch.demand
+                    if let slots = was.demand?.settings.parallel { demand.settings.parallel = slots }
+                    try expect(was.demand == demand, "came back as another")
                     try expect(was.isNamed == engine.isNamed, "came back for others")
                 }
                 let now = residency.instances.first { $0.id == launch.instance }
@@ -317,6 +325,17 @@ struct ResidencyWorld {
             try expect(open.removeValue(forKey: ticket) != nil, "answered \(ticket) twice")
         case .wake(let instant): wake = instant
         }
+    }
+
+    /// What is fitted leaves room for the largest of the others that finds room beside what is comfortable.
+    private func leavesRoom(_ launch: Residency.Launch) throws(Broken) {
+        guard launch.demand.model == "f", !hasGrown else { return }
+        let free = limits.budget - bytes
+        let more = free - launch.demand.size.comfortable
+        let loaded = Set(engines.values.map(\.model))
+        let others = launch.demand.others.filter { !loaded.contains($0.key) && $0.value <= more }.map(\.value)
+        try expect(free - launch.bytes >= others.max() ?? 0, "took what \(others) need")
+        try expect((2048...131_072).contains(launch.context ?? 0), "a context of \(launch.context ?? 0)")
     }
 
     private var bytes: Int64 { engines.values.reduce(0) { $0 + $1.bytes } }
@@ -364,7 +383,7 @@ struct ResidencyWorld {
         try expect(open.isEmpty, "not answered at the shutdown: \(open)")
         for (id, engine) in engines { try expect(engine.isStopping, "\(id) is not stopped at the shutdown") }
         let late = newTicket(.model("a"))
-        try happen(.requested(Residency.Demand("a", size: LoadSize(bytes: 1)), late))
+        try happen(.requested(Residency.Demand("a", size: LoadSize(bytes: ResidencyModels.unit)), late))
         try expect(open.isEmpty, "a request after the shutdown is not answered")
         for id in engines.keys.sorted() { try happen(.exited(id, nil)) }
         try expect(residency.instances.isEmpty, "something is left after the shutdown")

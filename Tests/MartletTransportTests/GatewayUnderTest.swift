@@ -75,7 +75,9 @@ struct GatewayUnderTest: Sendable {
         let origin = Origin(address: .tcp(host: tls ? "localhost" : "127.0.0.1", port: port), usesTLS: tls)
         return Upstream(
             name: "u", profile: .vllm, location: .url(BaseURL(origin: origin)), mode: mode, apiKey: Secret("key"),
-            deadlines: deadlines, retries: retries, proxyUse: proxyUse)
+            deadlines: deadlines, retries: retries,
+            // Longer than a test may stand still on a machine that has other things to do.
+            connections: ConnectionLimits(keepAlive: .minutes(10)), proxyUse: proxyUse)
     }
 }
 

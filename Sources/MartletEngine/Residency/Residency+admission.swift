@@ -73,7 +73,8 @@ extension Residency {
     }
 
     private mutating func launch(_ waiting: Waiting, _ name: String, _ now: Instant, _ actions: inout [Action]) {
-        let others = waiting.demand.others.filter { place($0.key) == nil }.map(\.value)
+        let loaded = Set(instances.map(\.demand.model))
+        let others = waiting.demand.others.filter { !loaded.contains($0.key) }.map(\.value)
         let extra = overshoot(of: waiting.demand)
         let fit = size(of: waiting.demand).fitted(to: free, beside: others)
         var demand = waiting.demand
