@@ -97,6 +97,8 @@ final class FakeConnection: Sendable {
 
     func chunk(_ text: String) { send(String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n") }
     func endStream() { send("0\r\n\r\n") }
+    /// What goes out in one write, so that nobody sees the chunk before the end.
+    func lastChunk(_ text: String) { send(String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n0\r\n\r\n") }
 
     /// Sends a chunk again and again, each when the one before has left.
     func pour(_ text: String, times: Int, then: @escaping @Sendable () -> Void) {

@@ -57,8 +57,7 @@ struct ToolRoundTests {
         { request, connection in
             connection.beginStream()
             let done = request.body.count(of: "\"role\":\"tool\"") >= results
-            connection.chunk(done ? Text.delta("Paper.") + Text.stop : Self.call)
-            connection.endStream()
+            connection.lastChunk(done ? Text.delta("Paper.") + Text.stop : Self.call)
         }
     }
 
