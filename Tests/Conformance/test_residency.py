@@ -254,7 +254,7 @@ def test_only_models_that_are_allowed_are_loaded_under_whatever_name(martlet):
     assert post(server, LOAD, model=engine.MODEL, identifier="mine").status == 200
     assert ask(server, "mine").status == 200 and ask(server, "other").status == 403
     assert [entry["key"] for entry in server.ask("GET", "/api/v1/models").json["models"]] == [engine.MODEL]
-    assert [entry["id"] for entry in server.ask("GET", "/api/v0/models").json["data"]] == [engine.MODEL]
+    assert [entry["id"] for entry in server.ask("GET", "/api/v0/models").json["data"]] == [engine.MODEL, "mine"]
     assert server.ask("GET", f"/api/v0/models/{engine.MODEL}").status == 200
     hidden, unknown = (server.ask("GET", f"/api/v0/models/{name}") for name in ("other", "othe"))
     assert hidden.status == 403 and "models.allowed" in hidden.json["error"]

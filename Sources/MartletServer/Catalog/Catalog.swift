@@ -114,8 +114,10 @@ package actor Catalog {
                 // The folder may have changed since `local` was read.
                 let spellings = store.spellings().filter { ids.contains($0.value) || unusable[$0.value] != nil }
                 let windows = windows(served[upstream.name]?.windows ?? [:], spellings)
-                // Who asks for one that crashed brings it back.
-                let ready = loaded.filter { $0.state == .ready || $0.state == .crashed || $0.isReturn }
+                // Who asks for one that crashed brings it back; one whose file has gone serves nobody any more.
+                let ready = loaded.filter {
+                    ($0.state == .ready || $0.state == .crashed || $0.isReturn) && ids.contains($0.model.id)
+                }
                 served[upstream.name] = ServedModels(
                     ids: ids, loaded: ready.map(\.instance), windows: windows, work: of(\.work),
                     reasoning: of(\.reasoning), spellings: spellings,
