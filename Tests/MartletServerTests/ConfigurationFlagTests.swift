@@ -24,17 +24,11 @@ struct ConfigurationFlagTests {
                 $0.model = "m"
                 $0.logLevel = "debug"
                 $0.logFormat = "json"
-                $0.engineBinary = "/b"
-                $0.engineModels = "/m"
-                $0.engineParallel = 2
-                $0.engineContext = "auto"
                 $0.aliases = ["claude-*=qwen3-8b", "fast = a, b"]
             })
         let flags = [
             "server.host": "--host", "server.port": "--port", "server.loops": "--loops", "models.default": "--model",
-            "log.level": "--log-level", "log.format": "--log-format", "engine.binary": "--engine-binary",
-            "engine.models": "--engine-models", "engine.parallel": "--engine-parallel",
-            "engine.context": "--engine-context", "models.aliases": "--alias",
+            "log.level": "--log-level", "log.format": "--log-format", "models.aliases": "--alias",
         ]
         for (key, flag) in flags { #expect(loaded.origin(key) == flag) }
         #expect(loaded.configuration.server.host == "127.0.0.3")
@@ -43,7 +37,6 @@ struct ConfigurationFlagTests {
             loaded.configuration.models.aliases == [
                 .init(pattern: "claude-*", targets: ["qwen3-8b"]), .init(pattern: "fast", targets: ["a", "b"]),
             ])
-        #expect(loaded.configuration.engine.load.parallel == 2)
     }
 
     @Test("one kind counts for all upstreams, several by position, none is probed")

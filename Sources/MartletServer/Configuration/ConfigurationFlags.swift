@@ -22,11 +22,6 @@ package struct ConfigurationFlags: Sendable {
     /// `discovery: off`.
     package var noDiscovery = false
     package var loops: Int?
-    package var engineBinary: String?
-    package var engineModels: String?
-    package var engineParallel: Int?
-    /// Tokens, or `auto`.
-    package var engineContext: String?
 
     package init() {}
 }

@@ -9,10 +9,6 @@ struct FlagSettings {
         set("server.loops", flags.loops.map(String.init), "--loops")
         set("models.default", flags.model, "--model")
         set("discovery", flags.noDiscovery ? "off" : nil, "--no-discovery")
-        set("engine.binary", flags.engineBinary, "--engine-binary")
-        set("engine.models", flags.engineModels, "--engine-models")
-        set("engine.parallel", flags.engineParallel.map(String.init), "--engine-parallel")
-        set("engine.context", flags.engineContext, "--engine-context")
         set("log.level", flags.logLevel, "--log-level")
         set("log.format", flags.logFormat, "--log-format")
         if !flags.aliases.isEmpty {
