@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from support.proxy import Authority
 from support.server import binary
 from support.tools import FAKE, REAL
 from support.waiting import until
@@ -87,6 +88,17 @@ def test_a_real_server_over_http(home, web, form):
     assert [tool["name"] for tool in added["tools"]] == TOOLS
     report = home.run("ls", "--json").stdout
     assert "hush" not in report and json.loads(report)["servers"][0]["headers"] == ["Authorization"]
+
+
+def test_a_server_whose_authority_only_SSL_CERT_FILE_names(home, web, tmp_path):
+    authority = Authority(tmp_path, "localhost")
+    url = web(authority=authority)
+    refused = home.run("add", "web", "--url", url, status=1)
+    assert "is not trusted: SSL_CERT_FILE can name the authorities to trust" in refused.stderr
+    (tmp_path / "empty.pem").write_text("")
+    broken = home.run("add", "web", "--url", url, status=1, SSL_CERT_FILE=str(tmp_path / "empty.pem"))
+    assert "empty.pem, which is no PEM file of certificates that can be read" in broken.stderr
+    assert "3 tools" in home.run("add", "web", "--url", url, SSL_CERT_FILE=str(authority.file)).stdout
 
 
 def test_a_wrong_path_over_http(home, web):

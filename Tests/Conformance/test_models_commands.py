@@ -11,7 +11,8 @@ import threading
 import pytest
 
 from support import engine
-from support.hub import FILE, REPOSITORY, TOKEN
+from support.hub import FILE, REPOSITORY, TOKEN, Hub
+from support.proxy import Authority
 from support.server import binary
 from support.waiting import until
 
@@ -423,3 +424,23 @@ def test_a_folder_comes_with_all_that_is_in_it(commands):
         "imported/Writer/Writer-Q4_K_M.gguf", "imported/Writer/Writer-Q8_0.gguf", "imported/Writer/mmproj-F16.gguf"]
     assert [entry["key"] for entry in commands.json("ls")] == ["writer", "writer@q8_0"]
     shutil.rmtree(commands.models)
+
+
+# Whom to trust
+
+def test_a_hub_whose_authority_only_SSL_CERT_FILE_names(commands, tmp_path):
+    authority = Authority(tmp_path, "localhost")
+    mirror = Hub(tls=authority.server)
+    try:
+        mirror.add(REPOSITORY, {FILE: TINY})
+        refused = commands("get", REPOSITORY, **mirror.environment)
+        assert refused.returncode == 1
+        assert "is not trusted: SSL_CERT_FILE can name the authorities to trust" in refused.stderr
+        (tmp_path / "empty.pem").write_text("")
+        broken = commands("get", REPOSITORY, SSL_CERT_FILE=str(tmp_path / "empty.pem"), **mirror.environment)
+        assert "empty.pem, which is no PEM file of certificates that can be read" in broken.stderr
+        assert mirror.requests == []
+        got = commands("get", REPOSITORY, SSL_CERT_FILE=str(authority.file), **mirror.environment)
+        assert got.returncode == 0 and "tiny-chat is here, and checked" in got.stdout, got.stderr
+    finally:
+        mirror.close()

@@ -3,6 +3,7 @@ internal import MartletWire
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOPosix
+internal import NIOSSL
 
 #if canImport(FoundationEssentials)
     internal import FoundationEssentials
@@ -41,6 +42,11 @@ package final class HubClient: Sendable {
         configuration.timeout.connect = .nanoseconds(limits.connect.nanoseconds)
         configuration.timeout.read = .nanoseconds(limits.stall.nanoseconds)
         configuration.connectionPool.retryConnectionEstablishment = false
+        if let authorities = endpoint.authorities {
+            var trust = TLSConfiguration.makeClientConfiguration()
+            trust.trustRoots = .certificates(authorities)
+            configuration.tlsConfiguration = trust
+        }
         direct = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         guard let server = proxy.server else {
             proxied = nil
@@ -199,6 +205,10 @@ package final class HubClient: Sendable {
                 "the proxy on the way to \(host) makes no connection to it: are HTTPS_PROXY and NO_PROXY right?")
         case let error as HTTPClientError where error == .cancelled:
             return CancellationError()
+        case let error where "\(error)".contains("CERTIFICATE_VERIFY_FAILED"):
+            return HubError(
+                .invalidSetting,
+                "the certificate of \(host) is not trusted: SSL_CERT_FILE can name the authorities to trust")
         case let error as NIOConnectionError where error.connectionErrors.isEmpty:
             return HubError(
                 .unreachable,

@@ -1,3 +1,5 @@
+internal import NIOSSL
+
 #if canImport(FoundationEssentials)
     package import FoundationEssentials
 #else
@@ -14,8 +16,10 @@ package struct HubEndpoint: Sendable {
     private(set) var token: HubToken?
     /// Nothing is to be asked of it.
     package private(set) var isOffline = false
+    /// Whom to trust in place of the system's certificate authorities; nil: those.
+    private(set) var authorities: [NIOSSLCertificate]?
 
-    /// As `HF_ENDPOINT` (else Hugging Face itself), `HF_HUB_OFFLINE` and `HF_TOKEN` say; where there is no such token,
+    /// As `HF_ENDPOINT` (else Hugging Face itself), `HF_HUB_OFFLINE`, `SSL_CERT_FILE` and `HF_TOKEN` say; where there is no such token,
     /// the one that Hugging Face's own programs saved ([variables](
     /// https://huggingface.co/docs/huggingface_hub/package_reference/environment_variables)).
     /// - Throws: `invalidSetting`.
@@ -25,6 +29,12 @@ package struct HubEndpoint: Sendable {
             base: environment["HF_ENDPOINT"].flatMap { $0.isEmpty ? nil : $0 } ?? Self.huggingFace, token: named)
         if named == nil { token = SavedToken.find(environment, for: origin) }
         isOffline = Self.isOn(environment["HF_HUB_OFFLINE"])
+        guard let file = environment["SSL_CERT_FILE"], !file.isEmpty else { return }
+        guard let certificates = try? NIOSSLCertificate.fromPEMFile(file), !certificates.isEmpty else {
+            throw HubError(
+                .invalidSetting, "SSL_CERT_FILE names \(file), which is no PEM file of certificates that can be read")
+        }
+        authorities = certificates
     }
 
     /// As Hugging Face's programs read switches.

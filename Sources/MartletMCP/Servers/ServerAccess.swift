@@ -19,7 +19,9 @@ package enum ServerAccess: Sendable, Hashable {
                 folder: folder ?? environment["HOME"] ?? "/", secrets: Array(theirs.values))
             return StdioTransport(name: name, command: command, limits: limits)
         case .remote(let url, let headers):
-            return HTTPTransport(name: name, url: url, headers: headers, door: door, limits: limits)
+            let authorities = environment["SSL_CERT_FILE"].flatMap { $0.isEmpty ? nil : $0 }
+            return HTTPTransport(
+                name: name, url: url, headers: headers, door: door, authorities: authorities, limits: limits)
         }
     }
 

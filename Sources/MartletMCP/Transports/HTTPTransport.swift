@@ -3,6 +3,7 @@ import MartletWire
 package import NIOCore
 import NIOHTTP1
 import NIOPosix
+import NIOSSL
 import Synchronization
 
 #if canImport(Darwin)
@@ -24,6 +25,7 @@ package final class HTTPTransport: MCPTransport {
     private let headers: [ServerHeader]
     private let limits: MCPLimits
     private let door: AddressDoor
+    private let authorities: String?
     private let state: Mutex<State>
 
     private struct State {
@@ -34,11 +36,16 @@ package final class HTTPTransport: MCPTransport {
         var version: String?
     }
 
-    package init(name: String, url: ServerURL, headers: [ServerHeader], door: AddressDoor, limits: MCPLimits) {
+    /// - Parameter authorities: a PEM file of the certificate authorities to trust in place of the system's.
+    package init(
+        name: String, url: ServerURL, headers: [ServerHeader], door: AddressDoor, authorities: String? = nil,
+        limits: MCPLimits
+    ) {
         self.name = name
         self.url = url
         self.headers = headers
         self.door = door
+        self.authorities = authorities
         self.limits = limits
         state = Mutex(State(url: url))
     }
@@ -57,6 +64,16 @@ package final class HTTPTransport: MCPTransport {
         configuration.timeout.connect = .nanoseconds(limits.connect.nanoseconds)
         configuration.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = limits.calls * 2
         configuration.connectionPool.retryConnectionEstablishment = false
+        if let authorities {
+            guard let certificates = try? NIOSSLCertificate.fromPEMFile(authorities), !certificates.isEmpty else {
+                throw MCPError(
+                    .unreachable,
+                    "SSL_CERT_FILE names \(authorities), which is no PEM file of certificates that can be read")
+            }
+            var trust = TLSConfiguration.makeClientConfiguration()
+            trust.trustRoots = .certificates(certificates)
+            configuration.tlsConfiguration = trust
+        }
         configuration.dnsOverride = try await door.addresses(of: url, name: name)
         let http = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         state.withLock { state in
@@ -236,13 +253,13 @@ package final class HTTPTransport: MCPTransport {
             return MCPError(.unreachable, "there is no address for the name \(url.host) of the MCP server \(name)")
         case let error where error is NIOConnectionError || (error as? IOError)?.errnoCode == ECONNREFUSED:
             return MCPError(.unreachable, "cannot connect to the MCP server \(name) at \(url.origin): is it running?")
-        default:
-            let isUntrusted = "\(error)".contains("CERTIFICATE_VERIFY_FAILED")
+        case let error where "\(error)".contains("CERTIFICATE_VERIFY_FAILED"):
             return MCPError(
                 .unreachable,
-                isUntrusted
-                    ? "the certificate of \(url.origin), the MCP server \(name), is not trusted"
-                    : "the connection to the MCP server \(name) at \(url.origin) broke")
+                "the certificate of \(url.origin), the MCP server \(name), is not trusted: SSL_CERT_FILE can name the authorities to trust"
+            )
+        default:
+            return MCPError(.unreachable, "the connection to the MCP server \(name) at \(url.origin) broke")
         }
     }
 }

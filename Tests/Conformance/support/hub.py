@@ -18,7 +18,8 @@ FILE = "Tiny-Chat-F16.gguf"
 
 
 class Hub:
-    def __init__(self):
+    def __init__(self, tls=None):
+        self.tls = tls  # an ssl.SSLContext
         self.repositories = {}  # "owner/name" → {path: bytes}
         self.gated = set()  # repositories that only a token opens
         self.private = set()  # repositories that nobody may see
@@ -44,11 +45,13 @@ class Hub:
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
     def url(self):
-        return f"http://127.0.0.1:{self.server.server_port}"
+        return f"{'https://localhost' if self.tls else 'http://127.0.0.1'}:{self.server.server_port}"
 
     @property
     def environment(self):

@@ -1,6 +1,6 @@
 """A real MCP server, made with the `mcp` package: `mcp_server.py stdio`, or `mcp_server.py http PORT [json|events] [TOKEN]`.
 
-The file that MCP_WORDS names holds the description of the tool `add`; without it, it is a usual one.
+MCP_CERTIFICATE and MCP_KEY name the files of a certificate that it shows. The file that MCP_WORDS names holds the description of the tool `add`; without it, it is a usual one.
 """
 
 import os
@@ -49,4 +49,5 @@ else:
     app = server.streamable_http_app(json_response=sys.argv[3:4] == ["json"])
     if len(sys.argv) > 4:
         app = guarded(app, sys.argv[4])
-    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), log_level="warning",
+                ssl_certfile=os.environ.get("MCP_CERTIFICATE"), ssl_keyfile=os.environ.get("MCP_KEY"))

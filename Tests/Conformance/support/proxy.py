@@ -71,10 +71,10 @@ class Authority:
     """A certificate that vouches for itself, in a file that clients can be told to trust."""
 
     def __init__(self, folder, host):
-        self.file, key = folder / "authority.pem", folder / "authority.key"
+        self.file, self.key = folder / "authority.pem", folder / "authority.key"
         subprocess.run(
             ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-             "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-keyout", key, "-out", self.file],
+             "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}", "-keyout", self.key, "-out", self.file],
             check=True, capture_output=True)
         self.server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.server.load_cert_chain(self.file, key)
+        self.server.load_cert_chain(self.file, self.key)

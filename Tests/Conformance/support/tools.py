@@ -1,6 +1,7 @@
 """MCP servers for a Martlet under test: real ones of the `mcp` package, and one that is faked."""
 
 import json
+import os
 import pathlib
 import socket
 import subprocess
@@ -35,20 +36,21 @@ class WebServers:
     def __init__(self):
         self.running = []
 
-    def start(self, form="events", token=None):
-        """The address of a new one, which answers in JSON or in events, and wants the token."""
+    def start(self, form="events", token=None, authority=None):
+        """The address of a new one, which answers in JSON or in events, wants the token, and shows the certificate."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         words = [PYTHON, str(REAL), "http", str(port), form] + ([token] if token else [])
-        self.running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL))
+        shown = {"MCP_CERTIFICATE": str(authority.file), "MCP_KEY": str(authority.key)} if authority else {}
+        self.running.append(subprocess.Popen(words, stdin=subprocess.DEVNULL, env=os.environ | shown))
 
         def listens():
             with socket.socket() as probe:
                 return probe.connect_ex(("127.0.0.1", port)) == 0
 
         until(listens, "the server listened", 30)
-        return f"http://127.0.0.1:{port}/mcp"
+        return f"{'https://localhost' if authority else 'http://127.0.0.1'}:{port}/mcp"
 
     def stop(self):
         for process in self.running:
