@@ -29,7 +29,8 @@ extension Dialects {
         after misfit: AnswerMisfit? = nil, compacts: Bool = false, serving served: ServedTools? = nil
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
-        let table = served.map { request.serve($0) }
+        var table: ServedTable?
+        if let served { table = try request.serve(served) }
         var compaction: Compaction?
         if compacts || request.isCompaction {
             let kept = try ResponsesCompaction.kept(document, window: target.contextWindow)

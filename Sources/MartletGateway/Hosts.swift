@@ -20,6 +20,17 @@ package protocol ModelHost: Sendable {
     func lastWords(of model: String, at origin: Origin) async -> GatewayError?
 }
 
+/// Tools of MCP servers that are asked for, and those among them that may not be run.
+package struct ListedTools: Sendable {
+    package var served: [ServedTool]
+    package var blocked: [BlockedTool]
+
+    package init(_ served: [ServedTool] = [], blocked: [BlockedTool] = []) {
+        self.served = served
+        self.blocked = blocked
+    }
+}
+
 /// Lists and runs tools of MCP servers.
 package protocol ToolHost: Sendable {
     /// The tools of all these servers, in their order, each narrowed to what is allowed of it. Whoever is
@@ -29,8 +40,9 @@ package protocol ToolHost: Sendable {
     ///   `mcpFailed` for one that cannot be had.
     func tools(
         of integrations: [Integration], for owner: KeyTable.Digest
-    ) async throws(GatewayError) -> [ServedTool]
-    /// The same for a request that has not asked for them: what cannot be had, or not within a few seconds, is left out.
+    ) async throws(GatewayError) -> ListedTools
+    /// The same for a request that has not asked for them: what cannot be had, may not be run,
+    /// or is not there within a few seconds, is left out.
     func attachedTools(of integrations: [Integration], for owner: KeyTable.Digest) async -> [ServedTool]
     /// Runs one call. Cancelled with its task; whatever goes wrong is an outcome.
     /// - Parameters:
@@ -125,8 +137,8 @@ package struct NoTools: ToolHost {
 
     package func tools(
         of integrations: [Integration], for owner: KeyTable.Digest
-    ) async throws(GatewayError) -> [ServedTool] {
-        guard let first = integrations.first else { return [] }
+    ) async throws(GatewayError) -> ListedTools {
+        guard let first = integrations.first else { return ListedTools() }
         throw GatewayError(
             code: .mcpDenied,
             message:

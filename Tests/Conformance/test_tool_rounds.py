@@ -192,7 +192,16 @@ def test_a_changed_tool_is_blocked_until_it_is_approved(rounds, tmp_path):
         asked = len(source.requests)
         reply = post(server, body)
         assert reply.status == 403 and b"martlet mcp approve" in reply.body, reply.body
+        demanded = {"type": "mcp", "server_label": "worded", "name": "add"}
+        reply = post(server, {"input": "2+3?", "tools": [mcp("worded")], "tool_choice": demanded})
+        error = reply.json["error"]
+        assert reply.status == 403 and error["param"] == "tool_choice", error
+        assert "add of the MCP server worded" in error["message"] and "martlet mcp approve worded" in error["message"], error
         assert len(source.requests) == asked
+        for streams in [True, False]:
+            reply = post(server, {"input": "hi", "tools": [mcp("worded")], "stream": streams})
+            assert reply.status == 200 and reply.headers["x-martlet-blocked-tools"] == "worded.add", reply.headers
+        assert "x-martlet-blocked-tools" not in post(server, {"input": "hi", "tools": [mcp("real")]}).headers
     finally:
         del SERVERS["worded"]
 

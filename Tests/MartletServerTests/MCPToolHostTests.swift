@@ -86,14 +86,14 @@ private final class HeardLog: LogHandler {
     @Test("tools of a server are listed with what the model has to know, narrowed to what is allowed")
     func tools() async throws {
         try await hosted { host async throws in
-            let tools = try await host.tools(of: [fake, fake], for: [])
+            let tools = try await host.tools(of: [fake, fake], for: []).served
             #expect(tools.count == 18 && tools[0] == tools[9])
             #expect(tools[0].name == "echo" && tools[0].integration == fake)
             #expect(tools[0].description == EscapedText(escaping: "Says what it is told."))
             let schema: JSON = ["type": "object", "properties": ["text": ["type": "string"]]]
             #expect(tools[0].schema.map { String(buffer: $0) } == schema.text)
             let two = Integration(.installed(label: "fake"), allowedTools: ["fail", "echo"])
-            #expect(try await host.tools(of: [two], for: []).map(\.name) == ["echo", "fail"])
+            #expect(try await host.tools(of: [two], for: []).served.map(\.name) == ["echo", "fail"])
             let other = Integration(.installed(label: "fake"), allowedTools: ["serch"])
             let error = try await refusal { _ = try await host.tools(of: [other], for: []) }
             #expect(error.code == .invalidRequest && error.message.contains("no tool \"serch\""))
@@ -221,7 +221,7 @@ private final class HeardLog: LogHandler {
         }
         try await hosted("good", change) { host async throws in
             guard let words = grant.refusal else {
-                #expect(try await !host.tools(of: [fake], for: []).isEmpty)
+                #expect(try await !host.tools(of: [fake], for: []).served.isEmpty)
                 return
             }
             let error = try await refusal { _ = try await host.tools(of: [fake], for: []) }

@@ -16,15 +16,15 @@ private final class FakeTools: ToolHost {
 
     func hold() { isHeld.withLock { $0 = true } }
 
-    func tools(of integrations: [Integration], for owner: KeyTable.Digest) async throws(GatewayError) -> [ServedTool] {
+    func tools(of integrations: [Integration], for owner: KeyTable.Digest) async throws(GatewayError) -> ListedTools {
         guard integrations.allSatisfy({ $0.label == "wiki" }) else {
             throw GatewayError(code: .mcpDenied, message: "Permission denied to use local MCP server 'other'.")
         }
-        return integrations.map { ServedTool($0, name: "lookup") }
+        return ListedTools(integrations.map { ServedTool($0, name: "lookup") })
     }
 
     func attachedTools(of integrations: [Integration], for owner: KeyTable.Digest) async -> [ServedTool] {
-        (try? await tools(of: integrations, for: owner)) ?? []
+        (try? await tools(of: integrations, for: owner).served) ?? []
     }
 
     func call(_ tool: ServedTool, _ arguments: ByteBuffer, for owner: KeyTable.Digest) async -> ToolRun {

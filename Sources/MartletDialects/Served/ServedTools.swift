@@ -5,6 +5,8 @@ import NIOCore
 /// conversation so far.
 package struct ServedTools: Sendable, Hashable {
     package var tools: [ServedTool]
+    /// Those of the same servers that may not be run.
+    fileprivate(set) var blocked: [BlockedTool]
     /// The client sees neither them nor their calls.
     package var isHidden: Bool
     /// Behind the client's own: what the model said, its calls, and what came of them.
@@ -14,8 +16,9 @@ package struct ServedTools: Sendable, Hashable {
     /// Calls of these rounds.
     private(set) var calls = 0
 
-    package init(_ tools: [ServedTool], isHidden: Bool) {
+    package init(_ tools: [ServedTool], without blocked: [BlockedTool] = [], isHidden: Bool) {
         self.tools = tools
+        self.blocked = blocked
         self.isHidden = isHidden
     }
 
@@ -122,13 +125,15 @@ package struct ServedTable: Sendable, Hashable {
 
 extension CanonicalRequest {
     /// Offers the tools, and goes on behind the rounds there have been.
-    mutating func serve(_ served: ServedTools) -> ServedTable {
+    /// - Throws: `mcpDenied` where a call is demanded that only a blocked tool could be.
+    mutating func serve(_ served: ServedTools) throws(GatewayError) -> ServedTable {
         integrations = []
         var served = served
         if origin.dialect == .responses, !served.isHidden {
             // A choice may have left some of the servers out.
             let labels = Set(tools.tools.filter { $0.kind == .server("mcp") }.map(\.name))
             served.tools.removeAll { !labels.contains($0.integration.label) }
+            served.blocked.removeAll { !labels.contains($0.label) }
         }
         tools.tools.removeAll { $0.kind == .server("mcp") || $0.kind == .server("mcp_toolset") }
         var table = ServedTable(served, beside: tools.tools, telling: listedServers)
@@ -141,7 +146,7 @@ extension CanonicalRequest {
             call.name = name
             items[place] = .toolCall(call)
         }
-        chooseServed(table)
+        try chooseServed(table, of: served)
         table.isBarred = settings.toolChoice == .never
         // A call that was demanded has been made, or will be told as missing: the next turn is the model's own.
         if !served.turns.isEmpty, settings.demandsCall { settings.toolChoice = .auto }
@@ -163,15 +168,25 @@ extension CanonicalRequest {
         if served.calls >= calls, table.own.isEmpty { settings.toolChoice = .never }
     }
 
-    /// A choice of a server, or of a tool of one.
-    private mutating func chooseServed(_ table: ServedTable) {
-        guard let choice = servedChoice else { return }
-        if let tool = choice.tool {
-            settings.toolChoice = .tool(name: table.name(of: tool, at: choice.server) ?? tool)
-        } else if let only = table.names(at: choice.server).first, table.names(at: choice.server).count == 1 {
-            settings.toolChoice = .tool(name: only)
-        } else {
-            settings.toolChoice = .required
+    /// A choice of a server, or of a tool of one, becomes one among the names that the model is told.
+    private mutating func chooseServed(_ table: ServedTable, of served: ServedTools) throws(GatewayError) {
+        if let choice = servedChoice {
+            let names = table.names(at: choice.server)
+            let isMeant = { (tool: BlockedTool) in
+                tool.label == choice.server && (choice.tool == nil || choice.tool == tool.name)
+            }
+            if let tool = choice.tool {
+                let name = table.name(of: tool, at: choice.server)
+                if name == nil { try served.refuseBlocked(where: isMeant) }
+                settings.toolChoice = .tool(name: name ?? tool)
+            } else {
+                if names.isEmpty { try served.refuseBlocked(where: isMeant) }
+                settings.toolChoice = names.count == 1 ? .tool(name: names[0]) : .required
+            }
+        } else if case .tool(let name) = settings.toolChoice, !tools.tools.contains(where: { $0.name == name }) {
+            try served.refuseBlocked { name == $0.name || name == "\($0.label)__\($0.name)" }
+        } else if settings.toolChoice == .required, !tools.tools.contains(where: { !$0.isServer }) {
+            try served.refuseBlocked { _ in true }
         }
     }
 }

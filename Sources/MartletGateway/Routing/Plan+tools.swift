@@ -25,10 +25,10 @@ extension Plan {
     package var folds: Bool { runsTools && !streams }
 
     /// The same with its tools listed. Where there are none that its client has not asked for, it is as any other.
-    package func equipped(with listed: [ServedTool]) -> Plan {
+    package func equipped(with listed: [ServedTool], without blocked: [BlockedTool] = []) -> Plan {
         guard var wish = tools else { return self }
         if wish.isHidden, listed.isEmpty { return with(nil) }
-        wish.served = ServedTools(listed, isHidden: wish.isHidden)
+        wish.served = ServedTools(listed, without: blocked, isHidden: wish.isHidden)
         return with(wish)
     }
 

@@ -25,7 +25,7 @@ package struct MCPToolHost: ToolHost {
 
     package func tools(
         of integrations: [Integration], for owner: KeyTable.Digest
-    ) async throws(GatewayError) -> [ServedTool] {
+    ) async throws(GatewayError) -> ListedTools {
         var references: [ServerReference] = []
         for integration in integrations { references.append(try reference(to: integration, owner)) }
         // All are started at once, as each may take its time.
@@ -41,10 +41,10 @@ package struct MCPToolHost: ToolHost {
             }
             return await group.reduce(into: [:]) { $0[$1.0] = $1.1 }
         }
-        var tools: [ServedTool] = []
+        var tools = ListedTools()
         for (place, integration) in integrations.enumerated() {
             switch found[place] {
-            case .success(let checked): tools += try narrow(checked, to: integration, references[place])
+            case .success(let checked): try narrow(checked, to: integration, references[place], into: &tools)
             case .failure(let error): throw Self.error(error)
             case nil: break
             }
@@ -69,7 +69,7 @@ package struct MCPToolHost: ToolHost {
         let (found, answer) = AsyncStream.makeStream(of: [ServedTool].self)
         Task {
             do throws(GatewayError) {
-                let tools = try await tools(of: [integration], for: owner)
+                let tools = try await tools(of: [integration], for: owner).served
                 if absent.end(label) { logger.notice("MCP server is there again", metadata: ["server": "\(label)"]) }
                 answer.yield(tools)
             } catch {
@@ -160,10 +160,11 @@ package struct MCPToolHost: ToolHost {
         }
     }
 
-    /// What is allowed of a server's tools and may be used.
+    /// What is allowed of a server's tools.
     private func narrow(
-        _ tools: [CheckedTool], to integration: Integration, _ reference: ServerReference
-    ) throws(GatewayError) -> [ServedTool] {
+        _ tools: [CheckedTool], to integration: Integration, _ reference: ServerReference,
+        into listed: inout ListedTools
+    ) throws(GatewayError) {
         if let unknown = integration.allowedTools?.first(where: { name in !tools.contains { $0.tool.name == name } }) {
             let all = tools.prefix(20).map { Printable.text($0.tool.name, limit: 128) }.joined(separator: ", ")
             throw GatewayError(
@@ -172,21 +173,21 @@ package struct MCPToolHost: ToolHost {
                     "the MCP server '\(reference.shown)' has no tool \"\(Printable.text(unknown, limit: 128))\" to be "
                     + "allowed; it has: \(all.isEmpty ? "none" : all)")
         }
-        var served: [ServedTool] = []
         for tool in tools where integration.allowedTools?.contains(tool.tool.name) ?? true {
             if let reason = servers.blocked(tool, of: reference) {
                 // Whoever asks for it by name has to know; else the others go on.
                 guard integration.allowedTools == nil else { throw GatewayError(code: .mcpDenied, message: reason) }
                 logger.warning("MCP tool blocked", metadata: ["reason": "\(reason)"])
+                let name = Printable.text(tool.tool.name, limit: 128)
+                listed.blocked.append(BlockedTool(label: integration.label, name: name, reason: reason))
                 continue
             }
-            served.append(
+            listed.served.append(
                 ServedTool(
                     integration, name: tool.tool.name,
                     description: tool.tool.description.map { EscapedText(escaping: $0) },
                     schema: ByteBuffer(string: tool.tool.inputSchema.text)))
         }
-        return served
     }
 
     // MARK: Errors

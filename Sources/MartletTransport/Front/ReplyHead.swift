@@ -90,6 +90,6 @@ struct ReplyHead {
         "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "content-length",
         "content-encoding",
         "etag", "last-modified", "content-md5", "digest", "accept-ranges", "date", "set-cookie", "x-request-id",
-        "request-id", "x-martlet-model", "alt-svc", "x-accel-buffering", "cache-control",
+        "request-id", "x-martlet-model", "x-martlet-blocked-tools", "alt-svc", "x-accel-buffering", "cache-control",
     ]
 }

@@ -214,6 +214,9 @@ extension ExchangePerformer {
         if let dropped = prepared?.dropped, !dropped.isEmpty {
             reply.add("x-translation-dropped", dropped.joined(separator: ", "))
         }
+        if let blocked = plan?.tools?.served?.blockedNames, !blocked.isEmpty {
+            reply.add("x-martlet-blocked-tools", blocked.joined(separator: ", "))
+        }
         if let head {
             reply.add(head, exact: candidate.upstream.mode == .exact && !isTranslated, contentType: contentType)
         }

@@ -15,7 +15,7 @@ extension ExchangePerformer {
             }
             do throws(GatewayError) {
                 let tools = try await host.tools(of: wish.integrations, for: plan.owner)
-                return .toolsListed(plan.equipped(with: tools))
+                return .toolsListed(plan.equipped(with: tools.served, without: tools.blocked))
             } catch {
                 return .toolsRefused(error)
             }
