@@ -49,13 +49,9 @@ package struct EngineHost: ModelHost {
         let code: ErrorCode =
             switch error.code {
             case .noSuchModel: .modelNotFound
-            case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel,
-                .badConfiguration:
-                .modelLoadFailed
-            case .doesNotFit: .modelTooLarge
             case .badSetting: .invalidRequest
             case .atCapacity: .queueFull
-            default: .engineFailed
+            default: error.loadFault ?? .engineFailed
             }
         // The only setting that a request for an answer has.
         let param = error.setting.flatMap { $0 == "context_length" ? $0 : nil }
@@ -67,6 +63,19 @@ package struct EngineHost: ModelHost {
         let words = error.logTail.map(EngineLog.bare).filter { !error.message.contains($0) }.suffix(shownLines)
         return words.isEmpty
             ? error.message : error.message + " Its last words: " + words.joined(separator: " / ")
+    }
+}
+
+extension EngineError {
+    /// What every API calls it that a model cannot be loaded, also while nothing is tried; nil for other errors.
+    var loadFault: ErrorCode? {
+        switch code {
+        case .loadFailed, .loadTimedOut, .launchFailed, .notInstalled, .unreadableModel, .incompleteModel,
+            .badConfiguration, .backingOff:
+            .modelLoadFailed
+        case .doesNotFit: .modelTooLarge
+        default: nil
+        }
     }
 }
 

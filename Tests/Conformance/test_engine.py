@@ -159,6 +159,35 @@ def test_a_model_that_cannot_be_loaded_is_told(local, tmp_path):
     assert server.ask("GET", "/health").status == 200
 
 
+def test_a_model_that_cannot_be_loaded_is_the_same_error_everywhere_and_while_nothing_is_tried(local, tmp_path):
+    weights, at = bytearray(engine.WEIGHTS.read_bytes()), engine.WEIGHTS.read_bytes().index(b"blk.0.attn_q.weight")
+    weights[at:at + 3] = b"xxx"  # the header is whole, and the engine misses a tensor
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(weights)
+    server = local(weights=broken)
+    said = [{"role": "user", "content": "hi"}]
+    routes = [
+        ("/v1/chat/completions", {"messages": said}), ("/api/v1/models/load", {}), ("/v1/messages", {"messages": said, "max_tokens": 3}),
+        ("/v1/responses", {"input": "hi"}), ("/api/v1/chat", {"input": "hi"}), ("/v1/completions", {"prompt": "hi"}),
+        ("/api/v0/chat/completions", {"messages": said}), ("/api/v0/models/load", {})]
+    waited = 0
+    for target, body in routes:
+        reply = server.ask("POST", target, json.dumps({"model": engine.MODEL} | body).encode())
+        assert reply.status == 500, (target, reply.body)
+        error = reply.json["error"]
+        message = error if isinstance(error, str) else error["message"]
+        assert "could not load tiny-chat" in message and "blk.0.attn_q.weight" in message, (target, message)
+        assert "exiting due to model loading error" in message.partition("Its last words: ")[2], (target, message)
+        if not isinstance(error, str) and target != "/v1/messages":
+            assert error["code"] == "model_load_failed", (target, error)
+        if "in a row and is tried again in" in message:
+            waited += 1
+            assert int(reply.headers["retry-after"]) >= 1, target
+    assert waited >= len(routes) / 2, "most come while nothing is tried"
+    events = server.ask("POST", "/api/v1/models/load", json.dumps({"model": engine.MODEL, "stream": True}).encode()).events()
+    assert json.loads(events[-1])["error"]["code"] == "model_load_failed"
+
+
 def test_without_an_engine_the_error_says_how_to_get_one(martlet):
     server = martlet(before=engine.give_model, environment={"PATH": "/nonexistent"})
     reply = server.chat(chat.body(model=engine.MODEL))

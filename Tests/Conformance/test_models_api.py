@@ -92,6 +92,9 @@ def test_a_download_that_cannot_be_loaded_has_failed_and_is_in_no_list(hub, serv
     reply = server.ask("POST", "/v1/chat/completions", json.dumps({"model": "bad", "messages": [{"role": "user", "content": "x"}]}).encode())
     assert (reply.status, reply.json["error"]["code"]) == (500, "model_load_failed")
     assert reply.json["error"]["message"].startswith('model "bad" cannot be loaded: bad-Q4_K_M.gguf is no usable GGUF file')
+    loaded = server.ask("POST", "/api/v1/models/load", b'{"model": "bad"}')
+    assert (loaded.status, loaded.json["error"]["code"]) == (500, "model_load_failed")
+    assert "bad-Q4_K_M.gguf is no usable GGUF file" in loaded.json["error"]["message"]
     assert server.ask("GET", "/v1/models/bad").status == 404
 
 

@@ -275,7 +275,7 @@ def test_settings_that_can_never_work_are_the_servers_fault_and_told_at_the_star
     refused = ask(server)
     assert refused.status == 500 and f"engine.settings.{engine.MODEL}.context" in refused.json["error"]["message"]
     refused = post(server, LOAD, model="other")
-    assert (refused.status, words(refused)["code"]) == (500, "engine_bad_configuration")
+    assert (refused.status, words(refused)["code"]) == (500, "model_load_failed")
     assert "engine.cache_type_v cannot be used" in words(refused)["message"]
     assert post(server, LOAD, model=engine.MODEL, context_length=1024, flash_attention=True).status == 200
 
@@ -425,7 +425,7 @@ def test_what_was_loaded_on_purpose_stays_and_what_does_not_fit_says_so(server):
     assert "other does not fit: it needs" in error["message"] and "(engine.memory)" in error["message"]
     assert "Unload tiny-chat" in error["message"], "what can be done about it"
     native = post(server, LOAD, model="other")
-    assert (native.status, words(native)["code"]) == (503, "engine_does_not_fit")
+    assert (native.status, words(native)["code"]) == (503, "model_too_large")
     assert residents(server).keys() == {engine.MODEL}
     memory = server.ask("GET", "/admin/v1/residents").json["memory"]
     assert 0 < memory["used"] <= memory["budget"] == 140 << 20

@@ -250,7 +250,7 @@ package struct RouteTable: Sendable {
     }
 
     /// The sentence for a model that is there and cannot be loaded; nil: it is none.
-    private func unusable(_ name: String) -> GatewayError? {
+    package func unusable(_ name: String) -> GatewayError? {
         for upstream in upstreams {
             guard let problems = served[upstream.name]?.unusable, !problems.isEmpty else { continue }
             let start = upstream.name + "/"

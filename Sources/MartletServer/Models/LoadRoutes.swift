@@ -161,6 +161,10 @@ struct LoadRoutes: Sendable {
         if let error = routes?.refusal(of: id, askedAs: name) {
             throw NativeError(status: 403, type: "invalid_request", message: error.message, param: "model")
         }
+        if let error = routes?.unusable(id) {
+            throw NativeError(
+                status: 500, type: "internal_error", message: error.message, code: error.code.rawValue, param: "model")
+        }
         return model
     }
 

@@ -1,3 +1,4 @@
+import MartletDialects
 import MartletEngine
 import MartletGateway
 import MartletHub
@@ -52,11 +53,11 @@ package struct NativeError: Error {
             case .badSetting, .nameTaken: (400, "invalid_request")
             case .noSuchModel: (404, "model_not_found")
             case .atCapacity: (429, "unknown")
-            case .doesNotFit, .backingOff, .cancelled: (503, "internal_error")
+            case .doesNotFit, .cancelled: (503, "internal_error")
             default: (500, "internal_error")
             }
         message = EngineHost.sentence(error)
-        code = error.code.description
+        code = error.loadFault?.rawValue ?? error.code.description
         param = error.setting
         retryAfter = error.retryAfter
     }
