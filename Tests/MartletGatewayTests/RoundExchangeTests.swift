@@ -75,7 +75,8 @@ struct RoundExchangeTests {
         var driver = Self.running(Self.plan(streams: false))
         #expect(!driver.all.contains("commit"))
         #expect(driver.receive(.toolRan(0, Self.run, isLast: true)) == ["tell 0 2", "prepare round"])
-        #expect(driver.receive(.roundPrepared(driver.plan)) == ["close upstream", "acquire a/m"])
+        #expect(driver.receive(.roundPrepared(driver.plan)).isEmpty)
+        #expect(driver.receive(.end(cleanly: true, reusable: true)) == ["keep upstream", "acquire a/m"])
         Self.stream(&driver)
         #expect(driver.receive(.bytes(ByteBuffer(string: "y")), .passed(.complete)) == ["pass"])
         #expect(
@@ -84,7 +85,27 @@ struct RoundExchangeTests {
             ])
         var failing = Self.running(Self.plan(streams: false))
         failing.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(failing.plan))
+        failing.receive(.end(cleanly: true, reusable: true))
         #expect(failing.receive(.slotRefused(Fault.busy)) == ["refuse queue_full", "record queue_full"])
+    }
+
+    @Test("The next round waits a moment for the end of the stream before it, whose connection it then may have")
+    func endOfStream() {
+        var driver = Self.running()
+        driver.receive(.toolRan(0, Self.run, isLast: true))
+        #expect(driver.receive(.roundPrepared(driver.plan)).isEmpty)
+        #expect(driver.wait(.milliseconds(200)).isEmpty)
+        #expect(driver.receive(.end(cleanly: true, reusable: true)) == ["keep upstream", "acquire a/m"])
+        var endless = Self.running()
+        endless.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(endless.plan))
+        #expect(endless.wait(.milliseconds(300)) == ["close upstream", "acquire a/m"])
+        var slow = Self.running()
+        slow.wait(.milliseconds(300))
+        slow.receive(.toolRan(0, Self.run, isLast: true))
+        #expect(slow.receive(.roundPrepared(slow.plan)) == ["close upstream", "acquire a/m"], "it has had its time")
+        var gone = Self.running()
+        gone.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(gone.plan))
+        #expect(gone.receive(.clientGone) == ["stop waiting", "close upstream", "record gone"])
     }
 
     @Test("Beside calls of the client's own the reply ends behind ours")
@@ -142,6 +163,7 @@ struct RoundExchangeTests {
         rules.time = .seconds(30)
         var driver = Self.running(Self.plan(rules: rules), hasEnded: true)
         for _ in 0..<2 {
+            driver.receive(.end(cleanly: true, reusable: true))
             driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan))
             Self.stream(&driver)
             driver.receive(.bytes(ByteBuffer(string: "x")), .passed(.calls(endsReply: false)))
@@ -161,6 +183,7 @@ struct RoundExchangeTests {
         var rules = ToolRules()
         rules.tokens = 100
         func round(_ driver: inout ExchangeDriver, _ tokens: Int, endsReply: Bool = false) {
+            driver.receive(.end(cleanly: true, reusable: true))
             driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan))
             Self.stream(&driver)
             driver.receive(.bytes(ByteBuffer(string: "x")), .passed(.calls(endsReply: endsReply, tokens: tokens)))

@@ -35,6 +35,9 @@ package enum Limits {
     package static let images = 16
     package static let imageBytes = 20 << 20
     package static let imageTime = TimeAmount.seconds(20)
+    /// How long the end of an upstream's stream is waited for that has said all, so that its connection may be used again:
+    /// it comes with the last event or right behind it.
+    package static let streamEnd = TimeAmount.milliseconds(250)
     /// Bytes of a model name: long enough for any repository path, short enough for a header line.
     package static let modelName = 512
     /// How often a model may call tools that are run here before it has to have answered.

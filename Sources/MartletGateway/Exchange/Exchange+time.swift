@@ -40,7 +40,7 @@ extension Exchange {
                 return timedOut("idle", idle, "idle", at: now, into: &actions)
             }
         case .draining:
-            if now - waitingSince >= .milliseconds(250) {
+            if now - waitingSince >= Limits.streamEnd {
                 actions.append(.closeUpstream)
                 return drained(at: now, into: &actions)
             }

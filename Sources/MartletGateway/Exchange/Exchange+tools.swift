@@ -60,9 +60,19 @@ extension Exchange {
         actions.append(round.endsReply ? .endRounds : .prepareRound)
     }
 
+    /// A stream that has said all ends in a moment, and its connection is the next round's.
     mutating func goOn(behindRound plan: Plan, at now: NIODeadline, into actions: inout [Action]) {
-        guard case .runningTools(let round) = phase else { return }
+        guard case .runningTools(var round) = phase else { return }
+        guard round.hasEnded || now - waitingSince >= Limits.streamEnd else {
+            round.next = plan
+            phase = .runningTools(round)
+            return
+        }
         if !round.hasEnded { actions.append(.closeUpstream) }
+        begin(round: plan, at: now, into: &actions)
+    }
+
+    mutating func begin(round plan: Plan, at now: NIODeadline, into actions: inout [Action]) {
         self.plan = plan
         attemptsHere = 0
         hasRetriedStale = false
@@ -72,9 +82,12 @@ extension Exchange {
     }
 
     mutating func toolsTick(at now: NIODeadline, into actions: inout [Action]) -> Bool {
-        guard case .runningTools(let round) = phase, let rules = plan?.tools?.rules,
-            let error = rounds.overdue(rules, at: now)
-        else { return false }
+        guard case .runningTools(let round) = phase else { return false }
+        if let next = round.next {
+            goOn(behindRound: next, at: now, into: &actions)
+            return true
+        }
+        guard let rules = plan?.tools?.rules, let error = rounds.overdue(rules, at: now) else { return false }
         actions.append(.stopWaiting)
         if !round.hasEnded { actions.append(.closeUpstream) }
         fail(error, at: now, into: &actions)

@@ -175,6 +175,7 @@ extension Exchange {
             actions.append(.finishPipe(cleanly: cleanly))
         case .runningTools(var round) where !round.hasEnded:
             actions.append(reusable ? .keepUpstream : .closeUpstream)
+            if let next = round.next { return begin(round: next, at: now, into: &actions) }
             round.hasEnded = true
             phase = .runningTools(round)
         case .draining:

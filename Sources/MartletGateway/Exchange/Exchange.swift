@@ -40,6 +40,8 @@ package struct Exchange: Sendable {
         var endsReply: Bool
         /// The upstream's transport has ended.
         var hasEnded: Bool
+        /// Set once there is a next one, which waits for that.
+        var next: Plan?
     }
 
     /// Which reply is being stored.
