@@ -20,15 +20,23 @@ import Testing
         }
     }
 
+    /// Works with the servers of a home whose `mcp.json` has one, `fake`, of that behaviour.
+    private func faked(
+        _ behaviour: String = "good", limits: MCPLimits = Fake.limits,
+        _ work: (Home, MCPServers) async throws -> Void
+    ) async throws {
+        let home = try Home()
+        try home.use(behaviour)
+        try await used(home.servers(limits: limits)) { try await work(home, $0) }
+    }
+
     private func group(_ servers: MCPServers) async throws -> Int {
         try #require(try await servers.call("surroundings", of: fake, arguments: [:]).json?["group"]?.int)
     }
 
     @Test("a server is started once for all who want it, and goes on for the next")
     func shared() async throws {
-        let home = try Home()
-        try home.use("good")
-        try await used(home.servers()) { servers async throws in
+        try await faked { _, servers async throws in
             let groups = try await withThrowingTaskGroup(of: Int.self) { tasks in
                 for _ in 0..<5 { tasks.addTask { try await group(servers) } }
                 return try await tasks.reduce(into: Set<Int>()) { $0.insert($1) }
@@ -53,9 +61,7 @@ import Testing
 
     @Test("mcp.json is read again when it has changed, and the changed server is started anew")
     func changedFile() async throws {
-        let home = try Home()
-        try home.use("good")
-        try await used(home.servers()) { servers async throws in
+        try await faked { home, servers async throws in
             let first = try await group(servers)
             try home.use("good", more: #","env":{"A":"b"}"#)
             #expect(try await group(servers) != first)
@@ -67,9 +73,7 @@ import Testing
 
     @Test("a server that crashed is started again at its next use")
     func restart() async throws {
-        let home = try Home()
-        try home.use("good")
-        try await used(home.servers()) { servers async throws in
+        try await faked { _, servers async throws in
             let first = try await group(servers)
             let error = try await failure { _ = try await servers.call("die", of: fake, arguments: [:]) }
             #expect(error.code == .ended && error.lastWords == ["about to die"])
@@ -79,11 +83,9 @@ import Testing
 
     @Test("a server that fails to start is not tried again at once; the error says when, and why")
     func backOff() async throws {
-        let home = try Home()
-        try home.use("crash")
         var limits = Fake.limits
         limits.backOff = .seconds(30)
-        try await used(home.servers(limits: limits)) { servers async throws in
+        try await faked("crash", limits: limits) { _, servers async throws in
             let first = try await failure { _ = try await servers.tools(of: fake) }
             let second = try await failure { _ = try await servers.tools(of: fake) }
             #expect(first.code == .ended && second.code == .backingOff)
@@ -105,11 +107,9 @@ import Testing
 
     @Test("a server that nobody uses any more is closed")
     func idle() async throws {
-        let home = try Home()
-        try home.use("good")
         var limits = Fake.limits
         limits.idle = .milliseconds(200)
-        try await used(home.servers(limits: limits)) { servers async throws in
+        try await faked(limits: limits) { _, servers async throws in
             let first = try await group(servers)
             await eventually("it is gone") { !ProcessGroup.isAlive(Int32(first)) }
             #expect(try await group(servers) != first)
@@ -167,9 +167,7 @@ import Testing
 
     @Test("a tool that is not listed cannot be called")
     func unlisted() async throws {
-        let home = try Home()
-        try home.use("good")
-        try await used(home.servers()) { servers async throws in
+        try await faked { _, servers async throws in
             let error = try await failure { _ = try await servers.call("hidden", of: fake, arguments: [:]) }
             #expect(error.code == .noSuchTool)
         }

@@ -63,6 +63,21 @@ struct ToolRoundTests {
 
     static func upstream(_ port: Int) -> Upstream { GatewayUnderTest.upstream(port, mode: .repair) }
 
+    /// Works while a call is held that a client's reply waits for; the upstream has one slot.
+    private func held(
+        _ work: (GatewayUnderTest, FakeUpstream, FakeTools, RawClient) async throws -> Void
+    ) async throws {
+        let tools = FakeTools()
+        tools.hold()
+        try await GatewayUnderTest.run(Self.upstream, script: Self.script(), slots: 1, tools: tools) {
+            gateway, upstream in
+            let client = try await gateway.connect()
+            client.send(Text.post(Self.body, path: "/v1/responses"))
+            try await until("the call") { tools.made.count == 1 }
+            try await work(gateway, upstream, tools, client)
+        }
+    }
+
     @Test("A stream goes on through the rounds, on one connection to the upstream")
     func stream() async throws {
         let tools = FakeTools()
@@ -100,13 +115,7 @@ struct ToolRoundTests {
 
     @Test("A client that leaves while a tool runs ends the call at once, and nobody is asked again")
     func gone() async throws {
-        let tools = FakeTools()
-        tools.hold()
-        try await GatewayUnderTest.run(Self.upstream, script: Self.script(), slots: 1, tools: tools) {
-            gateway, upstream in
-            let client = try await gateway.connect()
-            client.send(Text.post(Self.body, path: "/v1/responses"))
-            try await until("the call") { tools.made.count == 1 }
+        try await held { gateway, upstream, tools, client in
             client.close()
             try await until("the call's end") { tools.given == 1 }
             try await until("the record") { gateway.records.all.count == 1 }
@@ -117,13 +126,7 @@ struct ToolRoundTests {
 
     @Test("While a tool runs, its slot is another's")
     func slot() async throws {
-        let tools = FakeTools()
-        tools.hold()
-        try await GatewayUnderTest.run(Self.upstream, script: Self.script(), slots: 1, tools: tools) {
-            gateway, upstream in
-            let client = try await gateway.connect()
-            client.send(Text.post(Self.body, path: "/v1/responses"))
-            try await until("the call") { tools.made.count == 1 }
+        try await held { gateway, upstream, _, _ in
             let other = try await gateway.connect()
             let plain = "{\"model\":\"m\",\"stream\":true,\"input\":\"hi\"}"
             other.send(Text.post(plain, path: "/v1/responses"))
