@@ -70,6 +70,8 @@ def call(name, arguments):
     if name == "change":
         send({"method": "notifications/tools/list_changed"})
         return text("changed")
+    if name == "cut":  # as programs write a text that was shortened inside an emoji
+        return text("cut \ud83d")
     if name == "words":
         return "hello"
     if name == "raw":
@@ -96,7 +98,10 @@ def answer(message):
     elif method == "tools/call":
         def work():
             result = call(params["name"], params.get("arguments") or {})
-            if params["name"] == "neither":
+            if params["name"] == "torn":  # bytes that are no UTF-8
+                sys.stdout.buffer.write(b'{"jsonrpc": "2.0", "id": %d, "result": {"content": "\xff"}}\n' % number)
+                sys.stdout.buffer.flush()
+            elif params["name"] == "neither":
                 send({"id": number})
             elif result is None:
                 send({"id": number, "error": {"code": -32602, "message": f"Unknown tool: {params['name']}"}})

@@ -72,6 +72,17 @@ import Testing
         #expect(error.message.contains("mcp/a-b") && (try? entries[0].access.get()) != nil)
     }
 
+    @Test("a byte order mark before the file is passed over")
+    func mark() throws {
+        #expect(try entries("\u{FEFF}" + #"{"mcpServers":{"a":{"command":"a"}}}"#).map(\.id) == ["mcp/a"])
+    }
+
+    @Test("comments are no JSON, and the error says so")
+    func comments() async throws {
+        let error = try await failure { _ = try entries("{ // mine\n}") }
+        #expect(error.message.contains("has no comments"))
+    }
+
     @Test("a file that is damaged is an error that names it", arguments: ["{", "[]", #"{"mcpServers":[]}"#])
     func damaged(_ text: String) async throws {
         let error = try await failure { _ = try entries(text) }

@@ -142,6 +142,22 @@ import Testing
         #expect(transport.strangeWords == "***")
     }
 
+    @Test("half of a surrogate pair in a result is a replacement character")
+    func cut() async throws {
+        try await Fake.session("good") { session async throws in
+            #expect(try await session.call("cut", [:]).text == "cut \u{FFFD}")
+        }
+    }
+
+    @Test("an answer that is no JSON ends the call at once")
+    func torn() async throws {
+        try await Fake.session("good") { session async throws in
+            let error = try await failure { _ = try await session.call("torn", [:]) }
+            #expect(
+                error.code == .badReply && error.message.contains(#"such as "{"jsonrpc": "2.0""#), "\(error.message)")
+        }
+    }
+
     @Test("a server that is killed is told by the signal")
     func killed() async throws {
         let error = try await failure { try await Fake.session("killed") { _ in } }

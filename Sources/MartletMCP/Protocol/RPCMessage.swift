@@ -12,10 +12,10 @@ package enum RPCMessage: Sendable, Hashable {
     case notification(method: String)
 
     /// The messages of a JSON text: one, or several where the server batches (protocol of 2025-03-26). Members that
-    /// JSON-RPC does not know are passed over.
+    /// JSON-RPC does not know are passed over. Half of a surrogate pair, which servers leave that shorten texts, is U+FFFD.
     /// - Returns: nil when it is no JSON-RPC.
     package static func all(in text: ByteBuffer) -> [RPCMessage]? {
-        guard let json = try? JSON(parsing: text) else { return nil }
+        guard let json = try? JSON(parsing: text, loneSurrogates: true) else { return nil }
         guard case .array(let batch) = json else { return RPCMessage(json).map { [$0] } }
         let messages = batch.compactMap(RPCMessage.init)
         return messages.count == batch.count ? messages : nil

@@ -56,9 +56,13 @@ struct HomeFile: Sendable {
         }
         let json: JSON
         do throws(JSONError) {
-            json = try JSON(parsing: ByteBuffer(bytes: bytes))
+            // Windows' editors put a byte order mark before it.
+            json = try JSON(
+                parsing: ByteBuffer(bytes: bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.dropFirst(3) : bytes))
         } catch {
-            throw MCPError(.fileSystem, "\(name) is not JSON: \(error.sentence)")
+            throw MCPError(
+                .fileSystem,
+                "\(name) is not JSON, which has no comments and no comma behind the last: \(error.sentence)")
         }
         guard json.object != nil else { throw MCPError(.fileSystem, "\(name) is no JSON object") }
         return json

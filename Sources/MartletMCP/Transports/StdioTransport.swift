@@ -200,10 +200,12 @@ package final class StdioTransport: MCPTransport {
         let beginning = line.getSlice(at: 0, length: min(line.readableBytes, 400)) ?? line
         let text = Printable.text(command.withoutSecrets(String(buffer: beginning)), limit: 80)
         if text.allSatisfy({ $0 == " " }) { return true }
+        // Whoever waits for what this was to be would wait in vain.
+        let isBrokenMessage = text.hasPrefix("{") && text.contains("\"jsonrpc\"")
         return state.withLock { state in
-            state.strange = state.strange ?? text
+            state.strange = (isBrokenMessage ? nil : state.strange) ?? text
             state.strangeLines += 1
-            guard state.strangeLines > limits.strangeLines else { return true }
+            guard isBrokenMessage || state.strangeLines > limits.strangeLines else { return true }
             state.verdict = MCPError(
                 .badReply,
                 "the MCP server \(name) writes what is no message of MCP to its standard output, such as "

@@ -4,8 +4,10 @@ extension JSON {
     /// Reads one whole JSON text.
     ///
     /// - Throws: what is wrong with it; `duplicateKey` too, at any depth.
-    package init(parsing text: ByteBuffer) throws(JSONError) {
-        self = try text.withUnsafeReadableBytes { (bytes) throws(JSONError) -> JSON in try Self.parse(bytes) }
+    package init(parsing text: ByteBuffer, loneSurrogates: Bool = false) throws(JSONError) {
+        self = try text.walkJSON(loneSurrogates: loneSurrogates) { (walk: inout JSONWalk) throws(JSONError) -> JSON in
+            try Self.parse(&walk)
+        }
     }
 
     /// Reads one whole JSON text.
@@ -15,7 +17,8 @@ extension JSON {
         var text = text
         let result = text.withUTF8 { bytes -> Result<JSON, JSONError> in
             do throws(JSONError) {
-                return .success(try Self.parse(UnsafeRawBufferPointer(bytes)))
+                var walk = JSONWalk(UnsafeRawBufferPointer(bytes))
+                return .success(try Self.parse(&walk))
             } catch {
                 return .failure(error)
             }
@@ -23,8 +26,7 @@ extension JSON {
         self = try result.get()
     }
 
-    private static func parse(_ bytes: UnsafeRawBufferPointer) throws(JSONError) -> JSON {
-        var walk = JSONWalk(bytes)
+    private static func parse(_ walk: inout JSONWalk) throws(JSONError) -> JSON {
         let value = try walk.value()
         try walk.end()
         return value
