@@ -33,6 +33,8 @@ struct ModelReferenceTests {
             ("https://huggingface.co/acme/writer/blob/main/w.gguf", "main", "w.gguf"),
             ("https://huggingface.co/acme/writer/resolve/v1.0/a%20b/w.gguf?download=true", "v1.0", "a b/w.gguf"),
             ("hf.co/acme/writer/resolve/refs%2Fpr%2F1/w.gguf", "refs/pr/1", "w.gguf"),
+            ("https://huggingface.co/acme/writer?show_file_info=w.Q8_0.gguf", "main", "w.Q8_0.gguf"),
+            ("hf.co/acme/writer/tree/v1.0?a=b&show_file_info=Q8%2Fw.gguf#top", "v1.0", "Q8/w.gguf"),
         ])
     func file(_ text: String, revision: String, path: String) throws {
         #expect(
@@ -69,6 +71,8 @@ struct ModelReferenceTests {
             "https://huggingface.co/acme/writer/blob/main/%2e%2e/%2e%2e/x.gguf", "file:///etc/passwd",
             "https://huggingface.co/acme/writer/resolve/main/%00.gguf", "https://huggingface.co/acme/%zz",
             "https://huggingface.co/acme/writer/blob/main/..%2f..%2fx.gguf",
+            "https://huggingface.co/acme/writer?show_file_info=..%2f..%2fx.gguf",
+            "https://huggingface.co/acme/writer?show_file_info=",
             "https://huggingface.co/acme/writer/tree/main/Q4",
             "acme/" + String(repeating: "x", count: 97), String(repeating: "x", count: 3000),
             "acme/writer/" + String(repeating: "x", count: 230) + ".gguf",

@@ -62,6 +62,7 @@ package struct RepositoryReference: Sendable, Hashable {
 /// | `owner/repo/file.gguf`, `owner/repo/folder/file.gguf` | a file of it |
 /// | `hf.co/…`, `huggingface.co/…`, `https://huggingface.co/…` | the same |
 /// | `…/blob/REV/file.gguf`, `…/resolve/REV/file.gguf`, `…/tree/REV` of those | another branch, tag or commit |
+/// | `…?show_file_info=file.gguf` of those | the file that the page shows |
 /// | `words`, `words@quant` | a search |
 package enum ModelReference: Sendable, Hashable {
     case repository(RepositoryReference)
@@ -129,11 +130,16 @@ package enum ModelReference: Sendable, Hashable {
         if let kind = parts.first, ["datasets", "spaces", "collections", "papers"].contains(kind) {
             throw HubError(.invalidReference, "the address leads to \(kind), not to a model")
         }
+        let shown = try shownFile(path)
         guard parts.count >= 4, ["blob", "resolve", "raw", "tree"].contains(parts[2]) else {
-            return try self.path(parts)
+            guard let shown, parts.count == 2 else { return try self.path(parts) }
+            return try RepositoryReference(owner: parts[0], name: parts[1], choice: shown)
         }
         let file = parts[4...].joined(separator: "/")
         if parts[2] == "tree" {
+            if let shown {
+                return try RepositoryReference(owner: parts[0], name: parts[1], revision: parts[3], choice: shown)
+            }
             guard file.isEmpty else {
                 throw HubError(
                     .invalidReference,
@@ -144,6 +150,17 @@ package enum ModelReference: Sendable, Hashable {
             return try RepositoryReference(owner: parts[0], name: parts[1], revision: parts[3])
         }
         return try RepositoryReference(owner: parts[0], name: parts[1], revision: parts[3], choice: .file(file))
+    }
+
+    /// What a page of a repository has opened: the hub's site puts it into the address.
+    private static func shownFile(_ address: Substring) throws(HubError) -> RepositoryReference.Choice? {
+        let query = address.drop { $0 != "?" }.dropFirst().prefix { $0 != "#" }
+        let member = "show_file_info="
+        guard let found = query.split(separator: "&").first(where: { $0.hasPrefix(member) }) else { return nil }
+        guard let file = HubName.decoded(found.dropFirst(member.count)), !file.isEmpty else {
+            throw HubError(.invalidReference, "\(quoted(String(found))) in the address names no file")
+        }
+        return .file(file)
     }
 
     private static func path(_ parts: [String]) throws(HubError) -> RepositoryReference {
