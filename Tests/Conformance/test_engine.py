@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import signal
 import stat
 import subprocess
@@ -51,6 +52,16 @@ def test_requests_steer_what_is_written_and_not_the_engine(martlet):
         assert moved.headers["x-translation-dropped"] == (
             "id_slot, n_cmpl, return_tokens, __verbose, samplers, response_fields, n_discard, lora")
         assert len(moved.json["choices"]) == 1 and not {"tokens", "__verbose", "content"} & set(moved.json)
+
+
+def test_a_server_without_privileges_reaches_its_engine_and_an_upstream(martlet, upstream):
+    server = martlet(upstream(), before=engine.give_model, engines=engine.engines())
+    if os.geteuid() == 0:
+        status = pathlib.Path(f"/proc/{server.process.pid}/status").read_text()
+        assert "CapEff:\t0000000000000000" in status, "tests of root show what other users meet"
+    for model in (engine.MODEL, chat.MODEL):
+        reply = server.chat(chat.body(model=model, stream=False))
+        assert reply.status == 200, reply.body
 
 
 def test_tokens_stream_from_the_installed_engine(martlet, sdk):

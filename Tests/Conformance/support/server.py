@@ -23,6 +23,8 @@ READY = re.compile(r"martlet ready on http://127\.0\.0\.1:(\d+)\s*$")
 READY_WITHIN = 20
 # From the signal to the exit, engines torn down. Seconds.
 EXIT_WITHIN = 15
+# Before the command: a server of root's may then do no more than one of any user.
+AS_A_USER = [] if os.geteuid() else ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
 
 
 def binary():
@@ -61,7 +63,7 @@ class Martlet:
         self.port, self.output = 0, []  # the port it listens on, the lines of its standard output
         self._log = (self.folder / "stderr").open("ab")
         self.process = subprocess.Popen(
-            [binary(), "serve", *self.arguments], env=self.environment, cwd=self.folder,
+            [*AS_A_USER, binary(), "serve", *self.arguments], env=self.environment, cwd=self.folder,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self._log, start_new_session=True, text=True)
         threading.Thread(target=self.output.extend, args=(self.process.stdout,), daemon=True).start()
         until(lambda: self._ready() or self.process.poll() is not None, "martlet was ready", READY_WITHIN)
