@@ -24,7 +24,7 @@ READY_WITHIN = 20
 # From the signal to the exit, engines torn down. Seconds.
 EXIT_WITHIN = 15
 # Before the command: a server of root's may then do no more than one of any user.
-AS_A_USER = [] if os.geteuid() else ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
+AS_A_USER = [] if os.geteuid() else [shutil.which("setpriv"), "--bounding-set=-all", "--inh-caps=-all"]
 
 
 def binary():
