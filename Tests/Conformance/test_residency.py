@@ -416,6 +416,25 @@ def test_an_idle_model_makes_room_for_another_and_a_busy_one_is_waited_for(serve
     until(lambda: loaded(server).keys() == {engine.MODEL}, "it has made room", 20)
 
 
+def test_lists_tell_the_window_that_a_model_would_have(server):
+    server = server(memory="200MiB", context="auto")
+
+    def window(model, entry="context_length"):
+        listed = {one["id"]: one for one in server.ask("GET", "/v1/models").json["data"]}[model]
+        alone = server.ask("GET", f"/v1/models/{model}").json
+        assert listed["max_model_len"] == listed["max_input_tokens"] == alone["context_length"] == listed["context_length"]
+        return listed[entry]
+
+    alone = window(engine.MODEL)
+    assert alone == window("other") and 2048 <= alone < window(engine.MODEL, "max_context_length")
+    assert server.processes() == [], "nothing is loaded for a list"
+    assert ask(server, engine.MODEL).status == 200
+    assert residents(server)[engine.MODEL]["context"] == window(engine.MODEL) == alone
+    beside = window("other")
+    assert ask(server, "other").status == 200
+    assert residents(server)["other"]["context"] == window("other") == beside
+
+
 def test_what_was_loaded_on_purpose_stays_and_what_does_not_fit_says_so(server):
     server = server(memory=ROOM_FOR_ONE)
     assert post(server, LOAD, model=engine.MODEL).status == 200

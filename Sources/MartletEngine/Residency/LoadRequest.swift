@@ -36,6 +36,22 @@ struct LoadRequest: Sendable {
         }
     }
 
+    /// What a request would ask for, of each model that can be loaded. Reads headers that have not been read yet.
+    @concurrent static func all(
+        in store: ModelStore, _ engine: EngineSettings, for binary: EngineBinary, budget: Int64
+    ) async -> [LoadRequest] {
+        var requests = store.models().compactMap { model in
+            try? make(model, LoadSettings(), .request, isExplicit: false, in: store, engine, binary, budget)
+        }
+        let comfortable = Dictionary(
+            requests.map { ($0.model.id, $0.demand.size.comfortable) }, uniquingKeysWith: { first, _ in first })
+        for index in requests.indices {
+            let own = [requests[index].model.id, requests[index].draft?.id]
+            requests[index].demand.others = comfortable.filter { !own.contains($0.key) }
+        }
+        return requests
+    }
+
     private static func make(
         _ model: InstalledModel, _ settings: LoadSettings, _ origin: SettingOrigin, isExplicit: Bool,
         in store: ModelStore, _ engine: EngineSettings, _ binary: EngineBinary, _ budget: Int64

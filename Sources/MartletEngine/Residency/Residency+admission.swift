@@ -73,10 +73,8 @@ extension Residency {
     }
 
     private mutating func launch(_ waiting: Waiting, _ name: String, _ now: Instant, _ actions: inout [Action]) {
-        let loaded = Set(instances.map(\.demand.model))
-        let others = waiting.demand.others.filter { !loaded.contains($0.key) }.map(\.value)
         let extra = overshoot(of: waiting.demand)
-        let fit = size(of: waiting.demand).fitted(to: free, beside: others)
+        let fit = fit(waiting.demand, in: free)
         var demand = waiting.demand
         if let slots = fit.slots { demand.settings.parallel.value = slots }
         let returning = waiting.returns
@@ -103,15 +101,13 @@ extension Residency {
         let leaving = instances.filter(\.isLeaving)
         var coming = Self.sum(leaving.map(\.bytes) + [free])
         var places = limits.residents - instances.count + leaving.count
-        let candidates = instances.indices.filter { instances[$0].isEvictable }
-            .sorted { instances[$0].lastUsed < instances[$1].lastUsed }
-        let idle = candidates.filter { instances[$0].users == 0 }
-        let isIdleEnough =
-            Self.sum(idle.map { instances[$0].bytes } + [coming]) >= need && places + idle.count >= 1
-        let busy = isIdleEnough ? [] : candidates.filter { instances[$0].users > 0 }
-        let mayLeave = (idle + busy).filter { self.mayLeave(instances[$0]) <= now }
-        for index in mayLeave where coming < need || places < 1 {
-            coming = Self.sum([coming, instances[index].bytes])
+        let evictable = self.evictable
+        let idle = evictable.filter { $0.users == 0 }
+        let isIdleEnough = Self.sum(idle.map(\.bytes) + [coming]) >= need && places + idle.count >= 1
+        let mayLeave = (isIdleEnough ? idle : evictable).filter { self.mayLeave($0) <= now }
+        for instance in mayLeave where coming < need || places < 1 {
+            guard let index = place(instance.id) else { continue }
+            coming = Self.sum([coming, instance.bytes])
             places += 1
             if instances[index].users == 0 {
                 stop(index, &actions)
@@ -119,6 +115,12 @@ extension Residency {
                 instances[index].phase = .draining(evicted: true)
             }
         }
+    }
+
+    /// Who may go for others, first those nobody uses, the least recently used first.
+    private var evictable: [Instance] {
+        let all = instances.filter(\.isEvictable).sorted { $0.lastUsed < $1.lastUsed }
+        return all.filter { $0.users == 0 } + all.filter { $0.users > 0 }
     }
 
     /// When an instance may be stopped, or drained, for another. One that has just been loaded works for a while; if its
@@ -133,6 +135,20 @@ extension Residency {
 
     /// Bytes that can become free without the owner of an instance.
     var room: Int64 { limits.budget - Self.sum(instances.filter(\.stays).map(\.bytes)) }
+
+    private func fit(_ demand: Demand, in free: Int64) -> LoadSize.Fit {
+        let loaded = Set(instances.map(\.demand.model))
+        let others = demand.others.filter { !loaded.contains($0.key) }.map(\.value)
+        return size(of: demand).fitted(to: free, beside: others)
+    }
+
+    /// Tokens of each slot's window if it were loaded now, as soon as there is room; nil: it cannot be.
+    func expectedContext(of demand: Demand) -> Int? {
+        guard let need = size(of: demand).needed(in: room) else { return nil }
+        var after = self
+        for instance in evictable where after.free < need { after.instances.removeAll { $0.id == instance.id } }
+        return after.fit(demand, in: max(after.free, need)).context
+    }
 
     private func need(of waiting: Waiting) -> Int64? { size(of: waiting.demand).needed(in: room) }
 

@@ -54,6 +54,41 @@ extension Supervisor {
         }
     }
 
+    /// Tokens of the window that each model would have if it were loaded for a request now, by the model's id. Those
+    /// whose context is configured are not among them.
+    ///
+    /// The engine is looked for where that has not been done; who asks waits for it ``engineIsFoundWithin`` at most.
+    /// - Returns: nothing where there is no engine.
+    package func expectedContexts() async -> [String: Int] {
+        guard let binary = await binary(within: Self.engineIsFoundWithin) else { return [:] }
+        let requests = await LoadRequest.all(in: store, settings, for: binary, budget: residency.limits.budget)
+        let open = requests.filter { $0.kind == .llm && $0.demand.settings.contextTokens == nil }
+        return Dictionary(
+            open.compactMap { request in
+                residency.expectedContext(of: request.demand).map { (request.model.id, $0) }
+            }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The engine to use, if it is found within that time. It is looked for once only: what failed is not run again
+    /// for everybody who asks.
+    private func binary(within time: Duration) async -> EngineBinary? {
+        if found == nil, look == .notYet {
+            look = .underWay
+            Task {
+                _ = try? await currentBinary()
+                look = .done
+            }
+        }
+        let start = ContinuousClock.now
+        while found == nil, look == .underWay, ContinuousClock.now - start < time, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+        return found
+    }
+
+    /// One that was installed by us is found in milliseconds, another has to be asked who it is.
+    private static let engineIsFoundWithin: Duration = .milliseconds(300)
+
     /// Bytes that all engines together may take; nil until there is an engine.
     package func memoryBudget() -> Int64? { hasBudget ? residency.limits.budget : nil }
 
@@ -108,3 +143,6 @@ extension Supervisor {
     private static let endIsKnownWithin: Duration = .seconds(2)
     private static let lookInterval: Duration = .milliseconds(20)
 }
+
+/// Whether the engine has been looked for before anything is loaded.
+enum EngineLook { case notYet, underWay, done }

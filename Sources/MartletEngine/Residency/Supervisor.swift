@@ -61,7 +61,8 @@ package actor Supervisor {
     /// What was asked for, by the model's id; as many as are installed.
     private(set) var known: [String: LoadRequest] = [:]
     private var folder: SocketFolder?
-    private var found: EngineBinary?
+    var found: EngineBinary?
+    var look = EngineLook.notYet
     var hasBudget = false
     var lastTicket: UInt64 = 0
     private var lastSocket: UInt64 = 0
@@ -378,7 +379,7 @@ package actor Supervisor {
     }
 
     /// The engine to use; with the first one the budget is known.
-    private func currentBinary() async throws(EngineError) -> EngineBinary {
+    func currentBinary() async throws(EngineError) -> EngineBinary {
         if let found { return found }
         let binary = try await self.binary()
         found = binary

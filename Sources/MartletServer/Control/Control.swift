@@ -136,22 +136,27 @@ package struct Control: ControlRoutes {
         let routes = await catalog.value?.routes
         let (ids, hasMore) = page.of((routes?.listed ?? []) + (routes?.published ?? []))
         let local = await catalog.value?.local ?? []
+        let expected = local.isEmpty ? [:] : await loads.supervisor?.expectedContexts() ?? [:]
         return [
-            "object": "list", "data": .array(ids.map { entry($0, routes, local) }), "models": [],
+            "object": "list", "data": .array(ids.map { entry($0, routes, local, expected) }), "models": [],
             "has_more": .bool(hasMore),
             "first_id": ids.first.map(JSON.string) ?? .null, "last_id": ids.last.map(JSON.string) ?? .null,
         ]
     }
 
     /// The window goes by the names that clients read: LM Studio's and routers', vLLM's, Anthropic's.
-    private func entry(_ id: String, _ routes: RouteTable?, _ local: [LocalModel]) -> JSON {
+    /// - Parameter expected: windows that models of this machine would have, by their ids.
+    private func entry(
+        _ id: String, _ routes: RouteTable?, _ local: [LocalModel], _ expected: [String: Int]
+    ) -> JSON {
         let place = routes?.place(of: id)
         let window = place?.window
+        let loadable = place.flatMap { $0.upstream.location == .hosted ? expected[$0.model] : nil }
         var entry: JSON = [
             "id": .string(id), "object": "model", "type": "model", "created": .int(startedAt),
             "created_at": .string(Timestamp.text(startedAt)), "owned_by": "martlet", "display_name": .string(id),
         ]
-        if let tokens = window?.tokens {
+        if let tokens = window?.loaded ?? loadable ?? window?.maximum {
             for name in ["context_length", "max_model_len", "max_input_tokens"] { entry[name] = .int(tokens) }
         }
         if let maximum = window?.maximum { entry["max_context_length"] = .int(maximum) }
@@ -166,13 +171,14 @@ package struct Control: ControlRoutes {
     private func model(_ id: String, _ request: InboundRequest) async -> ControlReply {
         let routes = await catalog.value?.routes
         let local = await catalog.value?.local ?? []
-        if routes?.listed.contains(id) == true { return ok(entry(id, routes, local)) }
+        let expected = local.isEmpty ? [:] : await loads.supervisor?.expectedContexts() ?? [:]
+        if routes?.listed.contains(id) == true { return ok(entry(id, routes, local, expected)) }
         do throws(GatewayError) {
             try routes?.checkListed(id)
         } catch {
             return self.error(error, request)
         }
-        return ok(entry(id, routes, local))
+        return ok(entry(id, routes, local, expected))
     }
 
     // MARK: Logs
