@@ -45,6 +45,28 @@ struct DownloadKeepingTests {
         }
     }
 
+    @Test("of a file that comes faster than it is written, all that came before the cut is kept")
+    func cutAhead() async throws {
+        // More than the system and the HTTP client read at a time.
+        let file = FakeHub.File(path: Self.weights.path, content: noise(8_000_000))
+        try await HubUnderTest.run([file]) { test in
+            let cut = 3_100_000
+            test.hub.alter { seen, answer in
+                guard seen.isForBytes, answer.body.count > cut else { return answer }
+                var answer = answer
+                answer.cut = cut
+                return answer
+            }
+            let download = try await test.download { descriptor, bytes, count in
+                usleep(20_000)
+                return write(descriptor, bytes, count)
+            }
+            _ = try await download.run()
+            #expect(test.content(file.path) == file.content)
+            #expect(test.hub.bytesAsked.map(\.start) == [nil, cut, 2 * cut])
+        }
+    }
+
     @Test("a disk without room is found out before a byte comes")
     func noRoom() async throws {
         var limits = HubLimits.quick

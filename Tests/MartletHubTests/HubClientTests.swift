@@ -120,6 +120,19 @@ struct HubClientTests {
         }
     }
 
+    @Test("a list that is cut is asked for again")
+    func cutList() async throws {
+        try await HubUnderTest.run([FakeHub.File(path: "w.gguf", content: noise(1000))]) { test in
+            test.hub.alter { seen, answer in
+                var answer = answer
+                if seen.number < 2 { answer.cut = answer.body.count / 2 }
+                return answer
+            }
+            _ = try await test.model()
+            #expect(test.hub.seen.count == 4)
+        }
+    }
+
     @Test("who is no hub is told from one that fails", arguments: ["<html>", "{}", "[1,2"])
     func noHub(_ text: String) async throws {
         try await HubUnderTest.run { test in

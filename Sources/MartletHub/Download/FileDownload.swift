@@ -121,10 +121,7 @@ struct FileDownload: Sendable {
             throw HubError(
                 .badReply, "\(client.endpoint.host) sends \(subject) compressed, which it was asked not to do")
         }
-        if reply.status == 200,
-            let length = reply.response.headers.first(name: "content-length").flatMap({ Int64($0) }),
-            length != source.bytes
-        {
+        if reply.status == 200, let length = reply.length, length != source.bytes {
             throw wrongSize(length, of: source)
         }
         try part.seekToEnd()
@@ -132,6 +129,8 @@ struct FileDownload: Sendable {
     }
 
     private func receive(_ reply: HubClient.Reply, of source: HubFile, from begin: Int64) async throws {
+        let host = reply.origin?.shown ?? client.endpoint.host
+        let start = part.bytes
         var waiting = ByteBuffer()
         do {
             for try await var piece in reply.response.body {
@@ -148,10 +147,11 @@ struct FileDownload: Sendable {
             // What came before the connection broke is not got again; less than a batch, and so written here.
             if !(error is HubError) { try part.append(waiting) }
             report(part.bytes)
-            throw HubClient.transportError(error, host: reply.origin?.shown ?? client.endpoint.host, hasBegun: true)
+            throw HubClient.transportError(error, host: host, hasBegun: true)
         }
         try part.append(waiting)
         report(part.bytes)
+        if let length = reply.length, part.bytes - start < length { throw HubClient.cut(host) }
     }
 
     private func failed(_ how: String) -> HubError {

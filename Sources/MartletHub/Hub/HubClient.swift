@@ -47,6 +47,7 @@ package final class HubClient: Sendable {
             trust.trustRoots = .certificates(authorities)
             configuration.tlsConfiguration = trust
         }
+        configuration.http1_1ConnectionDebugInitializer = CutReplyHandler.add
         direct = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         guard let server = proxy.server else {
             proxied = nil
@@ -72,6 +73,8 @@ package final class HubClient: Sendable {
         let hadToken: Bool
 
         var status: Int { Int(response.status.code) }
+        /// Bytes of its body, where its head tells. One with fewer was cut: that is no error of reading it.
+        var length: Int64? { response.headers.first(name: "content-length").flatMap { Int64($0) } }
     }
 
     /// Sends a GET request and follows redirects.
@@ -142,6 +145,7 @@ package final class HubClient: Sendable {
         } catch {
             throw Self.transportError(error, host: endpoint.host, hasBegun: true)
         }
+        if let length = reply.length, body.readableBytes < length { throw Self.cut(endpoint.host) }
         do throws(JSONError) {
             let json = try JSON(parsing: body)
             return (json, next: reply.response.headers["link"].lazy.compactMap(Self.cursor).first)
@@ -214,12 +218,16 @@ package final class HubClient: Sendable {
                 .unreachable,
                 "there is no address for the name \(host): is this machine on the network, and HF_ENDPOINT right?")
         default:
-            return HubError(
-                .unreachable,
-                hasBegun
-                    ? "the connection to \(host) broke: try again"
-                    : "cannot reach \(host): is this machine on the network, and HF_ENDPOINT right?")
+            return hasBegun
+                ? cut(host)
+                : HubError(
+                    .unreachable, "cannot reach \(host): is this machine on the network, and HF_ENDPOINT right?")
         }
+    }
+
+    /// A reply that ended before it was whole.
+    static func cut(_ host: String) -> HubError {
+        HubError(.unreachable, "the connection to \(host) broke: try again")
     }
 }
 
