@@ -52,6 +52,14 @@ class LMS:
         engine.give_model(self, weights, name)
         (self.home / "engines").symlink_to(engine.engines())
 
+    def serve(self):
+        """A server with a model, at the port that is returned."""
+        self.give()
+        port = free_port()
+        started = self("server", "start", "-p", str(port))
+        assert started.returncode == 0, started.stderr
+        return port
+
     @property
     def process(self):
         return self.json("daemon", "status").get("pid")
@@ -208,9 +216,7 @@ def test_ls_lists_what_is_here_in_the_sdks_words(lms):
 
 
 def test_a_model_is_loaded_listed_and_unloaded(lms):
-    lms.give()
-    port = free_port()
-    assert lms("server", "start", "-p", str(port)).returncode == 0
+    port = lms.serve()
     assert lms.json("ps") == []
     loaded = lms("load", engine.MODEL, "--gpu", "off", "-c", "4096", "--parallel", "2", "--ttl", "900", "-y", "--exact",
                  "--identifier", "mine")
@@ -268,8 +274,7 @@ def test_an_estimate_and_what_a_load_cannot_have(lms):
 
 
 def test_a_model_is_asked_once(lms):
-    lms.give()
-    assert lms("server", "start", "-p", str(free_port())).returncode == 0
+    lms.serve()
     done = lms("chat", engine.MODEL, "-p", "hello", "-s", "Be brief.", "--stats", "--dont-fetch-catalog", "-y")
     assert done.returncode == 0 and done.stdout.strip(), done.stderr
     assert " tokens/s" in done.stderr
@@ -320,59 +325,58 @@ def test_get_and_import(lms, hub):
 
 # Logs
 
+@contextlib.contextmanager
+def log_stream(lms, source, *words, flag="-s"):
+    """`lms log stream` of that source, which has begun to read; one that still does at the end is ended."""
+    with subprocess.Popen([lms.program, "log", "stream", flag, source, *words], env=lms.environment, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as reading:
+        try:
+            assert reading.stderr.readline() == f"Streaming logs from the {source}\n"
+            yield reading
+        finally:
+            reading.kill()
+
+
+@contextlib.contextmanager
+def log_of_a_chat(lms, source):
+    """The lines of the stream, in JSON, as they come in a chat with a canary in its prompt. They end with ^C, and hold none."""
+    lms.serve()
+    with log_stream(lms, source, "--json") as reading:
+        lines = []
+        threading.Thread(target=lambda: lines.extend(reading.stdout), daemon=True).start()
+        assert lms("chat", engine.MODEL, "-p", "a canary of a prompt").returncode == 0
+        yield lines
+        reading.send_signal(signal.SIGINT)
+        assert reading.wait(10) == 0
+    assert "canary" not in "".join(lines)
+
+
 def test_the_servers_log_is_streamed_and_holds_no_prompt(lms):
-    lms.give()
-    port = free_port()
-    assert lms("server", "start", "-p", str(port)).returncode == 0
-    reading = subprocess.Popen(
-        [lms.program, "log", "stream", "-s", "server", "--json"], env=lms.environment, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
-    lines = []
-    threading.Thread(target=lambda: lines.extend(reading.stdout), daemon=True).start()
-    assert reading.stderr.readline() == "Streaming logs from the server\n"
-    assert lms("chat", engine.MODEL, "-p", "a canary of a prompt").returncode == 0
-    ended = until(lambda: [line for line in list(lines) if "exchange ended" in line], "the exchange was told")
+    with log_of_a_chat(lms, "server") as lines:
+        ended = until(lambda: [line for line in list(lines) if "exchange ended" in line], "the exchange was told")
     told = json.loads(ended[0])
     assert set(told) == {"timestamp", "data"} and abs(told["timestamp"] - time.time() * 1000) < 60_000
     assert set(told["data"]) == {"type", "content", "level"} and told["data"]["type"] == "server.log"
     assert told["data"]["level"] == "info" and "outcome=complete" in told["data"]["content"]
-    reading.send_signal(signal.SIGINT)
-    assert reading.wait(10) == 0
-    assert "canary of a prompt" not in "".join(lines)
     # It ends with its reader, also while there is nothing to write.
-    with subprocess.Popen([lms.program, "log", "stream", "-s", "server"], env=lms.environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as left:
-        left.stderr.readline()
+    with log_stream(lms, "server") as left:
         left.stdout.close()
         assert left.wait(20) == 141
     # Who reads on does not keep the server from ending.
-    with subprocess.Popen([lms.program, "log", "stream", "--source", "server"], env=lms.environment, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL) as last:
-        last.stderr.readline()
+    with log_stream(lms, "server", flag="--source") as last:
         start = time.monotonic()
         assert lms("server", "stop").returncode == 0 and time.monotonic() - start < 10
         assert last.wait(10) == 0 and last.stderr.read() == "The server has ended.\n"
 
 
 def test_what_the_engines_say_is_streamed_and_holds_no_prompt(lms):
-    lms.give()
-    port = free_port()
-    assert lms("server", "start", "-p", str(port)).returncode == 0
-    reading = subprocess.Popen(
-        [lms.program, "log", "stream", "-s", "runtime", "--json"], env=lms.environment, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True, stdin=subprocess.DEVNULL)
-    lines = []
-    threading.Thread(target=lambda: lines.extend(reading.stdout), daemon=True).start()
-    assert reading.stderr.readline() == "Streaming logs from the runtime\n"
-    assert lms("chat", engine.MODEL, "-p", "a canary of a prompt").returncode == 0
-    until(lambda: any("eval time" in line for line in list(lines)), "the engine told how long it took")
+    with log_of_a_chat(lms, "runtime") as lines:
+        until(lambda: any("eval time" in line for line in list(lines)), "the engine told how long it took")
     told = json.loads(lines[0])
     assert set(told["data"]) == {
         "type", "level", "message", "engineName", "engineVersion", "engineType", "modelIdentifier"}
     assert (told["data"]["type"], told["data"]["modelIdentifier"]) == ("runtime.log", engine.MODEL)
-    reading.send_signal(signal.SIGINT)
-    assert reading.wait(10) == 0
-    assert "canary" not in "".join(lines) and str(lms.home) not in "".join(lines)
+    assert str(lms.home) not in "".join(lines)
 
 
 def test_prompts_are_in_no_log(lms):
@@ -424,8 +428,7 @@ def test_a_token_is_taken_as_lm_studios_clients_have_it(lms, martlet):
 
 
 def test_a_talk_under_that_name(lms):
-    lms.give()
-    assert lms("server", "start", "-p", str(free_port())).returncode == 0
+    lms.serve()
     shown = Terminal("chat", engine.MODEL, "--stats", program=lms.program, environment=lms.environment | {"TERM": "xterm"})
     with contextlib.closing(shown):
         shown.see("> ").type("hello\n")
