@@ -47,7 +47,8 @@ def test_a_client_has_a_model_got_and_asks_how_far_it_is(hub, server):
     assert download(server, model=REPOSITORY).json == {"status": "already_downloaded"}
     # What it was got by is a name for it.
     assert server.ask("GET", f"/api/v0/models/{REPOSITORY}").json["id"] == "tiny-chat"
-    assert server.ask("GET", f"/api/v0/models/{REPOSITORY}:F16").json["id"] == "tiny-chat"
+    for name in (f"{REPOSITORY}:F16", "Tiny-Chat-GGUF", "Tiny-Chat-GGUF:F16", "Tiny-Chat"):
+        assert server.ask("GET", f"/api/v0/models/{name}").json["id"] == "tiny-chat", name
     assert server.ask("GET", f"{DOWNLOAD}/status").json == {"jobs": [done]}
     assert hub.bytes_requests() == [None]
 

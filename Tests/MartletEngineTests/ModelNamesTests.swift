@@ -56,6 +56,25 @@ struct ModelNamesTests {
             Self.ids([first], [third], [third, second], [first, second, third]) == ["bar@q8_0", "bar@q4_0", "bar"])
     }
 
+    @Test("what a model was got by finds it without the publisher too, unless another has or had that name")
+    func bare() {
+        func found(_ name: String, _ sights: [String]...) -> [String] {
+            var names = ModelNames()
+            for sight in sights { names.admit(sight.map(Self.place)) }
+            return names.spellings.filter { $0.value.contains(name) }.map(\.key)
+        }
+        let (first, variant) = ("a/Foo-GGUF/f-Q8_0.gguf", "a/Foo-GGUF/f-Q4_0.gguf")
+        let (other, plain) = ("b/foo-GGUF/f-Q5_0.gguf", "b/foo-gguf-GGUF/f.gguf")
+        #expect(found("foo-gguf", [first], [first, variant]) == [first], "as a/foo-gguf does")
+        #expect(found("foo-gguf:q4_0", [first], [first, variant]) == [variant])
+        #expect(found("foo-gguf@q4_0", [first], [first, variant]) == [variant])
+        #expect(found("foo-gguf", [first], [first, other]).isEmpty, "it is either's")
+        #expect(found("foo-gguf", [first], [first, other], [other]).isEmpty, "it was another's")
+        #expect(found("foo-gguf", [first], [other]) == [other], "as foo, which it has by now")
+        #expect(found("foo-gguf", [first], [first, plain]) == [plain], "its own name")
+        #expect(found("f-gguf", ["a/f/f.gguf"]).isEmpty)
+    }
+
     @Test("models that differ in letter case, -GGUF or nothing else have names of their own")
     func alike() {
         let paths = [

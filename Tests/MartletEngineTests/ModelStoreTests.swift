@@ -21,11 +21,14 @@ struct ModelStoreTests {
         #expect(model.file == "Qwen3-8B-Q4_K_M.gguf")
         #expect(model.bytes == 5)
         #expect(FileManager.default.contents(atPath: model.path) == Data("12345".utf8))
-        let gotBy = ["Qwen/Qwen3-8B-GGUF", "Qwen/Qwen3-8B-GGUF:Q4_K_M", "qwen/qwen3-8b-gguf@q4_k_m"]
+        let gotBy = [
+            "Qwen/Qwen3-8B-GGUF", "Qwen/Qwen3-8B-GGUF:Q4_K_M", "qwen/qwen3-8b-gguf@q4_k_m", "Qwen3-8B-GGUF",
+            "Qwen3-8B-GGUF:Q4_K_M",
+        ]
         for name in ["qwen3-8b", "Qwen3-8B", "qwen/qwen3-8b", "qwen3-8b@q4_k_m", "qwen/qwen3-8b@q4_k_m"] + gotBy {
             #expect(store.find(name) == model, "\(name)")
         }
-        for name in ["qwen3", "qwen3-8b-gguf", "qwen3-8b@q8_0", "other/qwen3-8b", "", "../qwen3-8b"] {
+        for name in ["qwen3", "qwen3-8b-gguf@q8_0", "qwen3-8b@q8_0", "other/qwen3-8b", "", "../qwen3-8b"] {
             #expect(store.find(name) == nil, "\(name)")
         }
     }

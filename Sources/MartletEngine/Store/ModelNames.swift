@@ -39,6 +39,15 @@ package struct ModelNames: Sendable, Hashable {
             self.path = path
             self.names = names
         }
+
+        /// Those of its names that have the whole of its folder's name, which ends in `-gguf`, without the publisher.
+        fileprivate var bare: [String] {
+            let parts = path.lowercased().split(separator: "/")
+            guard parts.count == 3, parts[1].hasSuffix("-gguf") else { return [] }
+            let folder = "\(parts[0])/\(parts[1])"
+            return names.filter { $0 == folder || $0.hasPrefix(folder + "@") || $0.hasPrefix(folder + ":") }
+                .map { String($0.dropFirst(parts[0].count + 1)) }
+        }
     }
 
     /// Models that are remembered, at least those that are there.
@@ -60,6 +69,18 @@ package struct ModelNames: Sendable, Hashable {
     /// Of each its id, then what else finds it, by ``Place/path``.
     package var names: [String: [String]] {
         Dictionary(entries.map { ($0.path, $0.names) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// What finds each, by ``Place/path``: its ``names``, and what it was got by without the publisher (`qwen3-8b-gguf`)
+    /// where nothing else is, or was, of that name.
+    package var spellings: [String: [String]] {
+        let taken = Set(entries.flatMap(\.names))
+        var paths: [String: Set<String>] = [:]
+        for entry in entries { for name in entry.bare { paths[name, default: []].insert(entry.path) } }
+        return Dictionary(
+            entries.map { entry in
+                (entry.path, entry.names + entry.bare.filter { !taken.contains($0) && paths[$0]?.count == 1 })
+            }, uniquingKeysWith: { first, _ in first })
     }
 
     /// Gives names to those that have none, one after the other.

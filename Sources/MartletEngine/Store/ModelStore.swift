@@ -79,7 +79,8 @@ package struct ModelStore: Sendable {
     package func models() -> [InstalledModel] { named().map(\.model) }
 
     /// The model of that id, in any of its spellings: `key`, `key@quant`, either with `publisher/` before it, and what it
-    /// was got by: `publisher/repo`, with `@quant` or `:quant` behind it. Letter case does not matter.
+    /// was got by: `publisher/repo`, with `@quant` or `:quant` behind it; either without `publisher/` where that leaves no
+    /// choice. Letter case does not matter.
     package func find(_ id: String) -> InstalledModel? {
         let named = named()
         let wanted = id.lowercased()
@@ -150,7 +151,7 @@ package struct ModelStore: Sendable {
             found = all(under: top)
             names.admit(found.map { $0.place(under: top) })
         }
-        let known = names.names
+        let known = names.spellings
         return found.compactMap { weights in
             guard let names = known[weights.place(under: top).path], let id = names.first else { return nil }
             // What a file's name does not tell is no variant's name.
