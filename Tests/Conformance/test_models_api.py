@@ -38,13 +38,15 @@ def test_a_client_has_a_model_got_and_asks_how_far_it_is(hub, server):
     assert (job["status"], job["total_size_bytes"]) == ("downloading", len(TINY))
     assert download(server, model=f"https://huggingface.co/{REPOSITORY}").json["job_id"] == job["job_id"], "it joins"
     until(lambda: 0 < status(server, job["job_id"])["downloaded_bytes"] < len(TINY), "some of it had come", 20)
+    assert "key" not in status(server, job["job_id"])
     assert server.models() == []
     hub.pause.set()
     until(lambda: status(server, job["job_id"])["status"] == "completed", "it was done", 20)
     done = status(server, job["job_id"])
     assert done["downloaded_bytes"] == len(TINY) and TIME.fullmatch(done["completed_at"])
     assert server.models() == ["tiny-chat"], "it is listed at once"
-    assert download(server, model=REPOSITORY).json == {"status": "already_downloaded"}
+    assert done["key"] == "tiny-chat", "and by that"
+    assert download(server, model=REPOSITORY).json == {"status": "already_downloaded", "key": "tiny-chat"}
     # What it was got by is a name for it.
     assert server.ask("GET", f"/api/v0/models/{REPOSITORY}").json["id"] == "tiny-chat"
     for name in (f"{REPOSITORY}:F16", "Tiny-Chat-GGUF", "Tiny-Chat-GGUF:F16", "Tiny-Chat"):

@@ -14,7 +14,7 @@ struct DownloadJobTests {
         for number in 0..<5 { _ = try list.add("m\(number)", total: 10, id: "job_\(number)", now: start) }
         #expect(try list.add("m1", total: 10, id: "job_x", now: start).id == "job_1")
         #expect([list.next(), list.next(), list.next(), list.next()] == ["job_0", "job_1", "job_2", nil])
-        list.finish("job_1", failure: nil, now: start)
+        list.complete("job_1", key: nil, now: start)
         #expect([list.next(), list.next()] == ["job_3", nil])
         #expect(try list.add("m1", total: 10, id: "job_y", now: start).id == "job_y")
         list.pauseWaiting()
@@ -29,7 +29,7 @@ struct DownloadJobTests {
         for number in 0..<150 {
             _ = try list.add("m", total: 1, id: "\(number)", now: start)
             _ = list.next()
-            list.finish("\(number)", failure: HubError(.diskFull, "full"), now: start)
+            list.fail("\(number)", HubError(.diskFull, "full"))
         }
         #expect(list.jobs.count == JobList.mostFinished + 1)
         #expect(list.job("first")?.status == .downloading)
@@ -57,14 +57,15 @@ struct DownloadJobTests {
         #expect(status["downloaded_bytes"] == 1_048_576)
         #expect(status["bytes_per_second"] == 41_000_000)
         #expect(status["estimated_completion"] == "2026-05-01T10:02:03.000Z")
-        #expect(status["completed_at"] == nil)
-        list.finish("job_1a2b3c4d5e", failure: nil, now: start.addingTimeInterval(124.5))
+        #expect(status["completed_at"] == nil && status["key"] == nil)
+        list.complete("job_1a2b3c4d5e", key: "writer", now: start.addingTimeInterval(124.5))
         let done = try #require(list.job("job_1a2b3c4d5e")).statusReply(at: start)
         #expect(done["status"] == "completed")
+        #expect(done["key"] == "writer")
         #expect(done["completed_at"] == "2026-05-01T10:02:04.500Z")
         #expect(done["downloaded_bytes"] == 5_030_000_000)
         #expect(done["bytes_per_second"] == nil && done["estimated_completion"] == nil && done["error"] == nil)
-        #expect(DownloadJob.presentReply.text == #"{"status":"already_downloaded"}"#)
+        #expect(DownloadJob.presentReply(key: nil).text == #"{"status":"already_downloaded"}"#)
     }
 
     @Test("jobs are performed, their progress is told, and a failure keeps its sentence")
@@ -78,14 +79,17 @@ struct DownloadJobTests {
                 }
             })
         let service = Task { await jobs.run() }
-        let good = try jobs.start("good", total: 10) { report in report(DownloadProgress(bytes: 4, total: 10)) }
+        let good = try jobs.start("good", total: 10) { report in
+            report(DownloadProgress(bytes: 4, total: 10))
+            return "good"
+        }
         let bad = try jobs.start("bad", total: 10) { report in
             report(DownloadProgress(bytes: 4, total: 10))
             throw HubError(.wrongDigest, "the digest is wrong")
         }
         #expect(good.id == "job_0000000001")
         try await state { jobs.all.allSatisfy { $0.status != .downloading } }
-        #expect(jobs.job(good.id)?.status == .completed)
+        #expect(jobs.job(good.id)?.status == .completed && jobs.job(good.id)?.key == "good")
         #expect(jobs.job(good.id)?.progress.bytes == 10)
         let failed = try #require(jobs.job(bad.id)).statusReply(at: start)
         #expect(failed["status"] == "failed")
@@ -107,6 +111,7 @@ struct DownloadJobTests {
                     report(DownloadProgress(bytes: 1, total: 2))
                     defer { ended.withLock { $0 += 1 } }
                     try await Task.sleep(for: .seconds(600))
+                    return nil
                 })
         }
         try await state { jobs.all.filter { $0.progress.bytes == 1 }.count == 3 }
@@ -117,7 +122,7 @@ struct DownloadJobTests {
         #expect(await jobs.cancel(made[0].id)?.status == .paused, "once more does nothing")
         #expect(await jobs.cancel("job_0") == nil)
         #expect(jobs.all.map(\.status) == [.paused, .downloading, .downloading, .paused])
-        let again = try jobs.start("m0", total: 2) { _ in }
+        let again = try jobs.start("m0", total: 2) { _ in nil }
         try await state { jobs.job(again.id)?.status == .completed }
         #expect(await jobs.cancel(again.id)?.status == .completed)
         service.cancel()
@@ -132,13 +137,14 @@ struct DownloadJobTests {
             _ = try jobs.start("m\(number)", total: 1) { report in
                 report(DownloadProgress(bytes: 1, total: 2))
                 try await Task.sleep(for: .seconds(600))
+                return nil
             }
         }
         try await state { jobs.all.filter { $0.progress.bytes == 1 }.count == 3 }
         service.cancel()
         await service.value
         #expect(jobs.all.map(\.status) == Array(repeating: .paused, count: 5))
-        #expect(try jobs.start("late", total: 1) { _ in }.status == .paused)
+        #expect(try jobs.start("late", total: 1) { _ in nil }.status == .paused)
     }
 
     @Test("the speed is that of the last seconds")

@@ -24,6 +24,8 @@ package struct DownloadJob: Sendable, Hashable {
     package internal(set) var status = Status.downloading
     package internal(set) var progress: DownloadProgress
     package internal(set) var completedAt: Date?
+    /// What the model that has come is listed by; nil until then.
+    package internal(set) var key: String?
     /// Why it failed; a finished sentence.
     package internal(set) var failure: HubError?
 
@@ -45,9 +47,14 @@ package struct DownloadJob: Sendable, Hashable {
     }
 
     /// What is answered to a job that need not be made.
-    package static let presentReply: JSON = ["status": "already_downloaded"]
+    /// - Parameter key: what the model is listed by; a member of ours.
+    package static func presentReply(key: String?) -> JSON {
+        var reply: JSON = ["status": "already_downloaded"]
+        reply["key"] = key.map(JSON.string)
+        return reply
+    }
 
-    /// What is answered to `GET /api/v1/models/download/status/{job_id}`. `error` is ours.
+    /// What is answered to `GET /api/v1/models/download/status/{job_id}`. `key` and `error` are ours.
     package func statusReply(at now: Date) -> JSON {
         var reply = startReply
         reply["downloaded_bytes"] = .int(Int(progress.bytes))
@@ -57,6 +64,7 @@ package struct DownloadJob: Sendable, Hashable {
                 .string(Self.text(now.addingTimeInterval(Double($0.components.seconds))))
             }
         }
+        reply["key"] = key.map(JSON.string)
         reply["error"] = failure.map { ["type": .string($0.code.description), "message": .string($0.message)] }
         return reply
     }

@@ -8,9 +8,10 @@ internal import Synchronization
 
 /// Performs what ``JobList`` decides. Its questions are answered at once, so that a loop may ask them.
 package final class DownloadJobs: Sendable {
-    /// Gets something, telling of its progress.
+    /// Gets something, telling of its progress, and returns what it is listed by then.
     /// - Throws: ``HubError``, or `CancellationError` when the server stops.
-    package typealias Work = @Sendable (_ report: @escaping @Sendable (DownloadProgress) -> Void) async throws -> Void
+    package typealias Work =
+        @Sendable (_ report: @escaping @Sendable (DownloadProgress) -> Void) async throws -> String?
 
     private struct State: Sendable {
         var list = JobList()
@@ -109,28 +110,27 @@ package final class DownloadJobs: Sendable {
 
     private func perform(_ id: String, _ work: @escaping Work, until stop: AsyncStream<Never>) async {
         do {
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            let key = try await withThrowingTaskGroup(of: String?.self) { group in
                 group.addTask { try await work { progress in self.state.withLock { $0.list.note(id, progress) } } }
                 group.addTask {
                     for await _ in stop {}
                     throw CancellationError()
                 }
                 defer { group.cancelAll() }
-                try await group.next()
+                return try await group.next() ?? nil
             }
-            end(id) { $0.finish(id, failure: nil, now: $1) }
+            end(id) { $0.complete(id, key: key, now: now()) }
         } catch let error as HubError {
-            end(id) { $0.finish(id, failure: error, now: $1) }
+            end(id) { $0.fail(id, error) }
         } catch {
-            end(id) { list, _ in list.pause(id) }
+            end(id) { $0.pause(id) }
         }
         change.yield()
     }
 
-    private func end(_ id: String, _ edit: (inout JobList, Date) -> Void) {
-        let time = now()
+    private func end(_ id: String, _ edit: (inout JobList) -> Void) {
         let waiting = state.withLock { state in
-            edit(&state.list, time)
+            edit(&state.list)
             state.stops[id] = nil
             return state.ends.removeValue(forKey: id) ?? []
         }

@@ -49,15 +49,22 @@ package struct JobList: Sendable {
         edit(id) { if $0.status == .downloading { $0.progress = progress } }
     }
 
-    /// The job is over.
-    /// - Parameter failure: nil when all is here.
-    package mutating func finish(_ id: String, failure: HubError?, now: Date) {
+    /// The job is over, and all is here.
+    /// - Parameter key: what the model is listed by.
+    package mutating func complete(_ id: String, key: String?, now: Date) {
         edit(id) { job in
-            job.status = failure == nil ? .completed : .failed
-            job.failure = failure
-            guard failure == nil else { return }
+            job.status = .completed
+            job.key = key
             job.completedAt = now
             job.progress = DownloadProgress(bytes: job.progress.total, total: job.progress.total)
+        }
+        forget(id)
+    }
+
+    package mutating func fail(_ id: String, _ failure: HubError) {
+        edit(id) { job in
+            job.status = .failed
+            job.failure = failure
         }
         forget(id)
     }

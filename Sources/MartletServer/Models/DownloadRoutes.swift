@@ -60,23 +60,24 @@ struct Downloads: Sendable {
             let plan = try FilePlan(try await client.model(repository), choice: repository.choice)
             let download = ModelDownload(plan, from: client, to: root, logger: logger)
             guard !download.isPresent else {
-                try await check(plan)
-                return Self.ok(DownloadJob.presentReply)
+                return Self.ok(DownloadJob.presentReply(key: try await key(of: plan)))
             }
             let logger = self.logger
             let name = "\(plan.id)@\(plan.quantisation ?? plan.weights[0].name)"
             let job = try jobs.start(name, total: plan.bytes) { report in
                 logger.info("model download begins", metadata: ["model": "\(name)", "bytes": "\(plan.bytes)"])
+                let key: String?
                 do {
                     _ = try await download.run(report: report)
                     await finished()
-                    try await check(plan)
+                    key = try await self.key(of: plan)
                 } catch let error as HubError {
                     logger.warning(
                         "model download failed", metadata: ["model": "\(name)", "error": "\(error.message)"])
                     throw error
                 }
                 logger.info("model download is done", metadata: ["model": "\(name)"])
+                return key
             }
             return Self.ok(job.startReply)
         } catch let error as HubError {
@@ -88,14 +89,14 @@ struct Downloads: Sendable {
         }
     }
 
-    /// Looks whether what has come can be loaded.
-    /// - Throws: `HubError` (`.unusable`).
-    private func check(_ plan: FilePlan) async throws {
+    /// What the model that has come is listed by; nil: it has gone again.
+    /// - Throws: `HubError` (`.unusable`) when it cannot be loaded.
+    private func key(of plan: FilePlan) async throws -> String? {
         let store = ModelStore(root: root)
         let local = try await NIOThreadPool.singleton.runIfActive {
             store.models().first { $0.place == plan.place }.map { LocalModel($0, in: store) }
         }
-        guard let problem = local?.publishedProblem else { return }
+        guard let problem = local?.publishedProblem else { return local?.model.id }
         throw HubError(.unusable, plan.unusable(because: problem))
     }
 
