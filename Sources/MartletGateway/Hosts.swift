@@ -14,7 +14,8 @@ package protocol ModelHost: Sendable {
         _ model: String, wish: LoadWish, onProgress: @escaping @Sendable (Progress) -> Void
     ) async throws(GatewayError) -> Origin
     /// Ends the use of the engine that `acquire` gave.
-    func release(_ model: String, at origin: Origin)
+    /// - Parameter served: the engine answered well, and to the end; one that has proved itself is loaded at once again.
+    func release(_ model: String, at origin: Origin, served: Bool)
     /// Why the engine has ended that `acquire` gave, for an exchange whose connection to it broke just now. Waits a moment
     /// until that is known; nil when the engine did not end.
     func lastWords(of model: String, at origin: Origin) async -> GatewayError?

@@ -26,10 +26,10 @@ package struct EngineHost: ModelHost {
         }
     }
 
-    package func release(_ model: String, at origin: Origin) {
+    package func release(_ model: String, at origin: Origin, served: Bool) {
         guard let supervisor, case .unix(let path) = origin.address else { return }
         // Called on a loop, which cannot wait; nobody waits for the end of a use.
-        Task { await supervisor.release(socketPath: path) }
+        Task { await supervisor.release(socketPath: path, served: served) }
     }
 
     package func lastWords(of model: String, at origin: Origin) async -> GatewayError? {

@@ -82,3 +82,29 @@ def test_an_engine_that_dies_in_its_load_is_told_and_tried_again(local, launcher
     assert f"the engine could not load {engine.MODEL} (signal 9)" in told_in(dialect, reply.json, server)
     engine.write_wrapper(tmp_path, launcher)  # the next load takes no longer than it must
     assert server.chat(chat.body(model=engine.MODEL, max_tokens=3)).status == 200
+
+
+@pytest.mark.parametrize("dialect", ["chat", "anthropic"])
+def test_an_engine_that_dies_of_every_request_is_not_loaded_for_each(local, launcher, tmp_path, dialect):
+    server = local()
+    engine.write_mortal(tmp_path, launcher)
+
+    def ask():
+        with server.connect(timeout=60) as client:
+            client.send(asked_in(dialect, server, max_tokens=3))
+            return client.reply()
+
+    replies = [ask() for _ in range(8)]
+    assert all("ended by itself (signal 9)" in told_in(dialect, reply.json, server) for reply in replies)
+    refused = [reply for reply in replies if "retry-after" in reply.headers]
+    assert engine.launches(tmp_path) == len(replies) - len(refused) < 5
+    assert not any("retry-after" in reply.headers for reply in replies[:2]), "it may have been bad luck"
+    message = told_in(dialect, replies[2].json, server)
+    assert "has failed 2 times in a row and is tried again in 1 s" in message and "out of memory" in message
+    assert replies[2].headers["retry-after"] == "1"
+    engine.write_wrapper(tmp_path, launcher)
+    until(lambda: ask().status == 200, "it is tried again, and works", within=30)
+    os.kill(engine.command(server)[0], signal.SIGKILL)
+    replies = [ask() for _ in range(2)]  # the first may meet it while it ends
+    assert replies[1].status == 200, "one that has proved itself is started again at once"
+    assert "retry-after" not in replies[0].headers

@@ -65,7 +65,7 @@ struct EngineLogTests {
         #expect(error.code == .exited)
         #expect(
             error.message == "the engine of tiny ended by itself (signal 9). The system kills programs like that when "
-                + "memory runs out. The next request starts it anew.")
+                + "memory runs out. A later request starts it anew.")
         #expect(!error.logTail.isEmpty)
     }
 

@@ -54,6 +54,7 @@ struct ResidencyCrashTests {
         _ = line(.tick)
         #expect(line(.requestedInstance("mine", .init(3))) == ["3 refused: engine_no_such_model"])
         crash()
+        line.now += .seconds(2)
         #expect(line(load("a", 10, 4, as: "mine")) == ["launch mine"])
         #expect(line.residency.crashed.isEmpty && line.residency.instances[0].bytes == 10)
     }
@@ -63,10 +64,8 @@ struct ResidencyCrashTests {
         var line = Line()
         _ = line(load("a", 60, 1)) + line(.ready("a", bytes: nil))
         _ = line(.exited("a", failed))
-        for ticket in [2, 3] as [UInt64] {
-            #expect(line(ask("a", 10, ticket)) == ["launch a"])
-            #expect(line(.exited("a", failed)) == ["\(ticket) refused: engine_load_failed"])
-        }
+        #expect(line(ask("a", 10, 3)) == ["launch a"])
+        #expect(line(.exited("a", failed)) == ["3 refused: engine_load_failed"])
         #expect(line(ask("a", 10, 4)) == ["4 refused: engine_backing_off"])
         line.now += .seconds(1)
         line.use("b", 60, 5)
@@ -76,6 +75,59 @@ struct ResidencyCrashTests {
         #expect(line(.exited("b", nil)) == ["launch a"])
         #expect(line(.ready("a", bytes: nil)) == ["6 gets a"])
         #expect(line.residency.instances[0].isExplicit && line.residency.instances[0].bytes == 60)
+    }
+
+    @Test("An engine that dies soon after each load is loaded ever later, until it has served somebody well")
+    func diesAtWork() throws {
+        var line = Line()
+        func crash(_ ticket: UInt64) {
+            #expect(line(ask("a", 60, ticket)) + line(.ready("a", bytes: nil)) == ["launch a", "\(ticket) gets a"])
+            line.now += .seconds(59)
+            #expect(line(.exited("a", failed)) == [])
+        }
+        for (ticket, expected) in [0, 1, 2, 4].enumerated() {
+            crash(UInt64(ticket))
+            guard expected > 0 else { continue }
+            let refusal = line.refusal(ask("a", 60, 99))
+            let error = try #require(refusal)
+            #expect(error.code == .backingOff && error.retryAfter == .seconds(expected))
+            #expect(error.message.contains("\(ticket + 1) times in a row"))
+            line.now += .seconds(expected)
+        }
+        #expect(line(ask("a", 60, 10)) + line(.ready("a", bytes: nil)) == ["launch a", "10 gets a"])
+        #expect(line(.released("a")) + line(ask("a", 60, 11)) == ["11 gets a"])
+        #expect(line(.exited("a", failed)) + line(ask("a", 60, 12)) == ["12 refused: engine_backing_off"])
+        line.now += .seconds(8)
+        #expect(line(ask("a", 60, 13)) + line(.ready("a", bytes: nil)) == ["launch a", "13 gets a"])
+        #expect(line(.released("a", served: true)) + line(.exited("a", failed)) == [])
+        crash(14)
+        #expect(line(ask("a", 60, 15)) == ["15 refused: engine_backing_off"], "only a reply proves that it works")
+    }
+
+    @Test("One that dies after a minute has not failed; one that stays comes back after the back-off")
+    func diesLater() {
+        var line = Line()
+        _ = line(load("a", 60, 1)) + line(.ready("a", bytes: nil)) + line(.exited("a", failed))
+        #expect(line(ask("a", 60, 2)) + line(.ready("a", bytes: nil)) == ["launch a", "2 gets a"])
+        #expect(line(.exited("a", failed)) + line(ask("a", 60, 3)) == ["3 refused: engine_backing_off"])
+        #expect(line.residency.crashed.map(\.id) == ["a"])
+        line.now += .seconds(1)
+        #expect(line(ask("a", 10, 4)) + line(.ready("a", bytes: nil)) == ["launch a", "4 gets a"])
+        #expect(line.residency.instances[0].isExplicit && line.residency.instances[0].bytes == 60)
+        line.now += .seconds(60)
+        #expect(line(.exited("a", failed)) + line(ask("a", 60, 5)) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) + line(.exited("a", failed)) == ["5 gets a"])
+        #expect(line(ask("a", 60, 6)) == ["launch a"], "what was before that minute counts no more")
+    }
+
+    @Test("Who waits for memory to load it once more is told at once that it is not tried now")
+    func diesInLine() {
+        var line = Line()
+        line.use("a", 60, 1)
+        _ = line(.exited("a", failed))
+        line.use("a", 60, 2)
+        #expect(line(load("a", 60, 3)) == [])
+        #expect(line(.exited("a", failed)) == ["3 refused: engine_backing_off"])
     }
 
     @Test("Whoever wants any instance of a model need not wait until the one that crashed is back")

@@ -1,11 +1,6 @@
 import MartletEngine
 import MartletTestSupport
 
-/// A rule of ``Residency`` was broken.
-struct Broken: Error, CustomStringConvertible {
-    var description: String
-}
-
 /// A world of engines and requests around a ``Residency``: makes random events, performs the actions, and keeps books of
 /// its own, against which every action is held.
 struct ResidencyWorld {
@@ -17,6 +12,7 @@ struct ResidencyWorld {
         var ttl: Duration?
         var isExplicit = false
         var isReady = false
+        var readySince: Residency.Instant?
         var isStopping = false
         /// Its owner asked for it to be unloaded.
         var isUnwanted = false
@@ -64,8 +60,10 @@ struct ResidencyWorld {
     private var hasGrown = false
     private var isClosed = false
     private var wake: Residency.Instant?
-    /// What has happened, to be read when it should not have.
-    private var story: [(event: Residency.Event, actions: [Residency.Action])] = []
+    private var failures: ResidencyFailures
+    /// Its engines die at work.
+    private let doomed: String?
+    private var story = ResidencyStory()
 
     init(seed: UInt64) {
         random = Seeded(seed)
@@ -78,6 +76,8 @@ struct ResidencyWorld {
         limits.stay = .seconds(10)
         self.limits = limits
         residency = Residency(limits: limits)
+        failures = ResidencyFailures(limits: limits)
+        doomed = random.below(4) == 0 ? random.pick(["a", "b", "f"]) : nil
     }
 
     /// A random sequence of events; then everything comes to rest, and everything ends.
@@ -93,6 +93,11 @@ struct ResidencyWorld {
 
     private mutating func event() -> Residency.Event {
         let ids = engines.keys.sorted()
+        if let doomed, let id = ids.first(where: { engines[$0]?.model == doomed && engines[$0]?.isReady == true }),
+            random.below(2) == 0
+        {
+            return .exited(id, Self.crash)
+        }
         switch random.below(25) {
         case 0...6: return .requested(demand(), ticket { .model($0) })
         case 7 where !ids.isEmpty || !crashed.isEmpty:
@@ -161,14 +166,14 @@ struct ResidencyWorld {
     private mutating func release(_ ticket: Ticket) -> Residency.Event {
         let id = granted.removeValue(forKey: ticket) ?? ""
         engines[id]?.users.removeAll { $0 == ticket }
-        return .released(id)
+        return .released(id, served: engines[id]?.model != doomed && random.below(2) == 0)
     }
 
     private mutating func happen(_ event: Residency.Event) throws(Broken) {
         if random.below(2) == 0 { now += .milliseconds(random.below(500)) }
         prepare(event)
         let actions = residency.take(event, now: now)
-        story.append((event, actions))
+        story.add(event, actions)
         for action in actions { try perform(action, of: event) }
         if case .ready(let id, _) = event { settleStay(of: id, actions) }
         try check(after: event)
@@ -188,22 +193,6 @@ struct ResidencyWorld {
         engines[id]?.ttl = deciding.map(\.ttl) ?? residency.instances.first { $0.id == id }?.demand.ttl
     }
 
-    private static func words(_ event: Residency.Event) -> String {
-        switch event {
-        case .requested(let demand, let ticket): "\(ticket.number) wants \(demand.model)"
-        case .load(let demand, let ticket, let name): "\(ticket.number) loads \(demand.model) as \(name ?? "itself")"
-        default: "\(event)"
-        }
-    }
-
-    private static func words(_ action: Residency.Action) -> String {
-        switch action {
-        case .launch(let launch): "launch \(launch.instance)"
-        case .refuse(let ticket, let error): "refuse \(ticket.number): \(error.message)"
-        default: "\(action)"
-        }
-    }
-
     private mutating func prepare(_ event: Residency.Event) {
         switch event {
         case .load(let demand, let ticket, let name):
@@ -212,9 +201,12 @@ struct ResidencyWorld {
         case .requested(let demand, let ticket), .ensured(let demand, let ticket):
             demands[ticket] = demand
         case .cancelled(let ticket): open[ticket] = nil
-        case .released(let id): engines[id]?.lastUsed = now
+        case .released(let id, let served):
+            engines[id]?.lastUsed = now
+            if served, let engine = engines[id] { failures.forget(engine.model) }
         case .ready(let id, let bytes):
             engines[id]?.isReady = true
+            engines[id]?.readySince = now
             engines[id]?.lastUsed = now
             if let bytes {
                 engines[id]?.bytes = bytes
@@ -224,7 +216,9 @@ struct ResidencyWorld {
             }
         case .exited(let id, let error):
             for ticket in engines[id]?.users ?? [] { granted[ticket] = nil }
-            if let engine = engines.removeValue(forKey: id), error != nil { note(id, engine) }
+            guard let engine = engines.removeValue(forKey: id), error != nil else { break }
+            if !engine.isStopping { failures.note(engine.model, readySince: engine.readySince, now) }
+            note(id, engine)
         case .unload(let id, _):
             engines[id]?.isUnwanted = true
             crashed.removeAll { $0.id == id }
@@ -265,6 +259,7 @@ struct ResidencyWorld {
             try expect(bytes + launch.bytes <= limits.budget, "launched into \(bytes) bytes that are taken")
             try expect(engines.count < limits.residents, "launched too many")
             let model = launch.demand.model
+            try expect(!failures.forbid(model, now), "launched \(model), which fails each time, at once again")
             let wishes: [Wish] = [.model(model), .load(model), .ensure(model), .instance(launch.instance)]
             try expect(open.values.contains(where: wishes.contains), "launched for nobody")
             try leavesRoom(launch)
@@ -393,8 +388,5 @@ struct ResidencyWorld {
         if !isTrue { throw broken(otherwise()) }
     }
 
-    private func broken(_ what: String) -> Broken {
-        let lines = story.flatMap { [Self.words($0.event)] + $0.actions.map { "    → \(Self.words($0))" } }
-        return Broken(description: ([what] + lines).joined(separator: "\n"))
-    }
+    private func broken(_ what: String) -> Broken { Broken(description: "\(what)\n\(story)") }
 }

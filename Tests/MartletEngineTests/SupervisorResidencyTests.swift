@@ -176,6 +176,27 @@ struct SupervisorResidencyTests {
         await supervised.stop()
     }
 
+    @Test("An engine that dies at each request is loaded later each time, until it has served one well")
+    func diesAtWork() async throws {
+        let supervised = try supervised(fake: "exit-on-request")
+        let supervisor = supervised.supervisor
+        func crash() async throws {
+            let lease = try await supervised.acquire("alpha").get()
+            #expect(SocketClient.request(lease.socketPath, "/boom") == nil)
+            try await eventually("the crash is noticed") { await supervisor.residents().isEmpty }
+            await supervisor.release(socketPath: lease.socketPath, served: true)
+        }
+        try await crash()
+        let lease = try await supervised.acquire("alpha").get()
+        await supervisor.release(socketPath: lease.socketPath, served: true)
+        try await crash()
+        try await crash()
+        let error = try #require(await supervised.acquire("alpha").error)
+        #expect(error.code == .backingOff && error.retryAfter != nil && error.message.contains("2 times in a row"))
+        #expect(error.logTail.last?.contains("gives up") == true)
+        await supervised.stop()
+    }
+
     @Test("What was loaded on purpose comes back after a crash under its name, with its settings and its pin")
     func comesBack() async throws {
         let supervised = try supervised(fake: "exit-on-request", models: 3)

@@ -27,6 +27,7 @@ struct DeadEngineTests {
             #expect(!client.text.contains("[DONE]"))
             #expect(upstream.requests.count == 1, "what killed it is not sent again")
             try await until("the model is given back") { gateway.models.inUse == 0 }
+            #expect(gateway.models.served == [false])
         }
     }
 
@@ -53,6 +54,7 @@ struct DeadEngineTests {
             client.send(Text.post(Text.body.replacing("{\"model\"", with: "{\"ttl\":300,\"model\"")))
             try await client.wait(for: "reply") { $0.contains("\"yes\"") }
             #expect(gateway.models.wished == [LoadWish(ttl: .seconds(300))])
+            #expect(gateway.models.served == [true])
             client.send(Text.post(Text.body.replacing("{\"model\"", with: "{\"ttl\":0,\"model\"")))
             try await client.wait(for: "refusal") { $0.contains("ttl must be a whole number") }
             #expect(client.text.contains("HTTP/1.1 400"))

@@ -170,6 +170,7 @@ final class FakeControl: ControlRoutes {
 final class FakeModels: ModelHost {
     private let socket: String?
     private let users = Mutex(0)
+    private let uses = Mutex<[Bool]>([])
     private let words = Mutex<GatewayError?>(nil)
     private let wishes = Mutex<[LoadWish]>([])
 
@@ -178,6 +179,9 @@ final class FakeModels: ModelHost {
     var wished: [LoadWish] { wishes.withLock { $0 } }
 
     var inUse: Int { users.withLock { $0 } }
+
+    /// Whether they were served well, of the uses that have ended.
+    var served: [Bool] { uses.withLock { $0 } }
 
     func acquire(
         _ model: String, wish: LoadWish, onProgress: @escaping @Sendable (Progress) -> Void
@@ -188,7 +192,10 @@ final class FakeModels: ModelHost {
         return Origin(address: .unix(path: socket))
     }
 
-    func release(_ model: String, at origin: Origin) { users.withLock { $0 -= 1 } }
+    func release(_ model: String, at origin: Origin, served: Bool) {
+        uses.withLock { $0.append(served) }
+        users.withLock { $0 -= 1 }
+    }
 
     /// From now on the engine has died with these words.
     func die(_ error: GatewayError) { words.withLock { $0 = error } }

@@ -150,7 +150,7 @@ package enum LlamaServer {
         if ready {
             return EngineError(
                 .exited,
-                "the engine of \(model) ended by itself (\(end))\(said).\(killed) The next request starts it anew.",
+                "the engine of \(model) ended by itself (\(end))\(said).\(killed) A later request starts it anew.",
                 logTail: lines)
         }
         if end == .code(126) || end == .code(127) {

@@ -7,7 +7,7 @@ extension Residency {
         while index < line.count {
             if serve(inLine: index, now, &actions) {
                 line.remove(at: index)
-            } else if let refusal = refusal(of: line[index]) {
+            } else if let refusal = refusal(of: line[index], now) {
                 actions += line[index].waiters.map { .refuse($0.ticket, refusal) }
                 line.remove(at: index)
             } else {
@@ -24,7 +24,7 @@ extension Residency {
                 }
             }
             let first = line[0]
-            if let refusal = refusal(of: first) {
+            if let refusal = refusal(of: first, now) {
                 actions += first.waiters.map { .refuse($0.ticket, refusal) }
                 line.removeFirst()
                 continue
@@ -164,14 +164,15 @@ extension Residency {
         }
     }
 
-    /// Why it can never be loaded as things are; nil: it can.
-    private func refusal(of waiting: Waiting) -> EngineError? {
+    /// Why it can never be loaded as things are, or is not tried now; nil: it can.
+    private func refusal(of waiting: Waiting, _ now: Instant) -> EngineError? {
         if let name = waiting.name, let index = place(name),
             waiting.returns == nil || instances[index].demand.model != waiting.demand.model
         {
             return taken(name)
         }
         if need(of: waiting) == nil { return doesNotFit(waiting.demand) }
+        if let error = backOff(waiting.demand.model, now) { return error }
         return instances.count(where: \.stays) < limits.residents ? nil : full(for: waiting.demand.model)
     }
 

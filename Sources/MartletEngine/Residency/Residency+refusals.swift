@@ -7,17 +7,6 @@ extension Residency {
         EngineError(.cancelled, "the engine for \(id) was stopped before it was ready.")
     }
 
-    func backOff(_ model: String, _ now: Instant) -> EngineError? {
-        guard let record = failures[model], let until = record.until, until > now else { return nil }
-        let left = until - now
-        let seconds = max(1, Int64((left / Duration.seconds(1)).rounded(.up)))
-        return EngineError(
-            .backingOff,
-            "\(model) failed to load \(record.count) times in a row and is tried again in \(seconds) s. "
-                + "The last time: \(record.last.message)",
-            logTail: record.last.logTail, retryAfter: left)
-    }
-
     /// With the numbers, and what to change.
     func doesNotFit(_ demand: Demand) -> EngineError {
         let staying = instances.filter(\.stays)

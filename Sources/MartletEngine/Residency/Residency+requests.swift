@@ -89,8 +89,9 @@ extension Residency {
         actions.append(.grant(waiter.ticket, instances[index].id))
     }
 
-    mutating func release(_ id: String, _ now: Instant) {
+    mutating func release(_ id: String, served: Bool, _ now: Instant) {
         guard let index = place(id), instances[index].users > 0 else { return }
+        if served { failures[instances[index].demand.model] = nil }
         instances[index].users -= 1
         instances[index].lastUsed = now
     }
@@ -129,7 +130,6 @@ extension Residency {
         noteOvershoot(of: instances[index])
         instances[index].readySince = now
         instances[index].isReturn = false
-        failures[instances[index].demand.model] = nil
         forget(id)
         for waiter in waiters { grant(waiter, index, now, &actions) }
         if instances[index].leaves { instances[index].phase = .draining(evicted: false) }
@@ -143,8 +143,10 @@ extension Residency {
             let error = error ?? Self.stopped(id)
             if Self.costly.contains(error.code) { note(error, of: instance.demand.model, now) }
             actions += waiters.map { .refuse($0.ticket, error) }
-        case .ready, .draining, .stopping:
+        case .ready, .draining:
+            judge(instance, error, now)
             if error != nil { keep(instance, now) }
+        case .stopping: break
         }
     }
 
@@ -180,18 +182,4 @@ extension Residency {
 
     func place(_ id: String) -> Int? { instances.firstIndex { $0.id == id } }
 
-    private mutating func note(_ error: EngineError, of model: String, _ now: Instant) {
-        var record = failures[model] ?? Failures(last: error)
-        record.last = error
-        record.count += 1
-        if record.count > 1 {
-            // Doubling stops long before the shift could overflow.
-            let doubled = limits.firstBackOff * (1 << min(record.count - 2, 20))
-            record.until = now + min(doubled, limits.longestBackOff)
-        }
-        failures[model] = record
-    }
-
-    /// Failures that cost a load each time they are tried again.
-    private static let costly: Set<EngineError.Code> = [.loadFailed, .loadTimedOut, .launchFailed]
 }

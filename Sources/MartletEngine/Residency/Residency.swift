@@ -55,8 +55,8 @@ package struct Residency: Sendable {
         case requested(Demand, Ticket)
         /// A request wants that instance and no other; nothing is loaded for it.
         case requestedInstance(String, Ticket)
-        /// A request that was granted the instance has ended.
-        case released(String)
+        /// A request that was granted the instance has ended; served: the engine answered it well, and to the end.
+        case released(String, served: Bool = false)
         /// Whoever has the ticket no longer waits.
         case cancelled(Ticket)
         /// One more instance, which stays until it is unloaded or its TTL is over. A `grant` says that it is ready, and
@@ -112,10 +112,13 @@ package struct Residency: Sendable {
         package var stay: Duration = .seconds(10)
         /// …unless it has been idle for so long. Default 1 s: a client that works in steps keeps its model between them.
         package var lull: Duration = .seconds(1)
-        /// After the second failed load in a row nothing is tried for this long, doubled by each further one…
+        /// After the second failure of a model in a row nothing is tried for this long, doubled by each further one…
         package var firstBackOff: Duration = .seconds(1)
         /// …up to this.
         package var longestBackOff: Duration = .seconds(60)
+        /// An engine that ends by itself sooner than so long after it was ready has failed as one that did not load.
+        /// Default 60 s.
+        package var probation: Duration = .seconds(60)
 
         package init() {}
     }
@@ -227,12 +230,6 @@ package struct Residency: Sendable {
         }
     }
 
-    struct Failures: Sendable {
-        var count = 0
-        var until: Instant?
-        var last: EngineError
-    }
-
     package internal(set) var limits: Limits
     /// All whose engine may live, in the order they were launched.
     package internal(set) var instances: [Instance] = []
@@ -254,7 +251,7 @@ package struct Residency: Sendable {
         switch event {
         case .requested(let demand, let ticket): request(demand, ticket, uses: true, now, &actions)
         case .requestedInstance(let id, let ticket): request(instance: id, ticket, now, &actions)
-        case .released(let id): release(id, now)
+        case .released(let id, let served): release(id, served: served, now)
         case .cancelled(let ticket): cancel(ticket, &actions)
         case .load(let demand, let ticket, let name): load(demand, ticket, name, now, &actions)
         case .ensured(let demand, let ticket): request(demand, ticket, uses: false, now, &actions)

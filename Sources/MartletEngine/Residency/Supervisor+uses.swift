@@ -15,9 +15,10 @@ extension Supervisor {
     }
 
     /// Ends a use, which a lease's socket names. The end of an engine has ended all of its uses: then nothing happens.
-    package func release(socketPath: String) {
+    /// - Parameter served: the engine answered it well, and to the end.
+    package func release(socketPath: String, served: Bool = false) {
         guard let id = engines.first(where: { $0.value.launch.socketPath == socketPath })?.key else { return }
-        apply(.released(id))
+        apply(.released(id, served: served))
     }
 
     /// Unloads the instance of that name, else all of the model, what waits for room among them; returns their names.

@@ -37,7 +37,7 @@ struct TokenCount: Sendable {
             origin = await engine.borrow(candidate.model)
             if origin == nil { return nil }
         }
-        defer { if let origin { engine.release(candidate.model, at: origin) } }
+        defer { if let origin { engine.release(candidate.model, at: origin, served: false) } }
         guard let (path, body) = question(document, client, candidate),
             let reply = try? await calls.post(
                 path, body, at: upstream, origin: origin, timeout: TokenCount.patience),

@@ -32,6 +32,8 @@ final class ExchangePerformer {
     var upstream: UpstreamHandler?
     var task: Task<Void, Never>?
     var slot: HeldSlot?
+    /// The reply to what has the slot is a success; all of it is there.
+    private var (succeeds, hasServed) = (false, false)
 
     var pipe: ReplyPipe?
     /// The pipe has told what was waited for: the reply has begun, and goes on in it.
@@ -71,6 +73,8 @@ final class ExchangePerformer {
     }
 
     func upstream(read: ResponseFraming.Parsed, reusable: Bool) {
+        if let head = read.head { succeeds = head.isSuccess }
+        if read.isEnd { hasServed = succeeds }
         guard !isPerforming else {
             if let head = read.head { waiting.append(.head(head)) }
             if let body = read.body { waiting.append(.bytes(body)) }
@@ -300,7 +304,7 @@ final class ExchangePerformer {
     }
 
     private func granted(_ origin: Origin, _ slot: HeldSlot, epoch: UInt64) {
-        guard self.epoch == epoch, exchange.isAcquiring else { return slot.release() }
+        guard self.epoch == epoch, exchange.isAcquiring else { return slot.release(served: false) }
         task = nil
         self.slot = slot
         guard warmsUp, let prepared, let answer = prepared.answer else { return receive(.slotGranted(origin)) }
@@ -321,8 +325,9 @@ final class ExchangePerformer {
     }
 
     private func release() {
-        slot?.release()
+        slot?.release(served: hasServed)
         slot = nil
+        (succeeds, hasServed) = (false, false)
     }
 
     // MARK: The upstream

@@ -11,10 +11,11 @@ enum HeldSlot: Sendable {
         return nil
     }
 
-    func release() {
+    /// - Parameter served: the upstream answered well, and to the end.
+    func release(served: Bool) {
         switch self {
         case .gate(let gate): gate.release()
-        case .model(let model, let origin, let host): host.release(model, at: origin)
+        case .model(let model, let origin, let host): host.release(model, at: origin, served: served)
         }
     }
 }

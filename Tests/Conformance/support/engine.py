@@ -81,6 +81,30 @@ def write_wrapper(folder, launcher, load_seconds=0):
     program.chmod(0o755)
 
 
+def write_mortal(folder, launcher):
+    """A `llama-server` that dies of its first task. `launches()` says how often it was started."""
+    program = folder / "llama-server"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import os, signal, subprocess, sys\n"
+        f"command = {launcher!r} + sys.argv[1:]\n"
+        "if '--model' not in command:\n"
+        "    os.execv(command[0], command)\n"
+        f"open({str(folder / 'launches')!r}, 'a').write('one\\n')\n"
+        "engine = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)\n"
+        "for line in engine.stdout:\n"
+        "    os.write(2, line)\n"
+        "    if b'launch_slot' in line:\n"
+        "        engine.kill()\n"
+        "        os.write(2, b'CUDA error: out of memory\\n')\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n")
+    program.chmod(0o755)
+
+
+def launches(folder):
+    return len((folder / "launches").read_text().splitlines())
+
+
 def get(path, target, body=None):
     """What the engine itself answers on its private socket; to a POST if there is a body."""
     connection = http.client.HTTPConnection("localhost")
