@@ -9,6 +9,7 @@ import pytest
 
 from support import chat, engine
 from support.waiting import until
+from support.wire import request
 
 LOAD, UNLOAD = "/api/v1/models/load", "/api/v1/models/unload"
 # What an instance with the least context takes, as `/admin/v1/residents` tells it, is less than this; two are more.
@@ -208,6 +209,23 @@ def test_a_load_of_what_is_loaded_makes_another_instance_which_has_its_own_name(
     assert post(server, UNLOAD, instance_id="mine").status == 200
     assert ask(server, "mine").status == 404
     assert loaded(server).keys() == {engine.MODEL, f"{engine.MODEL}:2"}
+
+
+def test_requests_for_a_model_get_no_instance_with_a_smaller_window_than_its_first(server):
+    server = server()
+    assert post(server, LOAD, model=engine.MODEL).status == 200
+    assert post(server, LOAD, model=engine.MODEL, context_length=512, parallel=1).json["instance_id"] == f"{engine.MODEL}:2"
+    listed = {entry["id"]: entry["context_length"] for entry in server.ask("GET", "/v1/models").json["data"]}
+    assert (listed[engine.MODEL], listed[f"{engine.MODEL}:2"]) == (2048, 512)
+    long = [{"role": "user", "content": "hello there " * 300}]
+    with server.connect(timeout=60) as client:
+        body = chat.body(model=engine.MODEL, max_tokens=100_000, stream=True, ignore_eos=True)
+        client.send(request("POST", "/v1/chat/completions", body, port=server.port))
+        assert client.open_reply().read1(1)
+        assert residents(server)[engine.MODEL]["users"] == 1
+        assert ask(server, messages=long).status == 200
+        client.reset()
+    assert ask(server, f"{engine.MODEL}:2", messages=long).status == 400
 
 
 def test_requests_for_a_model_get_no_instance_with_a_name_of_its_own(server):

@@ -32,6 +32,26 @@ struct ResidencyStory: CustomStringConvertible {
     }
 }
 
+extension ResidencyWorld {
+    enum Wish: Equatable {
+        case model(String), instance(String), load(String), ensure(String)
+
+        var model: String? {
+            switch self {
+            case .model(let model), .load(let model), .ensure(let model): model
+            case .instance: nil
+            }
+        }
+
+        var isOrder: Bool {
+            switch self {
+            case .model, .instance: false
+            case .load, .ensure: true
+            }
+        }
+    }
+}
+
 /// A ``ResidencyWorld``'s books of the models that fail: how often one after the other, and when the last time.
 struct ResidencyFailures {
     let limits: Residency.Limits

@@ -13,45 +13,6 @@ struct ResidencyTests {
         #expect(line.residency.instances.map(\.users) == [3])
     }
 
-    @Test("Of several instances the one with the fewest users is given; a name gets that instance only")
-    func fewestUsers() {
-        var line = Line()
-        line.use("a", 10, 1)
-        #expect(line(load("a", 10, 2)) == ["launch a:2"])
-        #expect(line(load("a", 10, 3, as: "mine")) == ["launch mine"])
-        #expect(line(.ready("a:2", bytes: nil)) == ["2 gets a:2"])
-        #expect(line(.ready("mine", bytes: nil)) == ["3 gets mine"])
-        #expect(line(ask("a", 10, 4)) == ["4 gets a:2"])
-        #expect(line(.released("a")) == [])
-        #expect(line(ask("a", 10, 5)) == ["5 gets a"])
-        #expect(line(ask("a", 10, 6)) == ["6 gets a"])
-        #expect(line(.requestedInstance("mine", .init(7))) == ["7 gets mine"])
-        #expect(line(.requestedInstance("a:3", .init(8))) == ["8 refused: engine_no_such_model"])
-        #expect(line(load("b", 10, 9, as: "mine")) == ["9 refused: engine_name_taken"])
-        #expect(line(load("a", 10, 10)) == ["launch a:3"])
-    }
-
-    @Test("An instance with a name of its own takes no request for its model, which is loaded beside it")
-    func named() throws {
-        var line = Line()
-        #expect(line(load("a", 40, 1, as: "mine")) + line(ask("a", 40, 2)) == ["launch mine", "launch a"])
-        #expect(line(.ready("mine", bytes: nil)) + line(.ready("a", bytes: nil)) == ["1 gets mine", "2 gets a"])
-        #expect(line(.released("a")) + line(.unload("a", .now)) + line(.exited("a", nil)) == ["stop a"])
-        #expect(line(.ensured(.init("a", size: LoadSize(bytes: 40)), .init(3))) == ["launch a"])
-        #expect(
-            line(.ready("a", bytes: nil)) + line(.unload("a", .now)) + line(.exited("a", nil)) == [
-                "3 gets a", "stop a",
-            ])
-        #expect(line(.unload("mine", .now)) + line(.exited("mine", nil)) == ["stop mine"])
-        _ = line(load("a", 70, 4, as: "large")) + line(.ready("large", bytes: nil))
-        let refusal = line.refusal(ask("a", 40, 5))
-        #expect(
-            try #require(refusal).message.hasSuffix(
-                "Ask for large, which is an instance of it, unload large, or raise engine.memory."))
-        #expect(line(load("a", 10, 6, as: "a")) == ["launch a"], "the model's own name is none of its own")
-        #expect(line(.ready("a", bytes: nil)) + line(ask("a", 10, 7)) == ["6 gets a", "7 gets a"])
-    }
-
     @Test("What does not fit unloads what is idle, the least recently used first, and only as much as it needs")
     func evictsIdle() {
         var line = Line()

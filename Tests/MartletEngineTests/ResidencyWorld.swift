@@ -26,17 +26,6 @@ struct ResidencyWorld {
         var demand: Residency.Demand?
     }
 
-    enum Wish: Equatable {
-        case model(String), instance(String), load(String), ensure(String)
-
-        var isOrder: Bool {
-            switch self {
-            case .model, .instance: false
-            case .load, .ensure: true
-            }
-        }
-    }
-
     private static let crash = EngineError(.exited, "crashed")
     private static let failure = EngineError(.loadFailed, "broken")
 
@@ -64,6 +53,8 @@ struct ResidencyWorld {
     /// Its engines die at work.
     private let doomed: String?
     private var story = ResidencyStory()
+    /// As it was when the last event came.
+    private var before: [Residency.Instance] = []
 
     init(seed: UInt64) {
         random = Seeded(seed)
@@ -172,6 +163,7 @@ struct ResidencyWorld {
     private mutating func happen(_ event: Residency.Event) throws(Broken) {
         if random.below(2) == 0 { now += .milliseconds(random.below(500)) }
         prepare(event)
+        before = residency.instances
         let actions = residency.take(event, now: now)
         story.add(event, actions)
         for action in actions { try perform(action, of: event) }
@@ -310,14 +302,24 @@ struct ResidencyWorld {
             case .model(let model), .ensure(let model):
                 try expect(model == engine.model, "granted another model")
                 try expect(!engine.isNamed, "granted \(id), which has a name of its own")
+                let first = [before, residency.instances].map {
+                    $0.first { $0.id == model && $0.demand.model == model && $0.phase == .ready }
+                }
+                let window = residency.instances.first { $0.id == id }?.context ?? 0
+                if let had = first[0], first[1] != nil {
+                    try expect(window >= had.context ?? 0, "granted \(id), whose window is smaller than \(model)'s")
+                }
             case .instance(let name): try expect(name == id, "granted another instance")
             }
             engines[id]?.lastUsed = now
             if wish.isOrder { break }
             engines[id]?.users.append(ticket)
             granted[ticket] = id
-        case .refuse(let ticket, _):
-            try expect(open.removeValue(forKey: ticket) != nil, "answered \(ticket) twice")
+        case .refuse(let ticket, let error):
+            guard let wish = open.removeValue(forKey: ticket) else { throw broken("answered \(ticket) twice") }
+            if error.code == .backingOff, let model = wish.model {
+                try expect(failures.forbid(model, now), "backs off from \(model) without need")
+            }
         case .wake(let instant): wake = instant
         }
     }

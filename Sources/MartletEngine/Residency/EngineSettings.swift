@@ -46,6 +46,8 @@ package struct ResidentModel: Sendable, Hashable {
     package var instance: String
     /// Its owner gave it a name of its own, and requests for its model do not get it.
     package var isNamed = false
+    /// Requests for its model do not get it: it has a name of its own, or cannot do what the model's first instance can.
+    package var isAside = false
     package var model: InstalledModel
     package var state: State
     /// Nil where no process has been started.

@@ -64,13 +64,21 @@ extension Residency {
 
     /// Whether an instance that is called after the model takes them, now or when it is loaded.
     mutating func serve(_ waiters: [Waiter], of model: String, _ now: Instant, _ actions: inout [Action]) -> Bool {
-        let own = instances.indices.filter { instances[$0].serves(model) && !instances[$0].isLeaving }
+        let own = servers(of: model)
         let ready = own.filter { instances[$0].phase == .ready }
         guard let index = ready.min(by: { instances[$0].users < instances[$1].users }) ?? own.first else {
             return false
         }
         join(index, waiters, now, &actions)
         return true
+    }
+
+    /// Those that get requests for the model: the one that has its name, else the first that is called after it, and who
+    /// can stand in for that. Nobody who loaded a large window loses it because somebody loads a small one beside it.
+    func servers(of model: String) -> [Int] {
+        let own = instances.indices.filter { instances[$0].serves(model) && !instances[$0].isLeaving }
+        guard let first = own.first(where: { instances[$0].id == model }) ?? own.first else { return [] }
+        return own.filter { instances[$0].canStandIn(for: instances[first]) }
     }
 
     mutating func join(_ index: Int, _ waiters: [Waiter], _ now: Instant, _ actions: inout [Action]) {

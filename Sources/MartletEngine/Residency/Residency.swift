@@ -11,7 +11,7 @@
 ///   ``Limits/stay``, or until it has been idle for ``Limits/lull``, before it has to go. So two models that are both
 ///   wanted take turns, each serving all who came meanwhile, instead of unloading each other at each request.
 /// - An instance that its owner gave a name of its own serves those who ask for it by that name; whoever asks for its
-///   model gets one that is called after the model.
+///   model gets one that is called after the model: the first of them, or another that can do as much.
 /// - An engine that was seen to take more than was estimated counts with that, also when the same is loaded again. What
 ///   is idle goes when it takes others beyond the budget.
 /// - Pinned instances and those that were loaded explicitly stay. What cannot fit beside them is refused at once. When
@@ -164,8 +164,15 @@ package struct Residency: Sendable {
         var isReturn = false
         var readySince: Instant
 
-        /// Whether it is for whoever asks for that model.
+        /// Whether it is for whoever asks for that model, if it is the first or can stand in for that.
         package func serves(_ model: String) -> Bool { !isNamed && demand.model == model }
+
+        /// Whether a conversation is as long here at least, and is answered the same.
+        func canStandIn(for other: Instance) -> Bool {
+            let (own, others) = (demand.settings, other.demand.settings)
+            return context ?? 0 >= other.context ?? 0 && own.keyCache?.value == others.keyCache?.value
+                && own.valueCache?.value == others.valueCache?.value && own.experts?.value == others.experts?.value
+        }
 
         var isLoading: Bool { if case .loading = phase { true } else { false } }
 

@@ -5,6 +5,8 @@ extension Supervisor {
     package func residents() -> [ResidentModel] {
         let now = ContinuousClock.now
         let shown = Dictionary(shownNames().map { ($0.id, $0.shown) }, uniquingKeysWith: { first, _ in first })
+        let models = Set(residency.instances.map(\.demand.model))
+        let serving = Set(models.flatMap(residency.servers(of:)).map { residency.instances[$0].id })
         let living = residency.instances.compactMap { instance -> ResidentModel? in
             guard let resident = engines[instance.id] else { return nil }
             let isIdle = instance.phase == .ready && instance.users == 0
@@ -13,7 +15,8 @@ extension Supervisor {
             let context = resident.launch.kind == .llm ? instance.context : settings.contextTokens ?? instance.context
             let waiting = if case .loading(let waiters) = instance.phase { waiters.count } else { 0 }
             return ResidentModel(
-                instance: shown[instance.id] ?? instance.id, isNamed: instance.isNamed, model: resident.launch.model,
+                instance: shown[instance.id] ?? instance.id, isNamed: instance.isNamed,
+                isAside: !serving.contains(instance.id), model: resident.launch.model,
                 state: Self.state(instance.phase),
                 process: resident.process, since: now - resident.since, socketPath: resident.launch.socketPath,
                 load: settings, context: context, users: instance.users,
@@ -27,7 +30,8 @@ extension Supervisor {
                 let model = known[crashed.demand.model]?.model
             else { return nil }
             return ResidentModel(
-                instance: shown[crashed.id] ?? crashed.id, isNamed: crashed.isNamed, model: model, state: .crashed,
+                instance: shown[crashed.id] ?? crashed.id, isNamed: crashed.isNamed, isAside: crashed.isNamed,
+                model: model, state: .crashed,
                 since: now - crashed.at, socketPath: "",
                 load: crashed.demand.settings, context: crashed.context, users: 0, idle: now - crashed.lastUsed,
                 bytes: 0, isExplicit: crashed.isExplicit, isPinned: crashed.isPinned, waiting: 0)
@@ -42,7 +46,7 @@ extension Supervisor {
             engines[instance.id].map { !Disk.exists($0.launch.model.path) } ?? false
         }.map(\.id)
         for id in gone { apply(.unload(id, .whenIdle)) }
-        return ready.first { !gone.contains($0.id) }
+        return residency.servers(of: model).lazy.map { self.residency.instances[$0] }.first { $0.phase == .ready }
     }
 
     private static func state(_ phase: Residency.Instance.Phase) -> ResidentModel.State {

@@ -3,9 +3,10 @@ extension Supervisor {
     /// loaded for it.
     package func borrow(_ name: String) async -> Lease? {
         let id = await instance(called: name)
-        let ready = residency.instances.filter { one in
-            one.phase == .ready && (id.map { one.id == $0 } ?? one.serves(name))
-        }
+        let meant =
+            id.map { id in residency.instances.filter { $0.id == id } }
+            ?? residency.servers(of: name).map { residency.instances[$0] }
+        let ready = meant.filter { $0.phase == .ready }
         guard let instance = ready.min(by: { $0.users < $1.users }),
             let socketPath = engines[instance.id]?.launch.socketPath
         else { return nil }

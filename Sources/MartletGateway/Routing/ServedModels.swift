@@ -10,8 +10,9 @@ package struct ServedModels: Sendable, Hashable {
     package var loaded: [String]
     /// Of a loaded one that is an instance of a model under another name, that model's id.
     package var instances: [String: String]
-    /// Those of them that requests for their model do not get, because their owners gave them names of their own.
-    package var named: Set<String>
+    /// Those of them that requests for their model do not get, because their owners gave them names of their own, or
+    /// loaded them for less than others of the model.
+    package var aside: Set<String>
     /// Names that stand for one quantisation of a model, and that model's id.
     package var variants: [String: String]
     /// By id, of those of which something is known.
@@ -31,14 +32,14 @@ package struct ServedModels: Sendable, Hashable {
 
     /// What a request for that id can count on: of a model that is loaded more than once, the smallest window.
     package func sureWindow(of id: String) -> ContextWindow? {
-        let own = instances.filter { $0.value == id && !named.contains($0.key) }.compactMap { windows[$0.key] }
+        let own = instances.filter { $0.value == id && !aside.contains($0.key) }.compactMap { windows[$0.key] }
         return own.min { ($0.loaded ?? .max) < ($1.loaded ?? .max) } ?? windows[id]
     }
 
     package init(
         ids: [String]? = nil, loaded: [String] = [], windows: [String: ContextWindow] = [:],
         work: [String: ModelWork] = [:], reasoning: [String: [String]] = [:], spellings: [String: String] = [:],
-        instances: [String: String] = [:], named: Set<String> = [], variants: [String: String] = [:],
+        instances: [String: String] = [:], aside: Set<String> = [], variants: [String: String] = [:],
         cards: [String: ModelCard] = [:], runtime: ModelRuntime? = nil, unusable: [String: String] = [:],
         hasOwnAPI: Bool = true
     ) {
@@ -47,7 +48,7 @@ package struct ServedModels: Sendable, Hashable {
         self.work = work
         self.reasoning = reasoning
         self.instances = instances
-        self.named = named
+        self.aside = aside
         self.variants = variants
         self.cards = cards
         self.runtime = runtime

@@ -123,7 +123,7 @@ package actor Catalog {
                     reasoning: of(\.reasoning), spellings: spellings,
                     instances: Dictionary(
                         ready.map { ($0.instance, $0.model.id) }, uniquingKeysWith: { first, _ in first }),
-                    named: Set(ready.filter(\.isNamed).map(\.instance)),
+                    aside: Set(ready.filter(\.isAside).map(\.instance)),
                     cards: cards, runtime: served[upstream.name]?.runtime, unusable: unusable)
                 health[upstream.name] = UpstreamHealth(isReachable: true, models: ids.count)
             }
