@@ -94,6 +94,11 @@ private final class HeardLog: LogHandler {
             #expect(tools[0].schema.map { String(buffer: $0) } == schema.text)
             let two = Integration(.installed(label: "fake"), allowedTools: ["fail", "echo"])
             #expect(try await host.tools(of: [two], for: []).served.map(\.name) == ["echo", "fail"])
+            let most = Integration(.installed(label: "fake"), deniedTools: ["fail", "serch"])
+            #expect(
+                try await host.tools(of: [most], for: []).served.map(\.name)
+                    == tools[..<9].map(\.name).filter { $0 != "fail" }
+            )
             let other = Integration(.installed(label: "fake"), allowedTools: ["serch"])
             let error = try await refusal { _ = try await host.tools(of: [other], for: []) }
             #expect(error.code == .invalidRequest && error.message.contains("no tool \"serch\""))
@@ -130,6 +135,8 @@ private final class HeardLog: LogHandler {
         try await hosted("crash") { host async throws in
             let error = try await refusal { _ = try await host.tools(of: [fake], for: []) }
             #expect(error.code == .mcpFailed && error.message.contains("no module named 'boom'"))
+            let unused = Integration(.installed(label: "fake"), allowedTools: [])
+            #expect(try await host.tools(of: [unused], for: []).isEmpty, "nobody wants anything of it")
         }
         try await hosted("late") { host async throws in
             let error = try await refusal { _ = try await host.tools(of: [fake], for: []) }

@@ -13,10 +13,18 @@ package struct Integration: Sendable, Hashable {
     package var source: Source
     /// Names of its tools; nil: all of them.
     package var allowedTools: [String]?
+    /// Names of tools that are withheld, whether it has them or not.
+    package var deniedTools: Set<String>
 
-    package init(_ source: Source, allowedTools: [String]? = nil) {
+    package init(_ source: Source, allowedTools: [String]? = nil, deniedTools: Set<String> = []) {
         self.source = source
         self.allowedTools = allowedTools
+        self.deniedTools = deniedTools
+    }
+
+    /// - Parameter tool: one that the server has.
+    package func offers(_ tool: String) -> Bool {
+        !deniedTools.contains(tool) && (allowedTools?.contains(tool) ?? true)
     }
 
     package var label: String {

@@ -3,13 +3,14 @@ import NIOCore
 
 extension Dialects {
     /// The MCP servers a request names, before anything else of it is read.
+    /// - Parameter betas: the client's `anthropic-beta` lists.
     /// - Throws: `invalidRequest` for one that cannot be understood, or whose calls somebody would have to approve.
     package static func integrations(
-        of document: JSONDocument, from client: DialectID
+        of document: JSONDocument, from client: DialectID, betas: [String] = []
     ) throws(GatewayError) -> [Integration] {
         switch client {
         case .chat, .completions: []
-        case .anthropic: try AnthropicServers.read(document)
+        case .anthropic: try AnthropicServers.read(document, betas: betas)
         case .responses: try ResponsesServer.all(document)
         case .lmstudio: try LMStudioRequest.integrations(document)
         }
@@ -98,50 +99,110 @@ enum ResponsesServer {
 
 /// `mcp_servers` of a Messages request (https://docs.anthropic.com/en/docs/agents-and-tools/mcp-connector).
 enum AnthropicServers {
-    static func read(_ document: JSONDocument) throws(GatewayError) -> [Integration] {
-        guard let list = try document.list("mcp_servers", with: "{") else { return [] }
-        let allowed = try toolsets(document)
+    /// Since this version each server is named by one `mcp_toolset`; before it there were none.
+    private static let toolsetBeta = "mcp-client-2025-11-20"
+
+    static func read(_ document: JSONDocument, betas: [String]) throws(GatewayError) -> [Integration] {
+        var toolsets = try toolsets(document)
+        let needsToolsets = !toolsets.isEmpty || betas.contains { $0.contains(toolsetBeta) }
         var all: [Integration] = []
-        for (place, text) in ((try? list.rawElements()) ?? []).enumerated() {
+        let servers = try document.list("mcp_servers", with: "{").flatMap { try? $0.rawElements() } ?? []
+        for (place, text) in servers.enumerated() {
             do throws(DialectError) {
-                guard let server = try? RawObject(text), let name = try server.string("name"), !name.isEmpty else {
-                    throw DialectError(.unexpected, at: "name", "the name of an MCP server is required")
+                var integration = try integration(text)
+                if let toolset = toolsets.removeValue(forKey: integration.label) {
+                    toolset.narrow(&integration)
+                } else if needsToolsets {
+                    throw DialectError(
+                        .unexpected, at: "name",
+                        "no mcp_toolset of its own in tools names \"\(integration.label.prefix(128))\"; each server needs one"
+                    )
                 }
-                guard let url = try server.string("url") else {
-                    throw DialectError(.unexpected, at: "url", "the address of an MCP server is required")
-                }
-                var headers: [String: String] = [:]
-                if let token = try server.string("authorization_token") { headers["Authorization"] = "Bearer \(token)" }
-                var tools = allowed[name]
-                if let form = server["tool_configuration"].flatMap({ try? RawObject($0) }) {
-                    if String(buffer: form["enabled"] ?? ByteBuffer()) == "false" { continue }
-                    if form.has("allowed_tools") { tools = try form["allowed_tools"]?.names(at: "allowed_tools") }
-                }
-                all.append(Integration(.ephemeral(label: name, url: url, headers: headers), allowedTools: tools))
+                all.append(integration)
             } catch {
                 throw GatewayError(refusing: error.inside("mcp_servers[\(place)]"))
             }
         }
-        return all
+        guard let left = toolsets.min(by: { $0.value.place < $1.value.place }) else { return all }
+        let name = left.key.prefix(128)
+        let unknown = DialectError(
+            .unexpected, at: "mcp_server_name", "\"\(name)\" is none of the request's mcp_servers")
+        throw GatewayError(refusing: unknown.inside("tools[\(left.value.place)]"))
     }
 
-    /// By server, the tools that a `mcp_toolset` turns on one by one.
-    private static func toolsets(_ document: JSONDocument) throws(GatewayError) -> [String: [String]] {
-        guard let list = try document.list("tools", with: "\"mcp_toolset\"") else { return [:] }
-        var allowed: [String: [String]] = [:]
-        for text in (try? list.rawElements()) ?? [] {
-            guard let set = try? RawObject(text), set["type"]?.rawString?.unescaped() == "mcp_toolset",
-                let server = set["mcp_server_name"]?.rawString?.unescaped(),
-                isOff(set["default_config"]), let configs = set["configs"].flatMap({ try? RawObject($0) })
-            else { continue }
-            allowed[server] = configs.members.filter { !isOff($0.value) }.map(\.name)
+    private static func integration(_ text: ByteBuffer) throws(DialectError) -> Integration {
+        guard let server = try? RawObject(text), let name = try server.string("name"), !name.isEmpty else {
+            throw DialectError(.unexpected, at: "name", "the name of an MCP server is required")
         }
-        return allowed
+        guard let url = try server.string("url") else {
+            throw DialectError(.unexpected, at: "url", "the address of an MCP server is required")
+        }
+        var headers: [String: String] = [:]
+        if let token = try server.string("authorization_token") { headers["Authorization"] = "Bearer \(token)" }
+        var integration = Integration(.ephemeral(label: name, url: url, headers: headers))
+        if let form = server["tool_configuration"].flatMap({ try? RawObject($0) }) {
+            if form.has("allowed_tools") {
+                integration.allowedTools = try form["allowed_tools"]?.names(at: "allowed_tools")
+            }
+            if try form.bool("enabled") == false { integration.allowedTools = [] }
+        }
+        return integration
     }
 
-    private static func isOff(_ config: ByteBuffer?) -> Bool {
-        guard let config = config.flatMap({ try? RawObject($0) }), let enabled = config["enabled"] else { return false }
-        return String(buffer: enabled) == "false"
+    /// Which tools of a server a `mcp_toolset` turns on.
+    private struct Toolset {
+        /// In `tools`.
+        var place: Int
+        /// Of tools that are not named.
+        var isOn: Bool
+        var named: [(name: String, isOn: Bool)]
+
+        init(_ set: RawObject, at place: Int) throws(DialectError) {
+            self.place = place
+            isOn = try Self.isOn(set["default_config"], at: "default_config") ?? true
+            named = []
+            for config in set["configs"].flatMap({ try? RawObject($0) })?.members ?? [] {
+                named.append((config.name, try Self.isOn(config.value, at: "configs.\(config.name)") ?? isOn))
+            }
+        }
+
+        private static func isOn(_ config: ByteBuffer?, at place: String) throws(DialectError) -> Bool? {
+            do {
+                return try config.flatMap { try? RawObject($0) }?.bool("enabled")
+            } catch {
+                throw error.inside(place)
+            }
+        }
+
+        /// What the server's own `tool_configuration` withholds stays withheld.
+        func narrow(_ integration: inout Integration) {
+            if isOn {
+                integration.deniedTools = Set(named.lazy.filter { !$0.isOn }.map(\.name))
+            } else {
+                let on = named.filter(\.isOn).map(\.name)
+                integration.allowedTools = integration.allowedTools.map { $0.filter(on.contains) } ?? on
+            }
+        }
+    }
+
+    /// By server.
+    private static func toolsets(_ document: JSONDocument) throws(GatewayError) -> [String: Toolset] {
+        guard let list = try document.list("tools", with: "\"mcp_toolset\"") else { return [:] }
+        var all: [String: Toolset] = [:]
+        for (place, text) in ((try? list.rawElements()) ?? []).enumerated() {
+            guard let set = try? RawObject(text), set["type"]?.rawString?.unescaped() == "mcp_toolset" else { continue }
+            do throws(DialectError) {
+                guard let server = try set.string("mcp_server_name") else {
+                    throw DialectError(.unexpected, at: "mcp_server_name", "the name of an MCP server is required")
+                }
+                guard all.updateValue(try Toolset(set, at: place), forKey: server) == nil else {
+                    throw DialectError(.unexpected, at: "mcp_server_name", "another mcp_toolset names this server")
+                }
+            } catch {
+                throw GatewayError(refusing: error.inside("tools[\(place)]"))
+            }
+        }
+        return all
     }
 }
 
@@ -153,6 +214,16 @@ extension RawObject {
         guard has(name), let value = self[name] else { return nil }
         guard let text = value.rawString else { throw DialectError(.unexpected, at: name, "a string was expected") }
         return text.unescaped()
+    }
+
+    /// Nil when it is absent or null.
+    fileprivate func bool(_ name: String) throws(DialectError) -> Bool? {
+        guard has(name), let value = self[name] else { return nil }
+        switch String(buffer: value) {
+        case "true": return true
+        case "false": return false
+        default: throw DialectError(.unexpected, at: name, "true or false was expected")
+        }
     }
 
     fileprivate func strings(_ name: String) throws(DialectError) -> [String: String]? {

@@ -40,6 +40,11 @@ package final class InboundRequest: Sendable {
     }
 }
 
+extension [(name: String, value: String)] {
+    /// The client's `anthropic-beta` lists, among header lines.
+    package var betas: [String] { filter { $0.name.lowercased() == "anthropic-beta" }.map(\.value) }
+}
+
 /// What an upstream's response head says.
 package struct UpstreamHead: Sendable, Hashable {
     package enum Content: Sendable, Hashable { case eventStream, json, other }

@@ -1,5 +1,5 @@
 package import MartletDialects
-import MartletWire
+package import MartletWire
 
 /// Tools of MCP servers that a request is given, and that are run here.
 package struct ToolWish: Sendable {
@@ -46,17 +46,29 @@ extension Plan {
         return error
     }
 
-    /// The request's own wish, and where it has none, what the configuration gives every request of its dialect. An
-    /// upstream that runs such tools itself is left to it.
     func toolWish(_ rules: ToolRules) throws(GatewayError) -> ToolWish? {
         guard task == nil, !compacts, turn?.generates != false, let first = candidates.first else { return nil }
-        if !(first.upstream.profile.runsTools && first.speaks(dialect)) {
-            let wanted = try Dialects.integrations(of: document, from: dialect)
-            if !wanted.isEmpty { return ToolWish(integrations: wanted, rules: rules, isHidden: false) }
-        }
-        guard let labels = rules.attached[dialect], !labels.isEmpty else { return nil }
-        return ToolWish(
-            integrations: labels.map { Integration(.installed(label: $0)) }, rules: rules, isHidden: true)
+        return try ToolWish(of: document, from: dialect, betas: forwarded.betas, at: first, by: rules)
+    }
+}
+
+extension ToolWish {
+    /// The request's own wish, and where it has none, what the configuration gives every request of its dialect; nil
+    /// where there is neither. An upstream that runs such tools itself is left to it.
+    ///
+    /// - Parameter betas: the client's `anthropic-beta` lists.
+    /// - Throws: `invalidRequest` for a wish that cannot be understood.
+    package init?(
+        of document: JSONDocument, from dialect: DialectID, betas: [String], at candidate: Candidate,
+        by rules: ToolRules
+    ) throws(GatewayError) {
+        let isLeft = candidate.upstream.profile.runsTools && candidate.speaks(dialect)
+        let wanted = isLeft ? [] : try Dialects.integrations(of: document, from: dialect, betas: betas)
+        let attached = rules.attached[dialect] ?? []
+        guard !wanted.isEmpty || !attached.isEmpty else { return nil }
+        self.rules = rules
+        isHidden = wanted.isEmpty
+        integrations = isHidden ? attached.map { Integration(.installed(label: $0)) } : wanted
     }
 }
 

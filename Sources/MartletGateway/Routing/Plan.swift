@@ -281,7 +281,7 @@ package final class Plan: Sendable {
             isStrict: candidate.upstream.isStrict, bareTool: rung?.bareTool)
         var translated = try Dialects.translateRequest(
             document, from: dialect, to: upstream, for: target, version: header("anthropic-version"),
-            betas: header("anthropic-beta").map { [$0] } ?? [], seal: seal, after: misfit,
+            betas: forwarded.betas, seal: seal, after: misfit,
             compacts: compacts || sumsUpFirst, serving: tools?.served)
         translated.context.summary = summary
         if let responses, let echo = translated.context.echo {

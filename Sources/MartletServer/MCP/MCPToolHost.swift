@@ -30,7 +30,7 @@ package struct MCPToolHost: ToolHost {
         for integration in integrations { references.append(try reference(to: integration, owner)) }
         // All are started at once, as each may take its time.
         let found = await withTaskGroup(of: (Int, Result<[CheckedTool], MCPError>).self) { group in
-            for (place, reference) in references.enumerated() {
+            for (place, reference) in references.enumerated() where integrations[place].allowedTools != [] {
                 group.addTask {
                     do throws(MCPError) {
                         return (place, .success(try await servers.tools(of: reference)))
@@ -173,7 +173,7 @@ package struct MCPToolHost: ToolHost {
                     "the MCP server '\(reference.shown)' has no tool \"\(Printable.text(unknown, limit: 128))\" to be "
                     + "allowed; it has: \(all.isEmpty ? "none" : all)")
         }
-        for tool in tools where integration.allowedTools?.contains(tool.tool.name) ?? true {
+        for tool in tools where integration.offers(tool.tool.name) {
             if let reason = servers.blocked(tool, of: reference) {
                 // Whoever asks for it by name has to know; else the others go on.
                 guard integration.allowedTools == nil else { throw GatewayError(code: .mcpDenied, message: reason) }
