@@ -47,7 +47,8 @@ extension LossCase {
 
     /// What the API ran itself, between two questions.
     static func found(_ type: String, _ content: String) -> String {
-        let use = "{'type':'server_tool_use','id':'srvtoolu_1','name':'look','input':{}}"
+        let kind = type.hasPrefix("mcp") ? "mcp_tool_use','server_name':'wiki" : "server_tool_use"
+        let use = "{'type':'\(kind)','id':'srvtoolu_1','name':'look','input':{}}"
         let result = "{'type':'\(type)','tool_use_id':'srvtoolu_1','content':\(content)}"
         return "\(hi),{'role':'assistant','content':[\(use),\(result)]},\(hi)"
     }
@@ -78,7 +79,7 @@ extension LossCase {
                 ), up: local, carried: ["https://b.example/", "said"]),
             LossCase(
                 "an image of an MCP server", .anthropic, found("mcp_tool_result", "[\(pixel)]"), up: able,
-                carried: ["[image omitted]"], dropped: ["content.image"]),
+                carried: ["data:image/png;base64,iVBORw0KGgo="]),
             LossCase(
                 "an image the assistant gave", .anthropic,
                 "\(hi),{'role':'assistant','content':[{'type':'text','text':'x'},\(pixel)]},\(hi)", up: gpt,

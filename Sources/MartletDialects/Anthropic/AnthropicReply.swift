@@ -56,11 +56,21 @@ package enum AnthropicReply {
         out.writeJSONString(model)
         out.writeString(",\"content\":[")
         var isFirst = true
-        for block in reply.blocks {
-            guard let content = content(block, &end, context, &callIDs, &ids) else { continue }
+        var results: [(Int, ByteBuffer)] = []
+        func add(_ content: ByteBuffer) {
             if !isFirst { out.writeString(",") }
             isFirst = false
             out.writeImmutableBuffer(content)
+        }
+        for (place, block) in reply.blocks.enumerated() {
+            if let content = content(block, &end, context, &callIDs, &ids) { add(content) }
+            if case .toolCall(let head) = block.kind, let run = block.run {
+                results.append((block.resultPlace, hostedResult(run, of: head.id)))
+            }
+            while let (behind, result) = results.first, behind <= place + 1 {
+                add(result)
+                results.removeFirst()
+            }
         }
         out.writeString("],")
         end.writeStop(context, into: &out)
@@ -117,10 +127,6 @@ package enum AnthropicReply {
             out.writeJSONString(head.hosted??.label ?? "")
             out.writeString(",\"input\":")
             out.writeImmutableBuffer(ReplyArguments.object(block.text, isCut: true))
-            guard let run = block.run else { break }
-            out.writeString("},")
-            out.writeImmutableBuffer(hostedResult(run, of: head.id))
-            return out
         case .toolCall(let head):
             end.hasCalls = true
             out.writeString("{\"type\":\"tool_use\",\"id\":\"\(callIDs.take(head.id) { ids.toolUse() })\",\"name\":")

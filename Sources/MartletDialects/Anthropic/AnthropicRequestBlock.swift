@@ -16,6 +16,7 @@ enum AnthropicBlock {
         case callID = "tool_use_id"
         case isError = "is_error"
         case toolName = "tool_name"
+        case serverName = "server_name"
         case cacheControl = "cache_control"
     }
 
@@ -37,6 +38,7 @@ enum AnthropicBlock {
         var callID: String?
         var isError = false
         var toolName: String?
+        var serverName: String?
         var cacheControl: ByteBuffer?
     }
 
@@ -78,6 +80,7 @@ enum AnthropicBlock {
             case .callID: members.callID = try walk.stringIfAny()
             case .isError: members.isError = try walk.boolIfAny() ?? false
             case .toolName: members.toolName = try walk.stringIfAny()
+            case .serverName: members.serverName = try walk.stringIfAny()
             case .cacheControl: members.cacheControl = try walk.skip()
             }
         }
@@ -107,7 +110,11 @@ enum AnthropicBlock {
             return .item(.reasoning(reasoning(members.thinking ?? EscapedText(), .signature, members.signature)))
         case "redacted_thinking": return .item(.reasoning(reasoning(EscapedText(), .redacted, members.data)))
         case "tool_use": return .item(.toolCall(try call(members, .function)))
-        case "server_tool_use", "mcp_tool_use": return .item(.toolCall(try call(members, .server)))
+        case "server_tool_use": return .item(.toolCall(try call(members, .server)))
+        case "mcp_tool_use":
+            var call = try call(members, .function)
+            call.server = members.serverName ?? ""
+            return .item(.toolCall(call))
         case "tool_result": return .item(.toolResult(try result(members, .client)))
         case "tool_addition": return try change(members, adds: true)
         case "tool_removal": return try change(members, adds: false)

@@ -44,7 +44,26 @@ enum AnthropicTurns {
             case nil: throw DialectError(.unexpected, at: "role", "a role is required")
             }
         }
+        markServed(&read.items)
         return read
+    }
+
+    /// What came of calls to MCP servers, which were run for the client, is told as it was then.
+    private static func markServed(_ items: inout [Item]) {
+        var calls: [String: ToolCall] = [:]
+        for place in items.indices {
+            switch items[place] {
+            case .toolCall(let call) where call.server != nil: calls[call.id] = call
+            case .toolResult(var result) where result.kind == .server(name: "mcp_tool_result"):
+                result.kind = .client
+                if !result.isError {
+                    let call = calls[result.callID]
+                    result.parts = ToolContent.parts(result.parts, of: call?.name, at: call?.server)
+                }
+                items[place] = .toolResult(result)
+            default: break
+            }
+        }
     }
 
     private static func message(_ walk: inout RequestWalk) throws(DialectError) -> Message {

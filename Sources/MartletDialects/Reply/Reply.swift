@@ -22,6 +22,8 @@ package struct ReplyBlock: Sendable, Hashable {
     package var blobs: [OpaqueBlob] = []
     /// Of a call that was run here.
     package var run: ToolRun?
+    /// Of that call: how many blocks there were when it had been run. Its result stands behind all of its round.
+    package var resultPlace = 0
 
     package init(_ kind: BlockKind) { self.kind = kind }
 }
@@ -54,6 +56,7 @@ package struct ReplyFold: Sendable {
         case .ran(let block, let run):
             guard let place = places[block] else { return }
             reply.blocks[place].run = run
+            reply.blocks[place].resultPlace = reply.blocks.count
         case .usage(let usage): reply.usage.update(with: usage)
         case .finished(let choice, let reason, let stop):
             guard isFirst(choice) else { return }
