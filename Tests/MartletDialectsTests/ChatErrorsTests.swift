@@ -180,7 +180,7 @@ struct ChatErrorsTests {
         (.unrecognizedKeys, 400, 400, "invalid_request_error", "unrecognized_keys", "invalid_request_error"),
         (.mcpDenied, 403, 403, "invalid_request_error", nil, "permission_error"),
         (.mcpUnknown, 400, 400, "invalid_request_error", nil, "invalid_request_error"),
-        (.mcpFailed, 424, 502, "external_connector_error", "http_error", "api_error"),
+        (.mcpFailed, 424, 424, "external_connector_error", "http_error", "invalid_request_error"),
         (.toolLimit, 422, 422, "invalid_request_error", "tool_limit", "invalid_request_error"),
         (.unsupportedEncoding, 415, 400, "invalid_request_error", "unsupported_encoding", "invalid_request_error"),
         (.bodyTooLarge, 413, 413, "invalid_request_error", "request_too_large", "request_too_large"),

@@ -60,7 +60,7 @@ package enum ErrorTable {
         .modelLoadFailed: Row(500, "server_error", "model_load_failed", anthropic: "api_error"),
         .modelTooLarge: Row(503, "server_error", "model_too_large", anthropic: "api_error"),
         .storeUnavailable: Row(503, "server_error", "store_unavailable", anthropic: "api_error"),
-        .mcpFailed: Row(424, "external_connector_error", "http_error", anthropic: "api_error", as: 502),
+        .mcpFailed: Row(424, "external_connector_error", "http_error", anthropic: invalid),
         .toolLimit: Row(422, invalid, "tool_limit", anthropic: "invalid_request_error"),
         .shuttingDown: Row(503, "server_error", "shutting_down", anthropic: "overloaded_error"),
         .internalError: fallback,
