@@ -86,16 +86,17 @@ package struct App: Sendable {
         let supervisor = hasEngine ? makeSupervisor(store, callBox, box, engineLog) : nil
         let host = EngineHost(supervisor: supervisor)
         let residents: @Sendable () async -> [ResidentModel] = { await supervisor?.residents() ?? [] }
+        let tools = MCPToolHost(servers: servers, configuration: configuration, logger: logger)
         let services = Services(
             control: Control(
                 catalog: box, instance: instance, startedAt: MachineName.secondsSince1970,
-                tokens: TokenCount(calls: callBox, engine: host, seal: seal), responses: ledger,
+                tokens: TokenCount(calls: callBox, engine: host, tools: tools, seal: seal), responses: ledger,
                 images: ImageFetch(calls: callBox, rules: configuration.images.rules),
                 models: ModelRoutes(residents: residents), loads: LoadRoutes(supervisor: supervisor, calls: callBox),
                 downloads: downloads, logs: [.server: log, .runtime: engineLog], others: UpstreamNative(calls: callBox)),
             models: host, records: RecordWriter(logger: logger, feed: log), gates: gates(),
             responses: ledger ?? NoResponses(),
-            tools: MCPToolHost(servers: servers, configuration: configuration, logger: logger),
+            tools: tools,
             prompts: PrefixReporter(logger: logger))
         let tls = try UpstreamTLS.context(configuration)
         let listener = try await Listener(

@@ -113,3 +113,34 @@ def test_a_broken_server_is_no_reason_to_try_again(named):
         assert failed.value.status_code == 424 and failed.value.body["error"]["type"] == "invalid_request_error"
         assert failed.value.request.headers["x-stainless-retry-count"] == "0", "the library would try these again"
     assert not source.requests
+
+
+def test_tools_of_servers_are_counted(martlet, sdk, web):
+    server = martlet(
+        before=lambda server: (engine.give_model(server), give_servers(server, {"real": real()})), engines=engine.engines(),
+        config={"discovery": "off", "engine": {"threads": 1, "context": 8192},
+                "mcp": {"installed": "on", "ephemeral": "on", "allowed_hosts": ["127.0.0.1"]}})
+    client = anthropic.Anthropic(base_url=server.url, api_key=chat.CLIENT_KEY, max_retries=0, timeout=120)
+    said = {"model": engine.MODEL, "messages": [{"role": "user", "content": "hi"}]}
+    named = {"mcp_servers": [{"type": "url", "url": web(), "name": "web"}], "tools": [TOOLSET], "betas": BETAS}
+    took = client.beta.messages.create(**said, **named, max_tokens=1).usage.input_tokens
+    assert client.beta.messages.count_tokens(**said, **named).input_tokens == took
+    plain = client.messages.count_tokens(**said).input_tokens
+    assert plain + 100 < took
+    gone = named | {"mcp_servers": [{"type": "url", "url": "http://127.0.0.1:9/mcp", "name": "web"}]}
+    assert client.beta.messages.count_tokens(**said, **gone).input_tokens == plain, "what cannot be had is left out"
+    tool = {"type": "mcp", "server_label": "real", "require_approval": "never"}
+    responses = sdk(server, timeout=120).responses
+    took = responses.create(model=engine.MODEL, input="hi", tools=[tool], max_output_tokens=16).usage.input_tokens
+    assert responses.input_tokens.count(model=engine.MODEL, input="hi", tools=[tool]).input_tokens == took
+    some = tool | {"require_approval": {"never": {"tool_names": ["add"]}}}
+    assert responses.input_tokens.count(model=engine.MODEL, input="hi", tools=[some]).input_tokens < took
+
+
+def test_tools_that_every_request_gets_are_counted(named, sdk):
+    client, source, _ = named(once(), messages=["real"])
+    said = {"model": "m1", "messages": ASKED["messages"]}
+    attached = client.messages.count_tokens(**said).input_tokens
+    alone, _, _ = named(once())
+    assert attached > alone.messages.count_tokens(**said).input_tokens + 100
+    assert not source.requests

@@ -136,7 +136,7 @@ private final class HeardLog: LogHandler {
             let error = try await refusal { _ = try await host.tools(of: [fake], for: []) }
             #expect(error.code == .mcpFailed && error.message.contains("no module named 'boom'"))
             let unused = Integration(.installed(label: "fake"), allowedTools: [])
-            #expect(try await host.tools(of: [unused], for: []).isEmpty, "nobody wants anything of it")
+            #expect(try await host.tools(of: [unused], for: []).served.isEmpty, "nobody wants anything of it")
         }
         try await hosted("late") { host async throws in
             let error = try await refusal { _ = try await host.tools(of: [fake], for: []) }

@@ -126,7 +126,7 @@ package struct ServedTable: Sendable, Hashable {
 extension CanonicalRequest {
     /// Offers the tools, and goes on behind the rounds there have been.
     /// - Throws: `mcpDenied` where a call is demanded that only a blocked tool could be.
-    mutating func serve(_ served: ServedTools) throws(GatewayError) -> ServedTable {
+    package mutating func serve(_ served: ServedTools) throws(GatewayError) -> ServedTable {
         integrations = []
         var served = served
         if origin.dialect == .responses, !served.isHidden {

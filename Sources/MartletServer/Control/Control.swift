@@ -68,7 +68,8 @@ package struct Control: ControlRoutes {
         case .countTokens:
             do throws(GatewayError) {
                 let document = try Decider.check(request.body)
-                return ok(["input_tokens": .int(try await tokens.count(document, from: .anthropic, in: snapshot))])
+                let count = try await tokens.count(document, of: request, from: .anthropic, in: snapshot)
+                return ok(["input_tokens": .int(count)])
             } catch {
                 return self.error(error, request)
             }

@@ -122,7 +122,7 @@ struct ResponseRoutes: Sendable {
         if let ledger, state.previousID != nil || !references.isEmpty {
             (document, _) = try await ledger.continued(document, from: state.previousID, of: request.owner)
         }
-        let count = try await tokens.count(document, from: .responses, in: snapshot)
+        let count = try await tokens.count(document, of: request, from: .responses, in: snapshot)
         return ["object": "response.input_tokens", "input_tokens": .int(count)]
     }
 }
