@@ -134,6 +134,16 @@ struct RoundsTests {
         #expect(said.joined() == "Let me see.\n\nPaper.")
     }
 
+    @Test("A reply in rounds is one: more choices are refused")
+    func choices() throws {
+        let error = #expect(throws: GatewayError.self) {
+            try Rounds.play(
+                Self.chat.replacing("'stream'", with: "'n':2,'stream'"), from: .chat, hidden: true,
+                [Rounds.answering("Hi.")])
+        }
+        #expect(error?.param == "n" && error?.message.contains("MCP servers") == true)
+    }
+
     @Test("Where the client sees nothing of ours, its own calls go first, and ours are left to be asked for again")
     func hiddenMixed() throws {
         let body =
