@@ -263,7 +263,10 @@ struct RoundsTests {
             ("{'type':'mcp','server_label':'a','connector_id':'c'}", "connector_id"),
             ("{'type':'mcp','server_label':'a','require_approval':'always'}", "require_approval"),
             ("{'type':'mcp','server_label':'a','require_approval':{'never':{}}}", "require_approval"),
+            ("{'type':'mcp','server_label':'a','require_approval':{'always':{'tool_names':['x']}}}", "{\"never\": "),
+            ("{'type':'mcp','server_label':'a','require_approval':{'never':{'read_only':true}}}", "{\"tool_names\": "),
             ("{'type':'mcp','server_label':'a','allowed_tools':'x'}", "allowed_tools"),
+            ("{'type':'mcp','server_label':'a','allowed_tools':{'read_only':true}}", "allowed_tools: name the tools"),
             ("{'type':'mcp','server_label':'a','server_url':'https://a','headers':{'a':1}}", "a"),
         ])
     func refused(tool: String, name: String) throws {
@@ -271,6 +274,23 @@ struct RoundsTests {
         let error = #expect(throws: GatewayError.self) { try Dialects.integrations(of: document, from: .responses) }
         #expect(error?.message.contains(name) == true)
         #expect(error?.code == .invalidRequest)
+    }
+
+    @Test(
+        "Of a server's tools those are offered whose calls nobody has to approve",
+        arguments: [
+            ("", nil), ("'require_approval':'never'", nil), ("'require_approval':null", nil),
+            ("'require_approval':{'never':{'tool_names':['x','y']}}", ["x", "y"]),
+            ("'require_approval':{'never':{'tool_names':['x','y']},'always':{'tool_names':['y']}}", ["x"]),
+            ("'require_approval':{'never':{'tool_names':['x','y']}},'allowed_tools':['y','z']", ["y"]),
+            ("'require_approval':{'never':{'tool_names':[]}}", []),
+            ("'allowed_tools':{'tool_names':['y']}", ["y"]),
+        ] as [(String, [String]?)])
+    func approval(form: String, allowed: [String]?) throws {
+        let more = form.isEmpty ? "" : ",\(form)"
+        let document = try JSONDocument(
+            checking: ByteBuffer(json: "{'tools':[{'type':'mcp','server_label':'a'\(more)}]}"))
+        #expect(try Dialects.integrations(of: document, from: .responses).map(\.allowedTools) == [allowed])
     }
 
     @Test("Servers are read as each dialect names them")

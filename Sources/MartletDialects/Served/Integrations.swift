@@ -66,27 +66,42 @@ enum ResponsesServer {
         if tool.has("connector_id") {
             throw DialectError(.unexpected, at: "connector_id", "connectors are run by OpenAI only; give a server_url")
         }
-        // By default an answer of OpenAI's waits for the client. Here a server runs only for who may use it.
-        if tool.has("require_approval"), try tool.string("require_approval") != "never" {
-            throw DialectError(
-                .unexpected, at: "require_approval",
-                "calls are not approved one by one here; say \"never\", and name the tools in allowed_tools")
-        }
+        var allowed = try tool.has("allowed_tools") ? names(tool["allowed_tools"], at: "allowed_tools") : nil
+        if let unattended = try unattended(tool) { allowed = allowed?.filter(unattended.contains) ?? unattended }
         guard let url = try tool.string("server_url") else {
-            return Integration(.installed(label: label), allowedTools: try allowed(tool))
+            return Integration(.installed(label: label), allowedTools: allowed)
         }
         var headers = try tool.strings("headers") ?? [:]
         if let token = try tool.string("authorization") { headers["Authorization"] = "Bearer \(token)" }
-        return Integration(.ephemeral(label: label, url: url, headers: headers), allowedTools: try allowed(tool))
+        return Integration(.ephemeral(label: label, url: url, headers: headers), allowedTools: allowed)
     }
 
-    private static func allowed(_ tool: RawObject) throws(DialectError) -> [String]? {
-        guard tool.has("allowed_tools"), let value = tool["allowed_tools"] else { return nil }
-        guard value.rawKind == .object else { return try value.names(at: "allowed_tools") }
-        guard let filter = try? RawObject(value), !filter.has("read_only"), let names = filter["tool_names"] else {
-            throw DialectError(.unexpected, at: "allowed_tools", "a list of tools' names is required")
+    /// Names of the tools whose calls nobody has to approve; nil: all. Left out it asks for no approval, unlike at
+    /// OpenAI: here a server runs only for who may use it, and LM Studio knows no approval.
+    private static func unattended(_ tool: RawObject) throws(DialectError) -> [String]? {
+        let place = "require_approval"
+        guard tool.has(place), let value = tool[place], value.rawString?.unescaped() != "never" else { return nil }
+        guard let filters = try? RawObject(value), filters.has("never") else {
+            throw DialectError(
+                .unexpected, at: place,
+                "calls are not approved one by one here; say \"never\", or name the tools that may run without: "
+                    + "{\"never\": {\"tool_names\": [\"…\"]}} (others are not offered)")
         }
-        return try names.names(at: "allowed_tools.tool_names")
+        let never = try names(filters["never"], at: "\(place).never")
+        let always = try filters.has("always") ? names(filters["always"], at: "\(place).always") : []
+        return never.filter { !always.contains($0) }
+    }
+
+    /// A list of tools' names, or an object with one.
+    private static func names(_ value: ByteBuffer?, at place: String) throws(DialectError) -> [String] {
+        let value = value ?? ByteBuffer()
+        guard value.rawKind == .object else { return try value.names(at: place) }
+        guard let filter = try? RawObject(value), !filter.has("read_only"), let names = filter["tool_names"] else {
+            throw DialectError(
+                .unexpected, at: place,
+                "name the tools: {\"tool_names\": [\"…\"]} (which of them a server calls read-only is not looked at)")
+        }
+        return try names.names(at: "\(place).tool_names")
     }
 
     /// The same without what is between its client and the server.
