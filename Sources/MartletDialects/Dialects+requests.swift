@@ -29,9 +29,6 @@ extension Dialects {
         after misfit: AnswerMisfit? = nil, compacts: Bool = false, serving served: ServedTools? = nil
     ) throws(GatewayError) -> TranslatedRequest {
         var request = try readRequest(document, from: client, version: version, betas: betas, seal: seal)
-        if served != nil, request.settings.choices != 1 {
-            throw .refused("n", "one choice is given at a time where tools of MCP servers are run")
-        }
         var table: ServedTable?
         if let served { table = try request.serve(served) }
         var compaction: Compaction?

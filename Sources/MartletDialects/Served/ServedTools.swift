@@ -125,8 +125,12 @@ package struct ServedTable: Sendable, Hashable {
 
 extension CanonicalRequest {
     /// Offers the tools, and goes on behind the rounds there have been.
-    /// - Throws: `mcpDenied` where a call is demanded that only a blocked tool could be.
+    /// - Throws: `mcpDenied` where a call is demanded that only a blocked tool could be; `invalidRequest` for more than
+    ///   one choice.
     package mutating func serve(_ served: ServedTools) throws(GatewayError) -> ServedTable {
+        guard settings.choices == 1 else {
+            throw .refused("n", "one choice is given at a time where tools of MCP servers are run")
+        }
         integrations = []
         var served = served
         if origin.dialect == .responses, !served.isHidden {
