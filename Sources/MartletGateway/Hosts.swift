@@ -13,6 +13,9 @@ package protocol ModelHost: Sendable {
     func acquire(
         _ model: String, wish: LoadWish, onProgress: @escaping @Sendable (Progress) -> Void
     ) async throws(GatewayError) -> Origin
+    /// Whether the engine that `acquire` gave, and whose use has not ended, can be used for another round of the same reply.
+    /// - Throws: where it was ended in spite of that use.
+    func keeps(_ model: String, at origin: Origin) async throws(GatewayError) -> Bool
     /// Ends the use of the engine that `acquire` gave.
     /// - Parameter served: the engine answered well, and to the end; one that has proved itself is loaded at once again.
     func release(_ model: String, at origin: Origin, served: Bool)

@@ -26,6 +26,15 @@ package struct EngineHost: ModelHost {
         }
     }
 
+    package func keeps(_ model: String, at origin: Origin) async throws(GatewayError) -> Bool {
+        guard let supervisor, case .unix(let path) = origin.address else { return false }
+        do throws(EngineError) {
+            return try await supervisor.keeps(socketPath: path)
+        } catch {
+            throw EngineHost.gatewayError(error)
+        }
+    }
+
     package func release(_ model: String, at origin: Origin, served: Bool) {
         guard let supervisor, case .unix(let path) = origin.address else { return }
         // Called on a loop, which cannot wait; nobody waits for the end of a use.

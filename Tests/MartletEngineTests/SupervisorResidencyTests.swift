@@ -197,6 +197,27 @@ struct SupervisorResidencyTests {
         await supervised.stop()
     }
 
+    @Test("An engine is there for a use that lasts until it dies or is cut off, also while it waits for its end")
+    func lastingUse() async throws {
+        let supervised = try supervised(fake: "exit-on-request", models: 3)
+        let supervisor = supervised.supervisor
+        let drained = try await supervised.acquire("alpha").get()
+        #expect(await supervisor.unload("alpha", .whenIdle) == ["alpha"])
+        #expect(try await supervisor.keeps(socketPath: drained.socketPath))
+        await supervisor.release(socketPath: drained.socketPath)
+        try await eventually("it is gone") { await supervisor.residents().isEmpty }
+        let died = try await supervised.acquire("alpha").get()
+        #expect(SocketClient.request(died.socketPath, "/boom") == nil)
+        try await eventually("the crash is noticed") { await supervisor.residents().isEmpty }
+        #expect(try await !supervisor.keeps(socketPath: died.socketPath))
+        let cut = try await supervised.acquire("alpha").get()
+        #expect(await supervisor.unload("alpha", .now) == ["alpha"])
+        await #expect(throws: EngineError.self) { try await supervisor.keeps(socketPath: cut.socketPath) }
+        try await eventually("it is gone") { await supervisor.residents().isEmpty }
+        await #expect(throws: EngineError.self) { try await supervisor.keeps(socketPath: cut.socketPath) }
+        await supervised.stop()
+    }
+
     @Test("What was loaded on purpose comes back after a crash under its name, with its settings and its pin")
     func comesBack() async throws {
         let supervised = try supervised(fake: "exit-on-request", models: 3)

@@ -9,9 +9,10 @@ struct RoundExchangeTests {
     static func plan(
         streams: Bool = true, rules: ToolRules = ToolRules(),
         tool: String = "{\"type\":\"mcp\",\"server_label\":\"w\"}", profile: UpstreamProfile = .vllm,
-        dialect: DialectID = .responses, deadlines: Deadlines = Deadlines()
+        dialect: DialectID = .responses, deadlines: Deadlines = Deadlines(),
+        location: Upstream.Location? = nil
     ) -> Plan {
-        let upstreams = ["a", "b"].map { Make.upstream($0, profile, deadlines: deadlines) }
+        let upstreams = ["a", "b"].map { Make.upstream($0, profile, deadlines: deadlines, location: location) }
         let routes = RouteTable(upstreams: upstreams, aliases: [(pattern: "m", targets: ["a/m", "b/m"])])
         let isChat = dialect == .chat
         let input = isChat ? Make.messages : "\"input\":\"hi\",\"tools\":[\(tool)]"
@@ -68,6 +69,30 @@ struct RoundExchangeTests {
             driver.receive(.end(cleanly: true, reusable: true)) == [
                 "keep upstream", "end reply", "release", "record complete",
             ])
+    }
+
+    @Test("An engine of this machine is used from the first round to the last, also while tools are run")
+    func engine() {
+        let plan = Self.plan(location: .hosted)
+        var driver = Self.running(plan, hasEnded: true)
+        driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan))
+        #expect(driver.all.suffix(2) == ["prepare round", "acquire a/m"])
+        driver.receive(.slotGranted(Make.place.origin), .connected)
+        #expect(driver.receive(.upstreamFailed(Fault.closed, stale: true)) == ["close upstream", "acquire a/m"])
+        #expect(!driver.all.contains("release"))
+        Self.stream(&driver)
+        driver.receive(.bytes(ByteBuffer(string: "y")), .passed(.complete))
+        #expect(
+            driver.receive(.end(cleanly: true, reusable: true)) == [
+                "keep upstream", "end reply", "release", "record complete",
+            ])
+        var gone = Self.running(plan, hasEnded: true)
+        #expect(gone.receive(.clientGone) == ["stop waiting", "release", "record gone"])
+        var lost = Self.running(plan, hasEnded: true)
+        lost.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(lost.plan))
+        #expect(lost.receive(.slotRefused(Fault.busy)) == ["fail queue_full", "release", "record queue_full"])
+        let last = Self.running(plan, endsReply: true)
+        #expect(last.all.suffix(3) == ["release", "run tools", "flush"], "there is no further round")
     }
 
     @Test("A reply that its client wants whole leaves whole, behind the last round")

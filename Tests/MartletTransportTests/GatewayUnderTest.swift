@@ -173,6 +173,7 @@ final class FakeModels: ModelHost {
     private let uses = Mutex<[Bool]>([])
     private let words = Mutex<GatewayError?>(nil)
     private let wishes = Mutex<[LoadWish]>([])
+    private let hasEnded = Mutex(false)
 
     init(socket: String?) { self.socket = socket }
 
@@ -191,6 +192,11 @@ final class FakeModels: ModelHost {
         users.withLock { $0 += 1 }
         return Origin(address: .unix(path: socket))
     }
+
+    /// The engine that is used has ended; the next one is there at once.
+    func end() { hasEnded.withLock { $0 = true } }
+
+    func keeps(_ model: String, at origin: Origin) async throws(GatewayError) -> Bool { !hasEnded.withLock { $0 } }
 
     func release(_ model: String, at origin: Origin, served: Bool) {
         uses.withLock { $0.append(served) }

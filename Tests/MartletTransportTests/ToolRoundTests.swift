@@ -15,6 +15,7 @@ private final class FakeTools: ToolHost {
     var given: Int { cancelled.withLock { $0 } }
 
     func hold() { isHeld.withLock { $0 = true } }
+    func letGo() { isHeld.withLock { $0 = false } }
 
     func tools(of integrations: [Integration], for owner: KeyTable.Digest) async throws(GatewayError) -> ListedTools {
         guard integrations.allSatisfy({ $0.label == "wiki" }) else {
@@ -131,6 +132,29 @@ struct ToolRoundTests {
             let plain = "{\"model\":\"m\",\"stream\":true,\"input\":\"hi\"}"
             other.send(Text.post(plain, path: "/v1/responses"))
             try await until("another request") { upstream.requests.count == 2 }
+        }
+    }
+
+    @Test(
+        "While a tool runs, its model is in use, and the next round goes to the same engine; one that has ended is loaded again",
+        arguments: [true, false])
+    func engine(lives: Bool) async throws {
+        let tools = FakeTools()
+        tools.hold()
+        let path = "/tmp/martlet-test-\(UInt32.random(in: 0 ... .max)).sock"
+        try await GatewayUnderTest.run(
+            { _ in Upstream(name: "u", profile: .engine, location: .hosted) }, script: Self.script(), path: path,
+            tools: tools
+        ) { gateway, _ in
+            let client = try await gateway.connect()
+            client.send(Text.post(Self.body, path: "/v1/responses"))
+            try await until("the call") { tools.made.count == 1 }
+            #expect(gateway.models.inUse == 1)
+            if !lives { gateway.models.end() }
+            tools.letGo()
+            try await client.wait(for: "event: response.completed")
+            #expect(gateway.models.wished.count == (lives ? 1 : 2))
+            try await until("the model is given back") { gateway.models.inUse == 0 }
         }
     }
 

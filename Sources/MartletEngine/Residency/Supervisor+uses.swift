@@ -15,6 +15,19 @@ extension Supervisor {
         return Lease(instance: instance.id, socketPath: socketPath)
     }
 
+    /// Whether the engine of a lease that has not been released is still there. It is also where it gets no further
+    /// requests and waits for those it has.
+    /// - Throws: `cancelled` where it was told to stop in spite of its uses.
+    package func keeps(socketPath: String) throws(EngineError) -> Bool {
+        if let used = engines.first(where: { $0.value.launch.socketPath == socketPath }) {
+            if used.value.isCutOff { throw Self.cutOff(used.key) }
+            return true
+        }
+        let ending = endings.first { $0.socketPath == socketPath }
+        if let failure = ending?.failure, failure.code == .cancelled { throw failure }
+        return false
+    }
+
     /// Ends a use, which a lease's socket names. The end of an engine has ended all of its uses: then nothing happens.
     /// - Parameter served: the engine answered it well, and to the end.
     package func release(socketPath: String, served: Bool = false) {

@@ -30,7 +30,13 @@ extension Exchange {
 
     // MARK: Between two
 
-    /// A round has ended with calls. Its slot is given back: what a tool waits for is nobody's computing time.
+    /// A slot is given back: what a tool waits for is nobody's computing time. An engine of this machine is kept, whose
+    /// slots are its own, so that it is there when the next round comes.
+    mutating func yieldSlot(into actions: inout [Action]) {
+        if candidate?.upstream.location != .hosted { releaseSlot(into: &actions) }
+    }
+
+    /// A round has ended with calls.
     /// - Parameters:
     ///   - tokens: that it took.
     ///   - hasEnded: so has the upstream's transport.
@@ -39,7 +45,7 @@ extension Exchange {
         into actions: inout [Action]
     ) {
         guard let rules = plan?.tools?.rules else { return }
-        releaseSlot(into: &actions)
+        if endsReply { releaseSlot(into: &actions) } else { yieldSlot(into: &actions) }
         if let error = rounds.begin(rules, tokens, isLast: endsReply, at: now) {
             if !hasEnded { actions.append(.closeUpstream) }
             return fail(error, at: now, into: &actions)

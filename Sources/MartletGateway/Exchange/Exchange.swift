@@ -322,10 +322,10 @@ package struct Exchange: Sendable {
 
     /// The slot is given back before the next is asked for.
     mutating func prepareNextAttempt(into actions: inout [Action]) {
-        releaseSlot(into: &actions)
         endCause = nil
         // What the rounds before have said stays said.
-        guard isInFirstRound else { return }
+        guard isInFirstRound else { return yieldSlot(into: &actions) }
+        releaseSlot(into: &actions)
         heldBytes = 0
         hasUnflushed = false
         isPaused = false

@@ -268,10 +268,12 @@ final class ExchangePerformer {
     private func acquireHosted(_ candidate: Candidate, _ plan: Plan) {
         let models = context.services.models
         let wish = plan.wish
+        let held = slot?.origin
         let (epoch, attempt) = (self.epoch, exchange.attempts)
         let loop = context.loop
         let bound = NIOLoopBound(self, eventLoop: loop)
         waitForSlot { () async throws(GatewayError) in
+            if let held, try await models.keeps(candidate.model, at: held) { return (held, nil) }
             let origin = try await models.acquire(candidate.model, wish: wish) { progress in
                 loop.execute { bound.value.waits(progress, epoch: epoch, attempt: attempt) }
             }
@@ -287,8 +289,9 @@ final class ExchangePerformer {
     }
 
     /// Leaves the loop until a slot is there; if the exchange has gone on or ended by then, the slot is given back.
+    /// - Parameter take: gives no slot where the one that is held goes on.
     private func waitForSlot(
-        _ take: @escaping @Sendable () async throws(GatewayError) -> (Origin, HeldSlot)
+        _ take: @escaping @Sendable () async throws(GatewayError) -> (Origin, HeldSlot?)
     ) {
         let epoch = self.epoch
         let loop = context.loop
@@ -303,10 +306,16 @@ final class ExchangePerformer {
         }
     }
 
-    private func granted(_ origin: Origin, _ slot: HeldSlot, epoch: UInt64) {
-        guard self.epoch == epoch, exchange.isAcquiring else { return slot.release(served: false) }
+    private func granted(_ origin: Origin, _ taken: HeldSlot?, epoch: UInt64) {
+        guard self.epoch == epoch, exchange.isAcquiring else {
+            taken?.release(served: false)
+            return
+        }
         task = nil
-        self.slot = slot
+        if let taken {
+            release()
+            slot = taken
+        }
         guard warmsUp, let prepared, let answer = prepared.answer else { return receive(.slotGranted(origin)) }
         let reply = answered(answer, prepared)
         release()

@@ -6,8 +6,11 @@ enum HeldSlot: Sendable {
     case model(String, Origin, any ModelHost)
 
     /// The name of what is loaded, of a model of this machine.
-    var instance: String? {
-        if case .model(_, let origin, _) = self { return origin.instance }
+    var instance: String? { origin?.instance }
+
+    /// The engine that is used, of a model of this machine.
+    var origin: Origin? {
+        if case .model(_, let origin, _) = self { return origin }
         return nil
     }
 
