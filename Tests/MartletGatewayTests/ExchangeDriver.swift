@@ -42,6 +42,9 @@ struct ExchangeDriver {
         return given
     }
 
+    /// What was ordered last was bytes for the client.
+    mutating func wrote() { exchange.wrote(at: now) }
+
     /// Lets time pass as the loop does, a tick each tenth of a second.
     @discardableResult
     mutating func wait(_ time: TimeAmount) -> [String] {

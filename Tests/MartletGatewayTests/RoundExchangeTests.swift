@@ -15,10 +15,12 @@ struct RoundExchangeTests {
         let upstreams = ["a", "b"].map { Make.upstream($0, profile, deadlines: deadlines, location: location) }
         let routes = RouteTable(upstreams: upstreams, aliases: [(pattern: "m", targets: ["a/m", "b/m"])])
         let isChat = dialect == .chat
-        let input = isChat ? Make.messages : "\"input\":\"hi\",\"tools\":[\(tool)]"
+        let path = dialect == .lmstudio ? "/api/v1/chat" : "/v1/responses"
+        let member = dialect == .lmstudio ? "\"integrations\":[\"mcp/w\"]" : "\"tools\":[\(tool)]"
+        let input = isChat ? Make.messages : "\"input\":\"hi\",\(member)"
         let body = "{\"model\":\"m\",\"stream\":\(streams),\(input)}"
         let request = InboundRequest(
-            id: "r", method: "POST", path: isChat ? "/v1/chat/completions" : "/v1/responses",
+            id: "r", method: "POST", path: isChat ? "/v1/chat/completions" : path,
             endpoint: .completion(dialect), dialect: dialect, body: ByteBuffer(string: body))
         let snapshot = Snapshot(
             routes: routes, hosts: HostGuard(bound: "127.0.0.1", machine: nil), tools: rules, instance: "i")
@@ -168,6 +170,22 @@ struct RoundExchangeTests {
         #expect(listing.receive(.toolsRefused(Fault.invalid)) == ["fail invalid_request", "record invalid_request"])
         var running = Self.running(hasEnded: true)
         #expect(running.wait(.seconds(11)) == ["keep alive", "flush", "keep alive", "flush"])
+        var next = Self.running(hasEnded: true)
+        next.wait(.seconds(4))
+        next.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(next.plan))
+        #expect(next.wait(.milliseconds(500)) == ["keep alive", "flush"], "the client sees nothing of its result")
+    }
+
+    @Test("A load before a later round, of which the client's stream says nothing, is not passed over in silence")
+    func silentLoad() {
+        var driver = Self.running(Self.plan(dialect: .lmstudio, location: .hosted), hasEnded: true)
+        driver.receive(.toolRan(0, Self.run, isLast: true), .roundPrepared(driver.plan))
+        var told: [String] = []
+        for _ in 0..<12 {
+            told += driver.receive(.progress(Progress(.load, fraction: 0.5))).filter { $0 == "keep alive" }
+            told += driver.wait(.seconds(1)).filter { $0 == "keep alive" }
+        }
+        #expect(told.count == 2)
     }
 
     @Test("No upstream's deadline counts while tools are run, and each round has its own")

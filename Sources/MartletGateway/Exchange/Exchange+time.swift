@@ -113,10 +113,13 @@ extension Exchange {
             committed = true
             actions.append(.commitStream(nil))
         }
-        lastWrite = now
         actions.append(.tell(progress))
         actions.append(.flush)
     }
+
+    /// Bytes of the reply have left. Only who writes them knows: what an upstream or a tool says, or how far a load is,
+    /// may be nothing in the client's dialect.
+    package mutating func wrote(at now: NIODeadline) { lastWrite = now }
 
     private mutating func timedOut(
         _ name: String, _ after: TimeAmount, _ setting: String, at now: NIODeadline, into actions: inout [Action]

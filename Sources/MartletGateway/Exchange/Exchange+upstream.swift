@@ -160,7 +160,6 @@ extension Exchange {
     mutating func flushIfDue(at now: NIODeadline, into actions: inout [Action]) {
         guard committed, hasUnflushed else { return }
         hasUnflushed = false
-        lastWrite = now
         actions.append(.flush)
     }
 

@@ -87,15 +87,16 @@ final class ExchangePerformer {
         if let head = read.head { step(.head(head), at: now) }
         if let body = read.body { step(.bytes(body), at: now) }
         if read.isEnd { step(.end(cleanly: true, reusable: reusable), at: now) }
-        endTurn()
+        endTurn(at: now)
     }
 
     func receive(_ event: Exchange.Event) {
         guard !isPerforming else { return waiting.append(event) }
         guard request != nil else { return }
         isPerforming = true
-        step(event, at: .now())
-        endTurn()
+        let now = NIODeadline.now()
+        step(event, at: now)
+        endTurn(at: now)
     }
 
     /// One event, and those that come up while its actions are carried out.
@@ -115,9 +116,9 @@ final class ExchangePerformer {
     /// An answer that is there at once.
     func note(_ event: Exchange.Event) { waiting.append(event) }
 
-    private func endTurn() {
+    private func endTurn(at now: NIODeadline) {
         isPerforming = false
-        emit()
+        emit(at: now)
         if request == nil { front.exchangeEnded() }
     }
 
@@ -202,9 +203,10 @@ final class ExchangePerformer {
 
     /// Sends what this turn has written, in one go. The end of a reply that is being
     /// stored waits with what is before it.
-    private func emit() {
+    private func emit(at now: NIODeadline) {
         guard wantsFlush || wantsEnd, !exchange.isKeeping else { return }
         wantsFlush = false
+        if out.readableBytes > 0 { exchange.wrote(at: now) }
         if wantsEnd {
             wantsEnd = false
             front.send(chunk: &out, last: true)
