@@ -9,17 +9,20 @@ import json
 import pytest
 
 from support import chat, engine
-from support.tools import give_servers, real
+from support.tools import fake, give_servers, real
+from support.waiting import until
+from support.wire import request
 
 
 @pytest.fixture
 def tooled(martlet, web):
-    """A server with the tiny model and the servers `real` and `wordy` of its own, and a server that requests name."""
+    """A server with the tiny model and the servers `real`, `wordy` and `slow` of its own, and a server that requests name."""
 
     def start(**mcp):
         def prepare(server):
             engine.give_model(server)
-            give_servers(server, {"real": real(MCP_SECRET="hush"), "wordy": real(MCP_SECRET="the cat sat. " * 100)})
+            give_servers(server, {
+                "real": real(MCP_SECRET="hush"), "wordy": real(MCP_SECRET="the cat sat. " * 100), "slow": fake("good")})
 
         server = martlet(
             before=prepare, engines=engine.engines(),
@@ -134,3 +137,24 @@ def test_a_chat_client_gets_the_answer_alone(tooled, sdk):
     assert reply.choices[0].finish_reason == "stop"
     once = sdk(server, timeout=120).chat.completions.create(**asked, tool_choice="none")
     assert reply.usage.prompt_tokens > once.usage.prompt_tokens + 100, "it was asked twice"
+
+
+def test_while_a_tool_runs_its_arguments_are_told_and_its_model_is_in_use(tooled):
+    server, _ = tooled()
+    body = chat.dumps({
+        "model": engine.MODEL, "input": "Please call the tool.", "stream": True, "ttl": 1, "temperature": 0,
+        "integrations": [{"type": "plugin", "id": "mcp/slow", "allowed_tools": ["wait"]}],
+        "tool_choice": {"type": "function", "function": {"name": "wait"}}, "max_output_tokens": 300})
+
+    def residents():
+        return [(entry["state"], entry["users"]) for entry in server.ask("GET", "/admin/v1/residents").json["residents"]]
+
+    with server.connect(timeout=60) as client:
+        client.send(request("POST", "/api/v1/chat", body, port=server.port))
+        heard = b""
+        while b": keepalive" not in heard.partition(b"event: tool_call.arguments")[2]:
+            piece = client.socket.recv(1 << 16)
+            assert piece, heard
+            heard += piece
+        assert residents() == [("generating", 1)], "beyond its idle time"
+    until(lambda: residents() == [], "it has gone when it was idle", 20)

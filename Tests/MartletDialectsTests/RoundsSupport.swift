@@ -12,6 +12,8 @@ struct Rounds {
     var bodies: [JSON] = []
     /// `name arguments`, or the reason why it could not be run.
     var calls: [String] = []
+    /// What the client had got when the calls of each round were run.
+    var before: [String] = []
     var tally = ReplyTally()
     /// That the rounds with calls took.
     var tokens: [Int] = []
@@ -81,6 +83,7 @@ struct Rounds {
             }
             if case .calls(let endsReply, let tokens) = rounds.finding {
                 rounds.tokens.append(tokens)
+                rounds.before.append(out.string)
                 for call in current.hostedCalls {
                     switch call.checked {
                     case .fault(let fault):
@@ -102,5 +105,12 @@ struct Rounds {
         rounds.text = out.string
         if let pipe { rounds.tally = pipe.tally }
         return rounds
+    }
+}
+
+extension String {
+    /// The names of a stream's events.
+    var events: [String] {
+        split(separator: "\n").filter { $0.hasPrefix("event: ") }.map { String($0.dropFirst(7)) }
     }
 }

@@ -337,33 +337,6 @@ struct RoundsTests {
         #expect(rounds.calls == ["Cannot find tool with name lookup."])
     }
 
-    @Test("A client of LM Studio's own API reads each call as it is begun, made and done, and the whole at the end")
-    func native() throws {
-        let body = "{'model':'m','stream':true,'input':'hi','integrations':['mcp/wiki']}"
-        let streams = [
-            Rounds.calling("lookup|{'q':'7'}", "serch|{}", saying: "Let me see."), Rounds.answering("Paper."),
-        ]
-        let rounds = try Rounds.play(body, from: .lmstudio, streams)
-        #expect(rounds.finding == .complete)
-        let prompt = ["prompt_processing.start", "prompt_processing.end"]
-        #expect(
-            rounds.text.events == ["chat.start"] + prompt + [
-                "message.start", "message.delta", "message.end", "tool_call.start", "tool_call.arguments",
-                "tool_call.success", "tool_call.start", "tool_call.failure",
-            ] + prompt + ["message.start", "message.delta", "message.end", "chat.end"])
-        let last = try #require(rounds.text.split(separator: "\n").last { $0.hasPrefix("data: ") })
-        let result = try #require(try JSON(parsing: String(last.dropFirst(6)))["result"])
-        let kinds = ["message", "tool_call", "invalid_tool_call", "message"]
-        #expect(result["output"]?.array?.map { $0["type"]?.string } == kinds)
-        #expect(result["output"]?[1]?["provider_info"]?["plugin_id"] == "mcp/wiki")
-        #expect(result["output"]?[1]?["output"]?.string?.contains("paper") == true)
-        #expect(result["output"]?[2]?["metadata"]?["type"] == "invalid_name")
-        #expect(result["stats"]?["total_output_tokens"] == 4)
-        let whole = try Rounds.play(
-            body.replacing("true", with: "false"), from: .lmstudio, streams: false, streams)
-        #expect(try JSON(parsing: whole.text)["output"] == result["output"])
-    }
-
     @Test("A Messages client of servers it names reads each call and its result as blocks")
     func messages() throws {
         let body =
@@ -387,8 +360,4 @@ struct RoundsTests {
 
 extension String {
     fileprivate func components(_ word: String) -> Int { ranges(of: word).count }
-
-    fileprivate var events: [String] {
-        split(separator: "\n").filter { $0.hasPrefix("event: ") }.map { String($0.dropFirst(7)) }
-    }
 }

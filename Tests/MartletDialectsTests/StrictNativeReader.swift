@@ -87,7 +87,7 @@ struct StrictNativeReader {
     private mutating func call(_ type: String, _ data: JSON) {
         var item = data
         if type == "tool_call.failure" {
-            if open != "tool_call" { fault("\(type) of nothing") }
+            if open == "told" { items.removeLast() } else if open != "tool_call" { fault("\(type) of nothing") }
             item["type"] = "invalid_tool_call"
         } else {
             if open != (type == "tool_call.success" ? "told" : "tool_call") { fault("\(type) of nothing") }

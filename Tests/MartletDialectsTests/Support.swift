@@ -119,6 +119,7 @@ func describe(_ event: ReplyEvent) -> String {
     case .finished(let choice, let reason, let stop):
         return "finish \(choice) \(reason)" + (stop.map { " at \($0.bytes.string)" } ?? "")
     case .failed(let error): return "failed \(error.code.rawValue): \(error.message)"
+    case .called(let block): return "called \(name(block))"
     case .ran(let block, let run): return "ran \(name(block)) \(run.outcome)"
     case .progress(let progress): return "progress \(progress.phase) \(progress.fraction ?? -1)"
     case .opaque(let dialect, let json): return "opaque \(dialect) \(json.text)"

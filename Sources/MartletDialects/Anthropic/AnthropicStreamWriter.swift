@@ -87,7 +87,7 @@ package struct AnthropicStreamWriter: StreamWriter {
             end.matchedStop = stop
         case .progress: keepAlive(into: &out)
         case .ran(let block, let run): ran(block, run, into: &out)
-        case .failed, .opaque, .ended: break
+        case .called, .failed, .opaque, .ended: break
         }
     }
 

@@ -114,7 +114,7 @@ struct CallWatch: Sendable {
             case .delta(let block, let text): if grown.insert(block).inserted { sent.append(.delta(block, text)) }
             // The relay keeps the end of a choice back only when usage is to go with it.
             case .finished: if target.usage == .finalChunk { sent.append(event) }
-            case .blob, .ran, .usage, .failed, .progress, .opaque, .ended: break
+            case .blob, .called, .ran, .usage, .failed, .progress, .opaque, .ended: break
             }
         }
     }

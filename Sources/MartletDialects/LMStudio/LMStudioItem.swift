@@ -21,6 +21,10 @@ struct LMStudioItem: Sendable {
     var isClosed = false
     /// It is known why the reply ended.
     var isSettled = false
+    /// It is being run here.
+    var isCalled = false
+    /// Its arguments have been written.
+    var hasArguments = false
     /// Of a call that was run here.
     var run: ToolRun?
 
@@ -151,21 +155,26 @@ struct LMStudioItem: Sendable {
         out.writeString("}")
     }
 
+    private func written(_ write: (inout ByteBuffer) -> Void) -> ByteBuffer {
+        var out = ByteBuffer(string: ",")
+        write(&out)
+        return out
+    }
+
+    /// What a call's event says of its arguments, behind the type.
+    func made(isCut: Bool) -> ByteBuffer {
+        written { writeCall(arguments: arguments(isCut: isCut), output: nil, into: &$0) }
+    }
+
     /// The last events of a call: their names, and what they say behind the type.
     func endings(isCut: Bool) -> [(name: String, body: ByteBuffer)] {
-        func written(_ write: (inout ByteBuffer) -> Void) -> ByteBuffer {
-            var out = ByteBuffer(string: ",")
-            write(&out)
-            return out
-        }
         if let fault = fault(isCut: isCut) {
             return [("tool_call.failure", written { writeFailure(fault, into: &$0) })]
         }
-        let arguments = arguments(isCut: isCut)
-        let made = written { writeCall(arguments: arguments, output: nil, into: &$0) }
-        guard let output else { return [("tool_call.arguments", made)] }
-        let run = written { writeCall(arguments: arguments, output: output, into: &$0) }
-        return [("tool_call.arguments", made), ("tool_call.success", run)]
+        let before = hasArguments ? [] : [("tool_call.arguments", made(isCut: isCut))]
+        guard let output else { return before }
+        let run = written { writeCall(arguments: arguments(isCut: isCut), output: output, into: &$0) }
+        return before + [("tool_call.success", run)]
     }
 
     /// The item; nil for one that says nothing.

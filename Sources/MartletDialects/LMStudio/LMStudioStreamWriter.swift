@@ -73,6 +73,10 @@ package struct LMStudioStreamWriter: StreamWriter {
             start(into: &out)
             open(block, kind, into: &out)
         case .closed(let block): close(block, into: &out)
+        case .called(let block):
+            guard let place = places[block] else { return }
+            items[place].isCalled = true
+            tellArguments(into: &out)
         case .ran(let block, let run):
             guard let place = places[block] else { return }
             items[place].run = run
@@ -258,6 +262,7 @@ extension LMStudioStreamWriter {
             turn += 1
             guard turn < items.count else { return }
             if items[turn].isCall || items[turn].text.readableBytes > 0 { tellBeginning(into: &out) }
+            tellArguments(into: &out)
             guard !items[turn].isCall, items[turn].text.readableBytes > 0 else { continue }
             let (name, text) = (items[turn].name, items[turn].text)
             writeEvent("\(name).delta", into: &out) { _, out in
@@ -278,6 +283,15 @@ extension LMStudioStreamWriter {
             out.writeString(",")
             item.writeHead(into: &out)
         }
+    }
+
+    /// What a tool is run with, before it is; what it came to follows.
+    private mutating func tellArguments(into out: inout ByteBuffer) {
+        guard turn < items.count, items[turn].isCalled, !items[turn].hasArguments else { return }
+        tellBeginning(into: &out)
+        items[turn].hasArguments = true
+        let arguments = items[turn].made(isCut: false)
+        writeEvent("tool_call.arguments", into: &out) { _, out in out.writeImmutableBuffer(arguments) }
     }
 
     /// What is empty was never begun.

@@ -80,7 +80,7 @@ package struct ChatStreamWriter: StreamWriter {
             finishes.append((choice, reason))
             isStopped = isStopped || stop != nil
         case .progress: keepAlive(into: &out)
-        case .ran, .failed, .opaque, .ended: break
+        case .called, .ran, .failed, .opaque, .ended: break
         }
     }
 

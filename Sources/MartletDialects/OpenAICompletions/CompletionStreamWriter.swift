@@ -46,7 +46,7 @@ struct CompletionStreamWriter: StreamWriter {
             finish = reason
             isStopped = stop != nil
         case .progress: keepAlive(into: &out)
-        case .started, .blob, .closed, .ran, .failed, .opaque, .ended: break
+        case .started, .blob, .closed, .called, .ran, .failed, .opaque, .ended: break
         }
     }
 

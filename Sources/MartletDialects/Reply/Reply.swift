@@ -62,7 +62,7 @@ package struct ReplyFold: Sendable {
             guard isFirst(choice) else { return }
             reply.finish = reason
             reply.matchedStop = stop
-        case .closed, .failed, .progress, .opaque, .ended: break
+        case .closed, .called, .failed, .progress, .opaque, .ended: break
         }
     }
 

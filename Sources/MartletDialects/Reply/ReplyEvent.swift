@@ -12,6 +12,8 @@ package enum ReplyEvent: Sendable, Hashable {
     /// Signature, encrypted or redacted reasoning.
     indirect case blob(BlockID, OpaqueBlob)
     case closed(BlockID)
+    /// A call of kind `hosted` is run from here on: its arguments are whole, and such as its tool takes.
+    case called(BlockID)
     /// A call of kind `hosted` has been run: behind its `closed`, and before the reply goes on.
     indirect case ran(BlockID, ToolRun)
     /// Tokens so far; a later report updates an earlier one.

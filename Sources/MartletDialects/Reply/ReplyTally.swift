@@ -57,7 +57,7 @@ package struct ReplyTally: Sendable {
             finishes.append((choice, reason))
         case .failed(let error): failure = failure ?? error
         case .ended: isEnded = true
-        case .delta, .blob, .ran, .opaque, .progress: break
+        case .delta, .blob, .called, .ran, .opaque, .progress: break
         }
     }
 

@@ -85,7 +85,7 @@ package struct ResponsesStreamWriter: StreamWriter {
             settle(all: true, into: &out)
         case .progress: keepAlive(into: &out)
         case .ran(let block, let run): ran(block, run, into: &out)
-        case .failed, .opaque, .ended: break
+        case .called, .failed, .opaque, .ended: break
         }
     }
 

@@ -76,6 +76,8 @@ struct HostedCalls: ReplyStage {
             if let shown = blocks[place].shown { events.append(.blob(shown, blob)) }
         case .closed(let block):
             if let shown = places[block].flatMap({ blocks[$0].shown }) { events.append(.closed(shown)) }
+        case .called(let block):
+            if let shown = places[block].flatMap({ blocks[$0].shown }) { events.append(.called(shown)) }
         case .ran(let block, let run):
             if let shown = places[block].flatMap({ blocks[$0].shown }) { events.append(.ran(shown, run)) }
         case .usage(let more):
@@ -196,6 +198,10 @@ struct HostedCalls: ReplyStage {
         // Nobody would learn of what is run, neither the client nor the model.
         guard !(table.isHidden && isSpent) else { return events += ending }
         isOver = true
+        for call in calls {
+            guard let shown = blocks[call.place].shown, case .run = call.checked else { continue }
+            events.append(.called(shown))
+        }
     }
 
     private var ending: [ReplyEvent] {

@@ -71,6 +71,8 @@ class Told:
         elif step == "success":
             assert self.items[-1]["tool"] == data["tool"] and isinstance(data["output"], str)
             self.items[-1] = data | {"type": "tool_call"}
+        elif step == "failure" and self._open is None and self.types[-2] == "tool_call.arguments":
+            self.items[-1] = data | {"type": "invalid_tool_call"}
         else:
             assert self._open == "tool_call" and step in ("arguments", "failure"), name
             self._open = None
