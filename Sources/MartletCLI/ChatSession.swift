@@ -22,11 +22,13 @@ struct ChatSession {
     func run() async throws {
         try await turn.client.checkReachable()
         var session = self
+        var lines = TypedLines()
+        defer { LineTerminal.restore() }
         async let _: Void = interrupts.watch()
         Surroundings.complain(
             "talking with \(TerminalText.safe(talk.model ?? "the server's default model")) at \(turn.client.base). "
                 + "/help says what there is, Ctrl-D leaves.")
-        while let line = Self.read() {
+        while let line = lines.next() {
             switch ChatLine(line) {
             case .nothing: break
             case .exit: return
@@ -72,18 +74,5 @@ struct ChatSession {
             talk.clear()
         }
         Surroundings.complain("the system text is \(talk.system.map { TerminalText.safe("\"\($0)\"") } ?? "not set")")
-    }
-
-    /// What the user types next; nil at the end of the input. A backslash at a line's end goes on with the next.
-    private static func read() -> String? {
-        var text = ""
-        while true {
-            guard let line = Surroundings.answer(to: text.isEmpty ? "> " : "… ") else {
-                Surroundings.putAside("\n")
-                return text.isEmpty ? nil : text
-            }
-            guard line.hasSuffix("\\") else { return TerminalText.safe(text + line) }
-            text += line.dropLast() + "\n"
-        }
     }
 }

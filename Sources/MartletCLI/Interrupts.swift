@@ -1,14 +1,6 @@
 import Synchronization
 import UnixSignals
 
-#if canImport(Glibc)
-    import Glibc
-#elseif canImport(Musl)
-    import Musl
-#else
-    import Darwin
-#endif
-
 /// Ctrl-C in a command that goes on: it cancels what is under way, and where nothing is, it ends the program.
 final class Interrupts: Sendable {
     private let work = Mutex<Task<Void, any Error>?>(nil)
@@ -20,7 +12,7 @@ final class Interrupts: Sendable {
                 work.cancel()
             } else {
                 Surroundings.putAside("\n")
-                _exit(ExitCodes.interrupted)
+                Surroundings.leave(ExitCodes.interrupted)
             }
         }
     }

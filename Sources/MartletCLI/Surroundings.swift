@@ -85,15 +85,21 @@ enum Surroundings {
     /// ignored for the sake of connections.
     static func put(_ text: String) {
         print(text, terminator: "")
-        if fflush(nil) != 0, errno == EPIPE { _exit(ExitCodes.unread) }
+        if fflush(nil) != 0, errno == EPIPE { leave(ExitCodes.unread) }
     }
 
     /// Ends the program when nobody reads stdout any more, also while there is nothing to write. Until it is cancelled.
     static func endWhenUnread() async {
         repeat {
             var output = pollfd(fd: 1, events: 0, revents: 0)
-            if poll(&output, 1, 0) > 0, output.revents & Int16(POLLERR | POLLHUP) != 0 { _exit(ExitCodes.unread) }
+            if poll(&output, 1, 0) > 0, output.revents & Int16(POLLERR | POLLHUP) != 0 { leave(ExitCodes.unread) }
         } while (try? await Task.sleep(for: .milliseconds(500))) != nil
+    }
+
+    /// Ends the program, whatever it does, with the terminal as it was.
+    static func leave(_ code: Int32) -> Never {
+        LineTerminal.restore()
+        _exit(code)
     }
 
     static func putAside(_ text: String) {
@@ -104,10 +110,13 @@ enum Surroundings {
     static func isTerminal(_ descriptor: Int32) -> Bool { isatty(descriptor) != 0 }
 
     /// Of the terminal that stderr is; 80 where it does not say.
-    static var columns: Int {
+    static var columns: Int { size.columns }
+
+    /// Of the terminal that stderr is; 24 rows of 80 columns where it does not say.
+    static var size: (columns: Int, rows: Int) {
         var size = winsize()
-        guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
-        return Int(size.ws_col)
+        guard ioctl(2, UInt(TIOCGWINSZ), &size) == 0 else { return (80, 24) }
+        return (size.ws_col > 0 ? Int(size.ws_col) : 80, size.ws_row > 0 ? Int(size.ws_row) : 24)
     }
 
     /// A line that the user types in answer to a question on stderr; nil at the end of the input.

@@ -67,7 +67,8 @@ struct ConversationTests {
             ("/new", .new),
             ("/model", .model(nil)), ("/model  acme/w ", .model("acme/w")), ("/system Be brief.", .system("Be brief.")),
             ("/etc/passwd is what?", .question("/etc/passwd is what?")), ("/nonsense", .unknown("/nonsense")),
-            (" two words ", .question(" two words ")),
+            (" two words ", .question(" two words ")), ("/system\nBe\nbrief.", .system("Be\nbrief.")),
+            ("/*\nint x;", .question("/*\nint x;")),
         ])
     func lines(_ text: String, _ line: ChatLine) { #expect(ChatLine(text) == line) }
 }

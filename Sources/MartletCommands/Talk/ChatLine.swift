@@ -13,7 +13,7 @@ package enum ChatLine: Sendable, Hashable {
     package static let commands = [
         "/model NAME   talk to another model", "/system TEXT  give it another system text, and begin anew",
         "/new          forget what was said", "/exit         leave, as Ctrl-D does",
-        "Ctrl-C cancels an answer. A backslash at a line's end goes on with the next line.",
+        "Ctrl-C cancels an answer. A backslash at a line's end goes on with the next line. What is pasted is one message.",
     ]
 
     package init(_ line: String) {
@@ -22,7 +22,7 @@ package enum ChatLine: Sendable, Hashable {
             self = text.isEmpty ? .nothing : .question(line)
             return
         }
-        let name = text.prefix { $0 != " " && $0 != "\t" }
+        let name = text.prefix { !$0.isWhitespace }
         let rest = Self.trimmed(text.dropFirst(name.count))
         let word = rest.isEmpty ? nil : String(rest)
         switch name {
@@ -33,6 +33,8 @@ package enum ChatLine: Sendable, Hashable {
         case "/system": self = .system(word)
         // A path is more likely to be asked about than a command that has a second slash.
         case _ where name.dropFirst().contains("/"): self = .question(line)
+        // So are lines that were pasted.
+        case _ where text.contains(where: \.isNewline): self = .question(line)
         default: self = .unknown(String(name))
         }
     }

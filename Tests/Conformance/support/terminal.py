@@ -20,6 +20,7 @@ class Terminal:
         self.shown = b""
         self._main, side = pty.openpty()
         fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+        self.before = self.settings()
 
         def take():
             os.setsid()
@@ -38,6 +39,10 @@ class Terminal:
 
     def type(self, text):
         os.write(self._main, text.encode())
+
+    def settings(self):
+        """What the terminal is set to, as `termios` has it."""
+        return termios.tcgetattr(self._main)
 
     def see(self, text, within=15.0):
         """Waits until the text is shown."""
