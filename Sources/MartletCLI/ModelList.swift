@@ -26,13 +26,7 @@ struct List: AsyncParsableCommand {
                         + "martlet import puts it there"))
         }
         for part in store.unfinished() {
-            // A projector comes with its weights, and cannot be asked for by itself.
-            let isProjector = part.place.lowercased().contains("mmproj")
-            let wish = isProjector ? part.place.split(separator: "/").dropLast().joined(separator: "/") : part.place
-            Surroundings.complain(
-                TerminalText.safe(
-                    "martlet: \(part.place) is not whole (\(ByteCount.shown(part.bytes))). Go on with: martlet get "
-                        + "\(wish); or remove what there is: martlet rm \(part.place)"))
+            Surroundings.complain(TerminalText.safe("martlet: \(Self.sentence(part))"))
         }
         if json {
             let entries = all.map { local -> JSON in
@@ -48,6 +42,17 @@ struct List: AsyncParsableCommand {
         } else {
             for line in Self.lines(all) { Surroundings.say(TerminalText.safe(line)) }
         }
+    }
+
+    private static func sentence(_ part: Unfinished) -> String {
+        guard !part.isUnderWay else {
+            return "\(part.place) is being downloaded, \(ByteCount.shown(part.bytes)) so far"
+        }
+        // A projector comes with its weights, and cannot be asked for by itself.
+        let isProjector = part.place.lowercased().contains("mmproj")
+        let wish = isProjector ? part.place.split(separator: "/").dropLast().joined(separator: "/") : part.place
+        return "\(part.place) is not whole (\(ByteCount.shown(part.bytes))). Go on with: martlet get \(wish); "
+            + "or remove what there is: martlet rm \(part.place)"
     }
 
     private func listServed() async throws {

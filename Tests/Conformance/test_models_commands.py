@@ -113,6 +113,9 @@ def test_an_interrupted_download_says_so_and_goes_on_later(hub, commands):
         stderr=subprocess.PIPE, text=True)
     until(lambda: any(path.endswith(".part") for path in commands.files()), "a part was there", 20)
     until(lambda: sum(path.stat().st_size for path in commands.models.rglob("*.part")) > 500_000, "half was there", 20)
+    during = commands("ls")
+    assert during.returncode == 0 and f"{REPOSITORY}/{FILE} is being downloaded, " in during.stderr, during.stderr
+    assert "martlet get OWNER" in during.stderr and "is not whole" not in during.stderr and "martlet rm" not in during.stderr
     process.send_signal(signal.SIGINT)
     output, complaints = process.communicate(timeout=20)
     assert (process.returncode, output) == (130, "")

@@ -6,12 +6,14 @@
     import Glibc
 #endif
 
-/// What an interrupted download left of a file, to be gone on with.
+/// What there is of a file that is being downloaded, or whose download was interrupted, to be gone on with.
 package struct Unfinished: Sendable, Hashable {
     /// `<publisher>/<repository>/<file>`, as the file will lie.
     package let place: String
     package let path: String
     package let bytes: Int64
+    /// A program is getting it, or what it belongs to.
+    package let isUnderWay: Bool
 
     /// - Parameter path: of a file that shall go, as it is called when it is whole.
     /// - Throws: `.underWay`, while a program is getting it: it would go on writing what nobody finds.
@@ -37,18 +39,25 @@ package struct Unfinished: Sendable, Hashable {
 }
 
 extension ModelStore {
-    /// What interrupted downloads left, in the order of their paths.
+    /// What there is of files that are not whole, in the order of their paths.
     package func unfinished() -> [Unfinished] {
         guard let top = Disk.resolved(root) else { return [] }
         return Disk.names(in: top).filter(Self.isPlain).flatMap { publisher in
             Disk.names(in: "\(top)/\(publisher)").filter(Self.isPlain).flatMap { repository in
                 let folder = "\(top)/\(publisher)/\(repository)"
-                return Disk.names(in: folder).compactMap { name -> Unfinished? in
+                let names = Disk.names(in: folder)
+                let locked = names.filter { $0.hasSuffix(".lock") && Disk.isLocked("\(folder)/\($0)") }
+                return names.compactMap { name -> Unfinished? in
                     guard Self.isPlain(name), let file = Unfinished.file(of: name),
                         let entry = Disk.entry("\(folder)/\(name)"), entry.isRegular
                     else { return nil }
+                    // A projector comes behind the weights it is for, and is locked when it is its turn.
+                    let isUnderWay =
+                        locked.contains(".\(file).lock")
+                        || file.lowercased().contains("mmproj") && !locked.isEmpty
                     return Unfinished(
-                        place: "\(publisher)/\(repository)/\(file)", path: "\(folder)/\(name)", bytes: entry.bytes)
+                        place: "\(publisher)/\(repository)/\(file)", path: "\(folder)/\(name)", bytes: entry.bytes,
+                        isUnderWay: isUnderWay)
                 }
             }
         }
