@@ -216,10 +216,12 @@ private enum PinRun {
 }
 
 struct Unload: AsyncParsableCommand {
-    static let configuration = CommandConfiguration(abstract: "Unloads a model once its requests are done.")
+    static let configuration = CommandConfiguration(
+        abstract: "Unloads a model once its requests are done; a load under way is cancelled.")
 
     @OptionGroup var place: Place
     @Flag(name: .shortAndLong, help: "Unload all.") var all = false
+    @Flag(help: "Do not wait for requests under way; they fail.") var force = false
     @Argument(help: "What martlet ps calls it.") var identifier: String?
 
     func validate() throws {
@@ -229,8 +231,11 @@ struct Unload: AsyncParsableCommand {
     func run() async throws {
         let client = place.client
         try await Failures.reported {
-            for (id, isDraining) in try await UnloadRun.unload(identifier, client) {
-                let what = isDraining ? "takes no more requests, and is unloaded after those it has" : "is unloaded"
+            for (id, isDraining) in try await UnloadRun.unload(identifier, isForced: force, client) {
+                let what =
+                    isDraining
+                    ? "takes no more requests, and is unloaded after those it has; at once by: martlet unload --force \(id)"
+                    : "is unloaded"
                 Surroundings.say(TerminalText.safe("\(id) \(what)"))
             }
         }
@@ -239,16 +244,21 @@ struct Unload: AsyncParsableCommand {
 
 /// What the commands that unload have in common.
 enum UnloadRun {
-    /// - Parameter id: nil: all.
+    /// - Parameters:
+    ///   - id: nil: all.
+    ///   - isForced: requests under way are not waited for.
     /// - Returns: each, and whether it stays until its requests are done.
-    static func unload(_ id: String?, _ client: MartletClient) async throws -> [(id: String, isDraining: Bool)] {
+    static func unload(
+        _ id: String?, isForced: Bool = false, _ client: MartletClient
+    ) async throws -> [(id: String, isDraining: Bool)] {
         var ids: [String] = []
         if let id { ids = [id] } else { ids = try await ResidentList.read(client).map(\.id) }
         var gone: [(id: String, isDraining: Bool)] = []
         for id in ids {
+            var body: JSON = ["instance_id": .string(id)]
+            if isForced { body["force"] = true }
             // It may have requests, for which the server waits a while.
-            let reply = try await client.ask(
-                "/api/v1/models/unload", ["instance_id": .string(id)], within: .seconds(60))
+            let reply = try await client.ask("/api/v1/models/unload", body, within: .seconds(60))
             gone.append((id, reply["status"]?.string == "draining"))
         }
         return gone

@@ -10,6 +10,7 @@ import pytest
 
 from support import chat, engine
 from support.waiting import until
+from test_load_commands import run
 from test_residency import LOAD, UNLOAD, ask, loaded, post, residents, server as server
 
 
@@ -86,3 +87,33 @@ def test_an_unload_is_answered_when_its_instance_is_gone_though_the_model_is_wan
         stop.set()
         for client in clients:
             client.join()
+
+
+@pytest.mark.parametrize("target, member", [(UNLOAD, "instance_id"), ("/api/v0/models/unload", "model")])
+def test_a_load_under_way_is_cancelled_by_an_unload(local, target, member):
+    server = local(load_seconds=60, config={"discovery": "off"})
+    replies = []
+    asking = threading.Thread(target=lambda: replies.append(ask(server)))
+    asking.start()
+    until(lambda: residents(server).get(engine.MODEL, {}).get("state") == "loading", "the load has begun")
+    start = time.monotonic()
+    gone = post(server, target, **{member: engine.MODEL})
+    assert gone.status == 200 and gone.json.get("status", "unloaded") == "unloaded", gone.body
+    assert time.monotonic() - start < 8, "there is nothing to wait for"
+    asking.join(10)
+    assert (replies[0].status, replies[0].json["error"]["code"]) == (502, "engine_failed")
+    assert "was unloaded while it was loading" in replies[0].json["error"]["message"]
+    assert residents(server) == {} and engine.loading(server) is None
+
+
+def test_the_command_unloads_a_busy_model_at_once_when_it_is_told_to(server):
+    server = server()
+    with server.connect(timeout=60) as client:
+        body = chat.body(model=engine.MODEL, max_tokens=100_000, stream=True, ignore_eos=True)
+        client.send(b"POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
+                    b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert client.open_reply().read1(1)
+        start = time.monotonic()
+        gone = run(server.url, "unload", "--force", engine.MODEL)
+        assert (gone.returncode, gone.stdout) == (0, f"{engine.MODEL} is unloaded\n"), gone
+        assert time.monotonic() - start < 8, "it is not waited for"

@@ -140,7 +140,6 @@ extension Residency {
         instances[index].isReturn = false
         forget(id)
         for waiter in waiters { grant(waiter, index, now, &actions) }
-        if instances[index].leaves { instances[index].phase = .draining(evicted: false) }
     }
 
     mutating func exit(_ id: String, _ error: EngineError?, _ now: Instant, _ actions: inout [Action]) {
@@ -163,12 +162,12 @@ extension Residency {
         guard let index = place(id) else { return withdraw(id, &actions) }
         switch (instances[index].phase, how) {
         case (.stopping, _): break
-        case (.loading, .whenIdle): instances[index].leaves = true
-        case (_, .whenIdle): instances[index].phase = .draining(evicted: false)
-        case (.loading(let waiters), .now):
+        // Nobody uses it yet: there is nothing to wait for.
+        case (.loading(let waiters), _):
             let error = EngineError(.cancelled, "\(id) was unloaded while it was loading.")
             actions += waiters.map { .refuse($0.ticket, error) }
             stop(index, &actions)
+        case (_, .whenIdle): instances[index].phase = .draining(evicted: false)
         case (_, .now): stop(index, &actions)
         }
     }

@@ -45,7 +45,7 @@ package struct Residency: Sendable {
     }
 
     package enum Unloading: Sendable, Hashable {
-        /// No further requests; gone when those under way have ended.
+        /// No further requests; gone when those under way have ended. A load is cancelled.
         case whenIdle
         case now
     }
@@ -158,8 +158,6 @@ package struct Residency: Sendable {
         package var users = 0
         /// The last grant or release.
         package var lastUsed: Instant
-        /// To be unloaded when those who wait for it have been served.
-        var leaves = false
         /// Loaded as it was before: who waits for it decides nothing.
         var isReturn = false
         var readySince: Instant
@@ -178,7 +176,7 @@ package struct Residency: Sendable {
 
         /// Whether nothing but its owner ends it.
         var stays: Bool {
-            guard isExplicit || isPinned, !leaves else { return false }
+            guard isExplicit || isPinned else { return false }
             return switch phase {
             case .loading, .ready: true
             case .draining, .stopping: false
