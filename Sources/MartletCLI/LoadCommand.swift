@@ -88,28 +88,8 @@ enum LoadRun {
     static func load(
         _ form: LoadForm, _ client: MartletClient, isQuiet: Bool = false
     ) async throws -> (LoadedModel, Resident?) {
-        let loaded = try await ModelCommand.untilInterrupted {
-            var screen = ChatScreen(
-                name: form.model, movesBars: Surroundings.movesBars, dims: false, showsReasoning: false)
-            func show(_ step: ChatStep) {
-                if !isQuiet { ChatTurn.put(screen.show(step, columns: Surroundings.columns)) }
-            }
-            for try await event in try await client.events("/api/v1/models/load", form.body) {
-                switch LoadStep(event) {
-                case .waiting(let reason): show(.waiting(reason))
-                case .began: show(.loading(0))
-                case .progress(let share): show(.loading(share))
-                case .ended(let loaded):
-                    ChatTurn.put(screen.close())
-                    return loaded
-                case .failed(let reason):
-                    ChatTurn.put(screen.close())
-                    throw MartletError(.server, reason)
-                case nil: break
-                }
-            }
-            ChatTurn.put(screen.close())
-            throw MartletError(.connection, "the server ended its answer before the model was loaded")
+        let loaded = try await inFlags {
+            try await ModelCommand.untilInterrupted { try await follow(form, client, isQuiet: isQuiet) }
         }
         guard let loaded else {
             Surroundings.complain(
@@ -117,6 +97,40 @@ enum LoadRun {
             throw ExitCode(ExitCodes.interrupted)
         }
         return (loaded, try await ResidentList.read(client).first { $0.id == loaded.instance })
+    }
+
+    private static func follow(
+        _ form: LoadForm, _ client: MartletClient, isQuiet: Bool
+    ) async throws -> LoadedModel {
+        var screen = ChatScreen(
+            name: form.model, movesBars: Surroundings.movesBars, dims: false, showsReasoning: false)
+        func show(_ step: ChatStep) {
+            if !isQuiet { ChatTurn.put(screen.show(step, columns: Surroundings.columns)) }
+        }
+        for try await event in try await client.events("/api/v1/models/load", form.body) {
+            switch LoadStep(event) {
+            case .waiting(let reason): show(.waiting(reason))
+            case .began: show(.loading(0))
+            case .progress(let share): show(.loading(share))
+            case .ended(let loaded):
+                ChatTurn.put(screen.close())
+                return loaded
+            case .failed(let reason):
+                ChatTurn.put(screen.close())
+                throw MartletError(.server, reason)
+            case nil: break
+            }
+        }
+        ChatTurn.put(screen.close())
+        throw MartletError(.connection, "the server ended its answer before the model was loaded")
+    }
+
+    private static func inFlags<R>(_ work: () async throws -> R) async throws -> R {
+        do {
+            return try await work()
+        } catch let error as MartletError {
+            throw MartletError(error.kind, LoadForm.refusal(error.message, isLMS: Surroundings.isLMS))
+        }
     }
 
     /// What it would take on this machine, whatever runs there.

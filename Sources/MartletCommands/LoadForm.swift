@@ -59,6 +59,21 @@ package struct LoadForm: Sendable, Hashable {
         body["stream"] = true
         return body
     }
+
+    /// Why a server refused it, with the flags that were typed for the members that it names.
+    /// - Parameter isLMS: they were those of `lms`.
+    package static func refusal(_ message: String, isLMS: Bool) -> String {
+        let members = [
+            "parallel", "gpu_layers", "cache_type_k", "cache_type_v", "threads", "draft_model", "prompt_cache", "ttl",
+            "pinned", "identifier",
+        ]
+        let others =
+            isLMS ? ["gpu_layers": "gpu", "draft_model": "speculative-draft-model"] : ["pinned": "pin"]
+        return members.reduce(message) { message, member in
+            let flag = others[member] ?? member.split(separator: "_").joined(separator: "-")
+            return message.replacing("\"\(member)\"", with: "--\(flag)")
+        }
+    }
 }
 
 /// How much of a model a GPU computes, in the words of `lms load --gpu`.

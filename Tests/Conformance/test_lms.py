@@ -284,10 +284,14 @@ def test_a_model_is_asked_once(lms):
 
 
 def test_get_and_import(lms, hub):
-    got = lms("get", "--yes", "--gguf", "acme/Tiny-Chat-GGUF@f16", **hub.environment)
+    got = lms("get", "--yes", "--gguf", "acme/Tiny-Chat-GGUF@f16", "--host", "127.0.0.1", **hub.environment)
     assert (got.returncode, got.stdout) == (0, ""), got.stderr
     assert "tiny-chat is here, and checked\nnext: lms server start, and lms chat tiny-chat\n" in got.stderr
     assert [model["modelKey"] for model in lms.json("ls")] == ["tiny-chat"]
+    away = lms("get", "acme/Tiny-Chat-GGUF", "--host", "models.example", "--port", "8080", **hub.environment)
+    assert (away.returncode, away.stdout) == (1, "") and away.stderr == (
+        "lms: lms get brings a model to this machine: run it at models.example, or ask the server there by POST "
+        "http://models.example:8080/api/v1/models/download\n")
     mlx = lms("get", "acme/Tiny-Chat", "--mlx", **hub.environment)
     assert mlx.returncode == 1 and "leave it out to get GGUF" in mlx.stderr
     hub.add("acme/Tiny-Two-GGUF", {"Tiny-Two-F16.gguf": engine.WEIGHTS.read_bytes(), "Tiny-Two-Q4_K_M.gguf": b"GGUF"})

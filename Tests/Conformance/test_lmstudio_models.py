@@ -77,6 +77,11 @@ def test_what_it_has_loaded_is_seen_by_commands(before, tmp_path):
     assert entry["settings"]["context_length"] == {"value": 2048, "origin": "studio"}
     loaded = run(server.url, "load", SMALL, "--context", "3072")
     assert loaded.returncode == 0 and "context 3072 (studio), parallel 4 (studio)" in loaded.stdout, loaded
+    for words, flags in ((["--ttl", "60"], "--ttl"), (["--identifier", "me", "--pin"], "--pin and no --identifier")):
+        refused = run(server.url, "load", SMALL, *words)
+        assert refused.returncode == 1 and refused.stderr == (
+            f"martlet: {SMALL} is loaded by LM Studio at {fake.url.removeprefix('http://')}, where a load takes no {flags}: "
+            "leave that out\n"), refused
     lms = tmp_path / "lms"
     lms.symlink_to(binary())
     place = ["--host", "127.0.0.1", "--port", str(server.port)]
@@ -135,7 +140,8 @@ def test_models_are_loaded_and_unloaded_there(before):
     assert legacy(server)[SMALL]["loaded_context_length"] == 4096
     assert post(server, LOAD, model=SMALL).json["instance_id"] == f"{SMALL}:2", "one more"
     assert post(server, UNLOAD, instance_id=f"{SMALL}:2").json == {"instance_id": f"{SMALL}:2"}
-    assert post(server, UNLOAD, instance_id=SMALL).json == {"instance_id": SMALL}
+    assert post(server, UNLOAD, instance_id=SMALL, force=True).json == {"instance_id": SMALL}
+    assert [request.json for request in fake.requests if request.target == UNLOAD][-1] == {"instance_id": SMALL}
     assert native(server)[SMALL]["loaded_instances"] == []
     assert fake.catalogue[WRITER].loaded
 

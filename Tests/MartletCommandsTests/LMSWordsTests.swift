@@ -53,6 +53,11 @@ struct LMSWordsTests {
         ])
     func sentences(_ ours: String, _ theirs: String) { #expect(LMSWords.own(ours) == theirs) }
 
+    @Test(
+        "some hosts are this machine",
+        arguments: [("127.0.0.1", true), ("LOCALHOST", true), ("[::1]", true), ("box", false), ("10.0.0.1", false)])
+    func here(_ host: String, _ isHere: Bool) { #expect(LMSAddress(host: host, port: 1).isHere == isHere) }
+
     @Test("the server is where the flags say, else MARTLET_HOST, else where it was started last, else at 1234")
     func address() throws {
         func found(

@@ -39,6 +39,15 @@ struct LoadFormTests {
         #expect(form.body["flash_attention"] == false)
     }
 
+    @Test("a refusal names the flags that were typed")
+    func refusal() {
+        let said = "m takes no \"ttl\" and no \"gpu_layers\" and no \"pinned\": leave that out"
+        #expect(
+            LoadForm.refusal(said, isLMS: false) == "m takes no --ttl and no --gpu-layers and no --pin: leave that out")
+        #expect(LoadForm.refusal("no \"gpu_layers\"", isLMS: true) == "no --gpu")
+        #expect(LoadForm.refusal("no \"draft_model\"", isLMS: true) == "no --speculative-draft-model")
+    }
+
     @Test(
         "--gpu takes off, max and shares",
         arguments: [

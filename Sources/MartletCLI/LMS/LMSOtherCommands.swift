@@ -6,7 +6,7 @@ import MartletWire
 struct LMSGet: AsyncParsableCommand {
     static let configuration = CommandConfiguration(commandName: "get", abstract: "Brings a model here.")
 
-    @OptionGroup var voice: LMSVoice
+    @OptionGroup var place: LMSPlace
     @Flag(help: "Of Apple's own format, which is refused.") var mlx = false
     @Flag(help: "Of the format GGUF, which is so anyway.") var gguf = false
     @Flag(help: "Ask which quantisation, where none is named.") var select = false
@@ -22,6 +22,12 @@ struct LMSGet: AsyncParsableCommand {
     }
 
     func run() async throws {
+        let address = try place.address()
+        guard place.host == nil || address.isHere else {
+            throw LMSRefusal(
+                "lms get brings a model to this machine: run it at \(address.host), or ask the server there by "
+                    + "POST \(address.url)/api/v1/models/download")
+        }
         let get = try Get.parse(try LMSWords.get(name, yes: yes, mlx: mlx, selects: select, limit: limit))
         try await get.run()
     }

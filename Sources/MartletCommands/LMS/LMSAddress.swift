@@ -44,6 +44,12 @@ package struct LMSAddress: Sendable, Hashable {
         self.init(host: String(authority[..<colon]), port: port)
     }
 
+    /// Whether that is this machine, whatever its port.
+    package var isHere: Bool {
+        let name = host.lowercased()
+        return name == "localhost" || name == "[::1]" || name.hasPrefix("127.")
+    }
+
     /// Such as `http://127.0.0.1:1234`.
     package var url: String { "http://\(host):\(port)" }
 }

@@ -21,7 +21,7 @@ package struct LoadBody {
         "echo_load_config",
     ]
     /// Those that it has no words for, or only in its commands.
-    private static let more = [
+    static let more = [
         "parallel", "gpu_layers", "cache_type_k", "cache_type_v", "threads", "draft_model", "prompt_cache", "ttl",
         "pinned", "identifier", "stream",
     ]

@@ -119,6 +119,13 @@ struct UpstreamNative: Sendable {
         let streams = body["stream"]?.bool ?? false
         body["stream"] = nil
         body["model"] = .string(key)
+        let ours = LoadBody.more.filter { body[$0] != nil }
+        if let first = ours.first {
+            throw .invalid(
+                "\(key) is loaded by \(studio.shown), where a load takes no "
+                    + ours.map { "\"\($0)\"" }.joined(separator: " and no ") + ": leave that out",
+                code: "unrecognized_keys", param: first)
+        }
         let sent = body.buffer
         guard streams else {
             return LoadRoutes.ok(try await post("/api/v1/models/load", sent, to: studio, calls))
@@ -185,6 +192,8 @@ struct UpstreamNative: Sendable {
             guard entries.contains(where: { $0.instances.contains(bare) }) else { continue }
             var body = body
             body["instance_id"] = .string(bare)
+            // Ours: it knows one way only.
+            body["force"] = nil
             return LoadRoutes.ok(try await post("/api/v1/models/unload", body.buffer, to: studio, calls))
         }
         return nil
