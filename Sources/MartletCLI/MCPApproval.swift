@@ -55,9 +55,7 @@ extension MCP {
                 }
                 return (url.identity, waiting)
             }
-            let label = ServerEntry.label(name.hasPrefix("mcp/") ? String(name.dropFirst(4)) : name)
-            let entries = try MCP.file.entries()
-            guard let entry = entries.first(where: { $0.label == label }) else {
+            guard let entry = try ServerEntry.find(name, among: MCP.file.entries()) else {
                 throw MCPError(
                     .noSuchServer, "there is no MCP server \(name) in mcp.json. See what there is with: martlet mcp ls")
             }

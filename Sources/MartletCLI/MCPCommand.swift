@@ -190,8 +190,8 @@ struct MCP: AsyncParsableCommand {
                         .noSuchServer,
                         "there is no MCP server \(name) in mcp.json. See what there is with: martlet mcp ls")
                 }
-                _ = try MCP.pins.change { $0.forget("mcp/" + ServerEntry.label(removed)) }
-                Surroundings.say(TerminalText.safe("mcp/\(ServerEntry.label(removed)) removed"))
+                _ = try MCP.pins.change { $0.forget(removed.id) }
+                Surroundings.say(TerminalText.safe("\(removed.id) removed"))
             } catch {
                 Surroundings.complain("martlet: \(TerminalText.safe(error.message))")
                 throw ExitCode(1)

@@ -62,14 +62,18 @@ import Testing
         #expect(entries[0].ignored == ["alwaysAllow", "timeout"])
     }
 
-    @Test("of two servers with one id the second cannot be used")
+    @Test("of two servers with one label each is found by its name, and the label alone by neither")
     func twins() throws {
-        let entries = try entries(#"{"mcpServers":{"a_b":{"command":"a"},"a-b":{"command":"a"}}}"#)
-        guard case .failure(let error) = entries[1].access else {
-            Issue.record("both are taken")
-            return
+        let entries = try entries(
+            #"{"mcpServers":{"a_b":{"command":"1"},"a-b":{"command":"2"},"C_d":{"command":"3"}}}"#)
+        #expect(entries.map(\.id) == ["mcp/a_b", "mcp/a-b", "mcp/c-d"])
+        for (wanted, name) in [("a-b", "a-b"), ("mcp/a-b", "a-b"), ("mcp/a_b", "a_b"), ("c-d", "C_d"), ("C_d", "C_d")] {
+            let found = try ServerEntry.find(wanted, among: entries)
+            #expect(found?.name == name && (try? found?.access.get()) != nil, "\(wanted)")
         }
-        #expect(error.message.contains("mcp/a-b") && (try? entries[0].access.get()) != nil)
+        let error = #expect(throws: MCPError.self) { try ServerEntry.find("mcp/A-B", among: entries) }
+        #expect(error?.code == .badEntry && error?.message.contains("may be each of a_b, a-b of") == true)
+        #expect(try ServerEntry.find("e", among: entries) == nil)
     }
 
     @Test("a byte order mark before the file is passed over")
@@ -98,7 +102,7 @@ import Testing
         try file.add("New One", ["url": "http://a/"])
         let taken = try await failure { try file.add("new_one", [:]) }
         #expect(taken.code == .badEntry && taken.message.contains("New One"))
-        #expect(try file.remove("mcp/new-one") == "New One")
+        #expect(try file.remove("mcp/new-one")?.name == "New One")
         #expect(try file.remove("nothing") == nil)
         let json = try JSON(parsing: try #require(home.read("mcp.json")))
         let before = try JSON(parsing: #"{"inputs":[1.0],"mcpServers":{"a":{"command":"x","more":{}}},"z":null}"#)

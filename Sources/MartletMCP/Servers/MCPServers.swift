@@ -120,20 +120,38 @@ package actor MCPServers {
 
     private nonisolated func approval(_ server: ServerReference) -> String {
         switch server {
-        case .installed(let name): "see what changed with: martlet mcp approve \(ServerEntry.label(bare(name)))"
+        case .installed(let name): "see what changed with: martlet mcp approve \(shownLabel(name))"
         case .ephemeral(_, let url, _, _): "see what changed with: martlet mcp approve \(url.identity)"
         }
     }
 
-    private nonisolated func bare(_ name: String) -> String {
-        name.hasPrefix("mcp/") ? String(name.dropFirst(4)) : name
+    /// As a shell takes it: a name of one word as it is, which is the surest; another as a label.
+    private nonisolated func shownLabel(_ name: String) -> String {
+        let bare = ServerEntry.bare(name)
+        let isWord = bare.utf8.allSatisfy { byte in
+            let character = Character(UnicodeScalar(byte))
+            return character.isASCII && (character.isLetter || character.isNumber || "-_.".contains(character))
+        }
+        return isWord ? bare : ServerEntry.label(bare)
+    }
+
+    /// - Throws: `noSuchServer`; `badEntry` for a name that may be each of several.
+    private func entry(_ server: ServerReference, _ name: String) throws(MCPError) -> ServerEntry {
+        let entries = try entries()
+        if let entry = try ServerEntry.find(name, among: entries) { return entry }
+        let all = entries.map(\.label)
+        throw MCPError(
+            .noSuchServer,
+            "there is no MCP server \"\(server.shown)\" in mcp.json; "
+                + (all.isEmpty ? "it names none" : "there are: \(all.joined(separator: ", "))")
+                + ". Add one with: martlet mcp add")
     }
 
     private func checked(_ listed: [ListedTool], of server: ServerReference) throws(MCPError) -> [CheckedTool] {
         let identity: String
         let isEphemeral: Bool
         switch server {
-        case .installed(let name): (identity, isEphemeral) = ("mcp/" + ServerEntry.label(bare(name)), false)
+        case .installed(let name): (identity, isEphemeral) = (try entry(server, name).id, false)
         case .ephemeral(_, let url, _, _): (identity, isEphemeral) = (url.identity, true)
         }
         let checked = try pins.check(
@@ -189,17 +207,8 @@ package actor MCPServers {
         case .ephemeral(_, let url, let headers, let owner):
             return (.ephemeral(url, headers, owner: owner), .remote(url, headers), server.shown)
         case .installed(let name):
-            let label = ServerEntry.label(bare(name))
-            let entries = try entries()
-            guard let entry = entries.first(where: { $0.label == label }) else {
-                let all = entries.map(\.label)
-                throw MCPError(
-                    .noSuchServer,
-                    "there is no MCP server \"\(server.shown)\" in mcp.json; "
-                        + (all.isEmpty ? "it names none" : "there are: \(all.joined(separator: ", "))")
-                        + ". Add one with: martlet mcp add")
-            }
-            return (.installed(label), try entry.access.get(), entry.label)
+            let entry = try entry(server, name)
+            return (.installed(entry.label), try entry.access.get(), entry.label)
         }
     }
 

@@ -11,8 +11,11 @@ package struct ServerEntry: Sendable, Hashable {
     /// Whoever wrote the entry has switched the server off.
     package var isDisabled: Bool
 
-    /// Its name as ids have it.
-    package var label: String { Self.label(name) }
+    /// Another server of the file has a name of the same label.
+    package var isTwin = false
+
+    /// Its name as ids have it; as the file has it where that tells it from another.
+    package var label: String { isTwin ? name : Self.label(name) }
     /// What requests call it.
     package var id: String { "mcp/" + label }
 
@@ -34,6 +37,30 @@ package struct ServerEntry: Sendable, Hashable {
         while label.last == "-" { label.removeLast() }
         return label
     }
+
+    /// Which of the names of `mcp.json` is meant by one that stands there, by a label or by an id.
+    /// - Throws: `badEntry` for the label of several that is none of their names.
+    package static func meant(by wanted: String, among names: [String]) throws(MCPError) -> String? {
+        let bare = bare(wanted)
+        if names.contains(bare) { return bare }
+        let found = names.filter { label($0) == label(bare) }
+        guard found.count > 1 else { return found.first }
+        throw MCPError(
+            .badEntry,
+            "\(Printable.text(wanted, limit: 100)) may be each of "
+                + "\(found.map { Printable.text($0, limit: 100) }.joined(separator: ", ")) of mcp.json: say one of these "
+                + "names as it is, or rename one")
+    }
+
+    /// The server that ``meant(by:among:)`` finds.
+    /// - Throws: `badEntry`, as that does.
+    package static func find(_ wanted: String, among entries: [ServerEntry]) throws(MCPError) -> ServerEntry? {
+        let name = try meant(by: wanted, among: entries.map(\.name))
+        return entries.first { $0.name == name }
+    }
+
+    /// Without the `mcp/` of ids.
+    package static func bare(_ name: String) -> String { name.hasPrefix("mcp/") ? String(name.dropFirst(4)) : name }
 
     // MARK: The file's form
 

@@ -14,32 +14,28 @@ package struct ServerFile: Sendable {
     /// Its servers in its order. None where there is no file. Entries that cannot be used are among them.
     /// - Throws: `fileSystem`.
     package func entries() throws(MCPError) -> [ServerEntry] {
-        var entries: [ServerEntry] = []
-        for (name, json) in try members() {
+        let members = try members()
+        let labels = members.keys.map(ServerEntry.label)
+        return members.map { name, json in
             var entry = ServerEntry(name: name, json)
-            if let other = entries.first(where: { $0.label == entry.label }) {
-                entry.access = .failure(
-                    MCPError(
-                        .badEntry, "\(name) and \(other.name) of mcp.json have the same id, \(entry.id): rename one"))
-            }
-            entries.append(entry)
+            entry.isTwin = labels.count { $0 == entry.label } > 1
+            return entry
         }
-        return entries
     }
 
     /// Each server's entry as it is written.
     package func members() throws(MCPError) -> JSONObject { try Self.members(of: try file.read()) }
 
-    /// The servers that the text of such a file names, by their labels.
+    /// The servers that the text of such a file names.
     /// - Throws: `fileSystem`.
-    package static func labels(in text: String) throws(MCPError) -> [String] {
+    package static func names(in text: String) throws(MCPError) -> [String] {
         let json: JSON
         do throws(JSONError) {
             json = try JSON(parsing: text)
         } catch {
             throw MCPError(.fileSystem, "mcp.json is not JSON: \(error.sentence)")
         }
-        return try members(of: json).keys.map(ServerEntry.label)
+        return try Array(members(of: json).keys)
     }
 
     private static func members(of json: JSON?) throws(MCPError) -> JSONObject {
@@ -69,20 +65,16 @@ package struct ServerFile: Sendable {
         throw MCPError(.badEntry, "mcp.json has a server \(other) already: martlet mcp rm \(other) removes it")
     }
 
-    /// - Returns: the name that was removed; nil when there is none of it.
-    package func remove(_ name: String) throws(MCPError) -> String? {
-        try file.locked { () throws(MCPError) -> String? in
+    /// - Returns: what was removed; nil when there is none of that name.
+    /// - Throws: `fileSystem`; `badEntry` for a name that may be each of several.
+    package func remove(_ name: String) throws(MCPError) -> ServerEntry? {
+        try file.locked { () throws(MCPError) -> ServerEntry? in
+            guard let found = try ServerEntry.find(name, among: entries()) else { return nil }
             var members = try members()
-            let found = members.keys.first { $0 == name } ?? members.keys.first { ServerEntry.label($0) == label(name) }
-            guard let found else { return nil }
-            members.remove(found)
+            members.remove(found.name)
             try write(members)
             return found
         }
-    }
-
-    private func label(_ name: String) -> String {
-        ServerEntry.label(name.hasPrefix("mcp/") ? String(name.dropFirst(4)) : name)
     }
 
     private func write(_ members: JSONObject) throws(MCPError) {

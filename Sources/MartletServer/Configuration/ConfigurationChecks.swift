@@ -46,8 +46,8 @@ enum ConfigurationChecks {
         _ effective: EffectiveSettings, servers: () throws -> String?
     ) throws(ConfigurationError) {
         let configuration = effective.configuration
-        for (key, labels) in [("mcp.chat", configuration.mcp.chat), ("mcp.messages", configuration.mcp.messages)] {
-            guard !labels.isEmpty else { continue }
+        for (key, wanted) in [("mcp.chat", configuration.mcp.chat), ("mcp.messages", configuration.mcp.messages)] {
+            guard !wanted.isEmpty else { continue }
             let place = effective.places[key] ?? Place("default")
             guard configuration.grantsInstalledServers else {
                 throw place.error(
@@ -56,11 +56,17 @@ enum ConfigurationChecks {
             }
             let known: [String]
             do {
-                known = try servers().map { try ServerFile.labels(in: $0) } ?? []
+                known = try servers().map { try ServerFile.names(in: $0) } ?? []
             } catch {
                 throw place.error("\(key) is set, and its servers cannot be looked up: \(error)")
             }
-            guard let unknown = labels.first(where: { !known.contains($0) }) else { continue }
+            let unknown: String?
+            do {
+                unknown = try wanted.first { try ServerEntry.meant(by: $0, among: known) == nil }
+            } catch {
+                throw place.error("\(key): \(error)")
+            }
+            guard let unknown else { continue }
             let others = known.isEmpty ? "it names none" : "there are: \(known.joined(separator: ", "))"
             throw place.error(
                 "\(key) names \(unknown), which is no MCP server of mcp.json (\(others)). Add it with: "

@@ -62,9 +62,9 @@ extension ConfigurationKeys {
         .init(
             "mcp.allowed_hosts", .list, set: { $0.mcp.allowedHosts = try $1.allowedHosts() },
             show: { SettingText.show($0.mcp.allowedHosts) }),
-        .init("mcp.chat", .list, set: { $0.mcp.chat = try $1.serverLabels() }, show: { SettingText.show($0.mcp.chat) }),
+        .init("mcp.chat", .list, set: { $0.mcp.chat = try $1.serverNames() }, show: { SettingText.show($0.mcp.chat) }),
         .init(
-            "mcp.messages", .list, set: { $0.mcp.messages = try $1.serverLabels() },
+            "mcp.messages", .list, set: { $0.mcp.messages = try $1.serverNames() },
             show: { SettingText.show($0.mcp.messages) }),
         .init("mcp.max_rounds", set: { $0.mcp.maxRounds = try $1.int(1...1000) }, show: { "\($0.mcp.maxRounds)" }),
         .init(
@@ -76,14 +76,12 @@ extension ConfigurationKeys {
 }
 
 extension WrittenSetting {
-    /// Names of servers of `mcp.json`, with or without `mcp/`, as labels.
-    fileprivate func serverLabels() throws(ValueProblem) -> [String] {
-        var labels: [String] = []
-        for name in try list() {
-            let label = ServerEntry.label(name.hasPrefix("mcp/") ? String(name.dropFirst(4)) : name)
-            guard !label.isEmpty else { throw ValueProblem(mustBe: "a list of servers of mcp.json", got: name) }
-            labels.append(label)
+    /// Names, labels or ids of servers of `mcp.json`, without `mcp/`.
+    fileprivate func serverNames() throws(ValueProblem) -> [String] {
+        let names = try list()
+        if let none = names.first(where: { ServerEntry.label(ServerEntry.bare($0)).isEmpty }) {
+            throw ValueProblem(mustBe: "a list of servers of mcp.json", got: none)
         }
-        return labels
+        return names.map(ServerEntry.bare)
     }
 }
