@@ -47,29 +47,45 @@ struct Import: AsyncParsableCommand {
     func run() async throws {
         let store = try place.store()
         try await Failures.reported {
-            let (models, areLaidOut, way) = try sources()
-            if target != nil, models.count > 1 {
-                throw EngineError(.notImportable, "--as is for one model, and there are \(models.count)")
+            let (source, way) = try source()
+            let isOne = source.models.count == 1
+            if target != nil, !isOne {
+                throw EngineError(.notImportable, "--as is for one model, and there are \(source.models.count)")
             }
             var failures: [EngineError] = []
-            var outcomes: [Outcome] = []
-            for model in models {
+            // One that is broken does not keep the others out.
+            func attempt<R>(_ work: () async throws -> R) async throws -> R? {
                 do {
-                    let source = try ModelImport(model, to: target, isLaidOut: areLaidOut)
-                    outcomes.append(try await bring(source, way, store))
-                } catch let error as EngineError {
-                    // One that is broken does not keep the others out.
-                    guard models.count > 1 else { throw error }
+                    return try await work()
+                } catch let error as EngineError where !isOne {
                     failures.append(error)
+                    return nil
                 }
             }
+            // All are looked at before the first is touched.
+            var plan: [ModelImport] = []
+            for model in source.models {
+                let found = try await attempt { try ModelImport(model, to: target, isLaidOut: source.areLaidOut) }
+                if let found { plan.append(found) }
+            }
+            var outcomes: [Outcome] = []
+            var moved: Set<String> = []
+            for model in plan {
+                let isShared = source.isShared(model.model, beside: moved)
+                guard let outcome = try await attempt({ try await bring(model, way, isShared, store) }) else {
+                    continue
+                }
+                outcomes.append(outcome)
+                if outcome.way == .move { moved.insert(model.model.path) }
+            }
             tell(outcomes, store)
+            for stray in source.strays { tell(stray, plan, store) }
             for failure in failures { Surroundings.complain("martlet: \(TerminalText.safe(failure.message))") }
             if !failures.isEmpty { throw ExitCode(1) }
         }
     }
 
-    private func sources() throws(EngineError) -> ([InstalledModel], areLaidOut: Bool, ModelImport.Way) {
+    private func source() throws(EngineError) -> (ImportSource, ModelImport.Way) {
         let theirs = Surroundings.variable("HOME").flatMap(LMStudioFolder.models)
         let chosen: ModelImport.Way? =
             copy ? .copy : link ? .link : hardLink ? .hardLink : move ? .move : nil
@@ -82,21 +98,22 @@ struct Import: AsyncParsableCommand {
             guard !models.isEmpty else {
                 throw EngineError(.notImportable, "LM Studio has no GGUF model here; others than GGUF cannot be used")
             }
-            return (models, true, chosen ?? .link)
+            return (ImportSource(laidOut: models), chosen ?? .link)
         }
-        let (models, areLaidOut) = try ModelImport.models(at: path)
-        let isTheirs = theirs.map { folder in models.contains { LMStudioFolder.holds($0.path, folder) } } ?? false
+        let source = try ImportSource(at: path)
+        let isTheirs =
+            theirs.map { folder in source.models.contains { LMStudioFolder.holds($0.path, folder) } } ?? false
         if isTheirs, chosen == .move { throw Self.onlyRead }
-        return (models, areLaidOut, chosen ?? (isTheirs ? .link : .move))
+        return (source, chosen ?? (isTheirs ? .link : .move))
     }
 
     private static let onlyRead = EngineError(
         .notImportable, "what LM Studio has is only read, and not moved: use --link or --copy")
 
     private func bring(
-        _ source: ModelImport, _ way: ModelImport.Way, _ store: ModelStore
+        _ source: ModelImport, _ way: ModelImport.Way, _ keepsProjector: Bool, _ store: ModelStore
     ) async throws -> Outcome {
-        let run = ImportRun(source, by: way, into: store.root)
+        let run = ImportRun(source, by: way, into: store.root, keepsProjector: keepsProjector)
         if dryRun { return Outcome(source: source, way: way, bytes: run.bytes) }
         let display = ProgressDisplay(source.model.file)
         defer { display.close() }
@@ -120,6 +137,18 @@ struct Import: AsyncParsableCommand {
         case .link: "linked"
         case .hardLink: "linked (hard)"
         }
+    }
+
+    private func tell(_ stray: ImportSource.Stray, _ plan: [ModelImport], _ store: ModelStore) {
+        let name = stray.path.split(separator: "/").last.map(String.init) ?? stray.path
+        let files = Set(stray.models.map(\.path))
+        let places = plan.filter { files.contains($0.model.path) }.map { "\(store.root)/\($0.place)/" }
+        let folders = places.enumerated().filter { !places[..<$0.offset].contains($0.element) }.map(\.element)
+        guard !folders.isEmpty else { return }
+        Surroundings.complain(
+            TerminalText.safe(
+                "martlet: \(name) may be of each of \(stray.models.map(\.file).joined(separator: ", ")), and is left "
+                    + "where it is: put it to the model that it is of, into \(folders.joined(separator: " or "))"))
     }
 
     private func tell(_ outcomes: [Outcome], _ store: ModelStore) {

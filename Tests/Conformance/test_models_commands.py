@@ -429,6 +429,51 @@ def test_a_folder_comes_with_all_that_is_in_it(commands):
     shutil.rmtree(commands.models)
 
 
+def test_a_projector_of_several_quantisations_is_moved_with_the_last(commands, tmp_path):
+    made = tmp_path / "made"
+    made.mkdir()
+    engine.make_models(made)
+    eye = (made / "mmproj-tiny-vision.gguf").read_bytes()
+    folder = commands.home / "Downloads/Vis"
+    weights = ["vis-Q4_K_M.gguf", "vis-Q8_0.gguf"]
+    for name in weights:
+        put(folder / name)
+    put(folder / "mmproj-vis-f16.gguf", eye)
+    assert [entry["status"] for entry in commands.json("import", str(folder), "--dry-run")] == ["would_import"] * 2
+    done = commands("import", str(folder))
+    assert (done.returncode, done.stderr) == (0, "") and not list(folder.iterdir())
+    assert commands.files() == ["imported/vis/mmproj-vis-f16.gguf"] + [f"imported/vis/{name}" for name in weights]
+    assert [entry["capabilities"]["vision"] for entry in commands.json("ls")] == [True, True]
+
+
+def test_a_model_that_cannot_come_keeps_its_projector(commands):
+    folder = commands.home / "Downloads/Vis"
+    for name in ("vis-Q4_K_M.gguf", "vis-Q5_K_M.gguf", "vis-Q8_0.gguf", "mmproj-vis-f16.gguf"):
+        put(folder / name)
+    put(commands.models / "imported/vis/vis-Q5_K_M.gguf", TINY[:-1] + b"x")
+    done = commands("import", str(folder))
+    assert done.returncode == 1 and "imported/vis/vis-Q5_K_M.gguf is there already, and is another file" in done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == ["mmproj-vis-f16.gguf", "vis-Q5_K_M.gguf"]
+    assert commands.files() == [
+        "imported/vis/mmproj-vis-f16.gguf", *(f"imported/vis/vis-{type}.gguf" for type in ("Q4_K_M", "Q5_K_M", "Q8_0"))]
+
+
+@pytest.mark.parametrize("way", [[], ["--copy"], ["--link"]], ids=str)
+def test_a_projector_goes_to_the_model_that_it_is_named_after(commands, way):
+    folder = commands.home / "Downloads"
+    for name in ("alpha-Q4_K_M.gguf", "beta-Q8_0.gguf", "mmproj-beta-f16.gguf", "mmproj-f16.gguf"):
+        put(folder / name)
+    done = commands("import", *way, str(folder))
+    assert done.returncode == 0, done.stderr
+    assert commands.files() == [
+        "imported/alpha/alpha-Q4_K_M.gguf", "imported/beta/beta-Q8_0.gguf", "imported/beta/mmproj-beta-f16.gguf"]
+    root = commands.models
+    assert done.stderr.endswith(
+        "martlet: mmproj-f16.gguf may be of each of alpha-Q4_K_M.gguf, beta-Q8_0.gguf, and is left where it is: put it to "
+        f"the model that it is of, into {root}/imported/alpha/ or {root}/imported/beta/\n")
+    assert sorted(path.name for path in folder.iterdir())[-1] == "mmproj-f16.gguf"
+
+
 # Whom to trust
 
 def test_a_hub_whose_authority_only_SSL_CERT_FILE_names(commands, tmp_path):

@@ -19,8 +19,8 @@ struct ModelImportTests {
     }
 
     private func source(_ path: String, to target: String? = nil) throws -> ModelImport {
-        let (models, areLaidOut) = try ModelImport.models(at: path)
-        return try ModelImport(try #require(models.first), to: target, isLaidOut: areLaidOut)
+        let source = try ImportSource(at: path)
+        return try ModelImport(try #require(source.models.first), to: target, isLaidOut: source.areLaidOut)
     }
 
     /// Names of all files under a folder, hidden ones too.
@@ -73,7 +73,62 @@ struct ModelImportTests {
         for name in ["a-Q8_0.gguf", "b-Q8_0.gguf"] { try put("in/\(name)") }
         try put("in/mmproj.gguf", .model("clip"))
         #expect(try source("\(scratch.path)/in/a-Q8_0.gguf").files.count == 1)
-        #expect(throws: EngineError.self) { try ModelImport.models(at: "\(scratch.path)/in/mmproj.gguf") }
+        #expect(try ImportSource(at: "\(scratch.path)/in").strays.map(\.models.count) == [2])
+        #expect(throws: EngineError.self) { try ImportSource(at: "\(scratch.path)/in/mmproj.gguf") }
+    }
+
+    @Test(
+        "A projector is of the model that its name begins as, and of all quantisations of it",
+        arguments: [
+            (["a-Q4_0", "b-Q8_0"], ["mmproj-b-f16"], [nil, "mmproj-b-f16"]),
+            (["b-Q4_0", "b-large-Q4_0"], ["mmproj-b-f16"], ["mmproj-b-f16", nil]),
+            (["b-Q4_0", "b-large-Q4_0"], ["b-large.mmproj-f16"], [nil, "b-large.mmproj-f16"]),
+            (
+                ["b-c-IQ4_XS", "b-c-UD-Q8_K_XL", "d-F16"], ["mmproj-b-c-bf16"],
+                ["mmproj-b-c-bf16", "mmproj-b-c-bf16", nil]
+            ),
+            (["a-Q4_0", "a-Q8_0"], ["mmproj-f32", "mmproj-f16"], ["mmproj-f16", "mmproj-f16"]),
+            (["a-Q4_0"], ["mmproj-other-f16"], ["mmproj-other-f16"]),
+            (["a-1-Q4_0", "a-2-Q4_0"], ["mmproj-a-f16"], [nil, nil]),
+            (["a-Q4_0", "b-Q4_0"], ["mmproj-model-f16", "mmproj-a-f32"], ["mmproj-a-f32", nil]),
+        ])
+    func owners(weights: [String], projectors: [String], owned: [String?]) throws {
+        for name in weights { try put("in/\(name).gguf") }
+        for name in projectors { try put("in/\(name).gguf", .model("clip")) }
+        let models = try ImportSource(at: "\(scratch.path)/in").models
+        let found = Dictionary(uniqueKeysWithValues: models.map { ($0.file, $0.projector) })
+        for (name, projector) in zip(weights, owned) {
+            #expect((found["\(name).gguf"] ?? nil) == projector.map { "\(scratch.path)/in/\($0).gguf" }, "\(name)")
+        }
+    }
+
+    @Test("A projector that was linked before is not moved away from its link")
+    func linked() throws {
+        for name in ["m-Q4_0", "m-Q8_0"] { try put("in/\(name).gguf") }
+        try put("in/mmproj-m.gguf", .model("clip"))
+        let models = try ImportSource(at: "\(scratch.path)/in").models
+        #expect(try ImportRun(ModelImport(models[0], to: "p/m"), by: .link, into: store.root).run())
+        #expect(try ImportRun(ModelImport(models[1], to: "p/m"), by: .move, into: store.root).run())
+        #expect(files("in") == ["m-Q4_0.gguf", "mmproj-m.gguf"])
+    }
+
+    @Test("What is moved leaves a projector to those that stay, and takes it with the last")
+    func kept() throws {
+        for name in ["m-Q4_0", "m-Q8_0"] { try put("in/\(name).gguf") }
+        try put("in/mmproj-m.gguf", .model("clip"))
+        let source = try ImportSource(at: "\(scratch.path)/in")
+        var moved: Set<String> = []
+        func move(_ model: InstalledModel, to place: String) throws {
+            let isShared = source.isShared(model, beside: moved)
+            let one = try ModelImport(model, to: place)
+            #expect(try ImportRun(one, by: .move, into: store.root, keepsProjector: isShared).run())
+            moved.insert(model.path)
+        }
+        try move(source.models[0], to: "p/one")
+        #expect(files("in") == ["m-Q8_0.gguf", "mmproj-m.gguf"])
+        try move(source.models[1], to: "p/two")
+        #expect(files("in").isEmpty)
+        #expect(files() == ["p/one/m-Q4_0.gguf", "p/one/mmproj-m.gguf", "p/two/m-Q8_0.gguf", "p/two/mmproj-m.gguf"])
     }
 
     @Test("What is cancelled leaves nothing, and the source as it was")

@@ -17,13 +17,19 @@ package struct ImportRun: Sendable {
     private let source: ModelImport
     private let way: ModelImport.Way
     private let root: String
+    /// Of what is moved, what others need where it is: it comes, and stays.
+    private let kept: String?
     private var folder: String { "\(root)/\(source.publisher)/\(source.repository)" }
 
-    /// - Parameter root: the folder of models; made when it is missing.
-    package init(_ source: ModelImport, by way: ModelImport.Way, into root: String) {
+    /// - Parameters:
+    ///   - root: the folder of models; made when it is missing.
+    ///   - keepsProjector: other models beside it need it as well, so that it is not moved, but gets another name, or is
+    ///     copied where it cannot have one.
+    package init(_ source: ModelImport, by way: ModelImport.Way, into root: String, keepsProjector: Bool = false) {
         self.source = source
         self.way = way
         self.root = root
+        kept = way == .move && keepsProjector ? source.model.projector : nil
     }
 
     /// Where its weights are once they are here.
@@ -68,7 +74,12 @@ package struct ImportRun: Sendable {
             if rmdir(folder) == 0 { _ = rmdir("\(root)/\(source.publisher)") }
             throw error
         }
-        if way == .move { for file in missing where Disk.exists(file) { Disk.unlink(file) } }
+        // Also what had come with another model before; but not what that one's link leads to.
+        if way == .move {
+            for file in source.files where file != kept && Disk.entry(target(file))?.isLink == false {
+                Disk.unlink(file)
+            }
+        }
         return true
     }
 
@@ -81,7 +92,11 @@ package struct ImportRun: Sendable {
 
     /// Moving within one file system is one step, and needs no room.
     private func canRename(_ file: String) -> Bool {
-        guard way == .move else { return false }
+        way == .move && file != kept && isBeside(file)
+    }
+
+    /// Whether it lies on the file system of the folder of models.
+    private func isBeside(_ file: String) -> Bool {
         var from = stat()
         var to = stat()
         return stat(file, &from) == 0 && stat(folder, &to) == 0 && from.st_dev == to.st_dev
@@ -103,7 +118,9 @@ package struct ImportRun: Sendable {
 
     private func checkDisk(for files: [String]) throws(EngineError) {
         guard way == .copy || way == .move else { return }
-        let needed = files.filter { !canRename($0) }.reduce(Int64(0)) { $0 + (Disk.entry($1)?.bytes ?? 0) }
+        let needed = files.filter { !canRename($0) && !($0 == kept && isBeside($0)) }.reduce(Int64(0)) {
+            $0 + (Disk.entry($1)?.bytes ?? 0)
+        }
         guard needed > 0, let free = Disk.free(at: folder), free - needed < Self.diskMargin else { return }
         throw EngineError(
             .diskFull,
@@ -126,6 +143,7 @@ package struct ImportRun: Sendable {
                     "\(Shown.text(Self.name(file))) lies on another file system, where a hard link cannot lead: use "
                         + "--link or --copy")
             }
+        case .move where file == kept && link(file, part) == 0: break
         case .copy, .move: try Self.copy(file, to: part, report: report)
         }
     }

@@ -41,39 +41,6 @@ package struct ModelImport: Sendable, Hashable {
     package var files: [String] { model.parts + (model.projector.map { [$0] } ?? []) }
     package var place: String { "\(publisher)/\(repository)" }
 
-    /// The models that lie at a path: a file, with its other parts; a folder with weights; or one of such folders, laid
-    /// out as `<publisher>/<repository>/`. A file comes with the projector beside it where no other model lies there.
-    /// - Throws: `.notImportable`.
-    package static func models(
-        at path: String
-    ) throws(EngineError) -> (models: [InstalledModel], areLaidOut: Bool) {
-        let shown = Shown.text(path.split(separator: "/").last.map(String.init) ?? path)
-        guard let entry = Disk.entry(path) else {
-            throw EngineError(.notImportable, "there is no \(shown), or its link leads nowhere")
-        }
-        if entry.isFolder {
-            let found = ModelStore.loose(in: path)
-            let all = found.isEmpty ? ModelStore(foreign: path).models() : found
-            guard !all.isEmpty else {
-                throw EngineError(.notImportable, "the folder \(shown) holds no weights (.gguf files)")
-            }
-            return (all, found.isEmpty)
-        }
-        let pieces = path.split(separator: "/", omittingEmptySubsequences: false)
-        let folder = pieces.count > 1 ? pieces.dropLast().joined(separator: "/") : "."
-        let file = String(pieces.last ?? "")
-        let all = ModelStore.loose(in: folder.isEmpty ? "/" : folder)
-        guard var model = all.first(where: { $0.parts.contains { $0.hasSuffix("/\(file)") } }) else {
-            throw EngineError(
-                .notImportable,
-                file.lowercased().contains("mmproj")
-                    ? "\(shown) is a projector: import the folder in which it lies beside its weights"
-                    : "\(shown) is no GGUF file by its name: models end in .gguf")
-        }
-        if all.count > 1 { model.projector = nil }
-        return ([model], false)
-    }
-
     private static func names(_ target: String) throws(EngineError) -> (String, String) {
         let parts = target.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
         guard parts.count == 2, parts.allSatisfy(isName) else {
@@ -99,7 +66,7 @@ package struct ModelImport: Sendable, Hashable {
 
     /// From where it lies: `models/<publisher>/<repository>/` as LM Studio and we lay them out, or the hub's cache,
     /// `models--<publisher>--<repository>/snapshots/<commit>/`.
-    private static func guess(_ model: InstalledModel, isLaidOut: Bool) -> (String, String) {
+    static func guess(_ model: InstalledModel, isLaidOut: Bool) -> (String, String) {
         if isLaidOut, isName(model.publisher), isName(model.repository) { return (model.publisher, model.repository) }
         let path = Disk.absolute(model.path)
         let folders = path.split(separator: "/").dropLast().map(String.init)

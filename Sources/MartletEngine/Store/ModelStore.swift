@@ -169,8 +169,7 @@ package struct ModelStore: Sendable {
 
     private static func weights(in folder: String) -> [Weights] {
         let names = Disk.names(in: folder).filter { isPlain($0) && $0.lowercased().hasSuffix(".gguf") }
-        let projector = Self.projector(
-            names.filter { isProjector($0) && Disk.entry("\(folder)/\($0)")?.isRegular == true })
+        let projector = preferred(projectors(in: folder))
         return names.filter { !isProjector($0) }.compactMap { name -> Weights? in
             let stem = String(name.dropLast(".gguf".count))
             let part = Self.part(of: stem)
@@ -214,8 +213,16 @@ package struct ModelStore: Sendable {
 
     private static func isProjector(_ name: String) -> Bool { name.lowercased().contains("mmproj") }
 
-    /// Of several the one in the precision that projectors are made for, else the first by name.
-    private static func projector(_ projectors: [String]) -> String? {
+    /// The names of the projectors right in a folder.
+    static func projectors(in folder: String) -> [String] {
+        Disk.names(in: folder).filter {
+            isPlain($0) && $0.lowercased().hasSuffix(".gguf") && isProjector($0)
+                && Disk.entry("\(folder)/\($0)")?.isRegular == true
+        }
+    }
+
+    /// Of several projectors the one in the precision that they are made for, else the first by name.
+    static func preferred(_ projectors: [String]) -> String? {
         let quantised = projectors.map { (name: $0, type: quantisation(of: String($0.dropLast(".gguf".count)))) }
         for type in ["f16", "bf16", "q8_0", "f32"] {
             if let found = quantised.first(where: { $0.type == type }) { return found.name }
