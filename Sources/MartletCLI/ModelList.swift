@@ -25,6 +25,7 @@ struct List: AsyncParsableCommand {
                     "martlet: \(path) is passed over: models are looked for in <publisher>/<name>/ of the folder; "
                         + "martlet import puts it there"))
         }
+        for link in store.deadLinks() { Surroundings.complain(TerminalText.safe("martlet: \(link.sentence)")) }
         for part in store.unfinished() {
             Surroundings.complain(TerminalText.safe("martlet: \(Self.sentence(part))"))
         }

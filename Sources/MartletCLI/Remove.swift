@@ -20,13 +20,15 @@ struct Remove: AsyncParsableCommand {
             // All are looked up before the first goes.
             var removals: [ModelRemoval] = []
             var unfinished: [Unfinished] = []
-            let parts = store.unfinished()
+            let (parts, links) = (store.unfinished(), store.deadLinks())
             for name in models {
                 if let part = parts.first(where: { $0.place == name }) {
                     unfinished.append(part)
                     continue
                 }
-                let removal = try store.removal(of: ModelCommand.find(name, in: store))
+                let link = store.find(name) == nil ? links.first { $0.isCalled(name) } : nil
+                let removal =
+                    try link.map(store.removal) ?? store.removal(of: ModelCommand.find(name, in: store))
                 if !removals.contains(where: { $0.paths == removal.paths }) { removals.append(removal) }
             }
             let loaded = await Self.loaded()

@@ -130,6 +130,7 @@ package struct App: Sendable {
         notes += store.misplaced().prefix(5).map {
             "\($0) is passed over: models are looked for in \(store.root)/<publisher>/<name>/"
         }
+        notes += store.deadLinks().prefix(5).map(\.sentence)
         notes += configuration.engine.idle(store).prefix(5)
         if hasEngine { notes += engineFaults(store) }
         for line in await summary(catalog, notes, at: shownAddress(channel)) { say(line) }

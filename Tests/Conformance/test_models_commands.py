@@ -318,6 +318,27 @@ def test_of_a_link_only_the_link_goes(commands):
     assert real.read_bytes() == TINY and not commands.files()
 
 
+@pytest.mark.parametrize("name", ["m", "M@F16", "p/m/m-F16.gguf"])
+def test_a_link_that_leads_nowhere_is_told_and_can_be_removed(commands, name):
+    folder = commands.home / "Downloads"
+    real, eye = put(folder / "m-F16.gguf"), put(folder / "mmproj-m.gguf")
+    assert commands("import", "--link", "--as", "p/m", str(real)).returncode == 0
+    assert commands("ls").stderr == ""
+    real.unlink()
+    eye.unlink()
+    put(commands.models / "p/other/other.gguf")
+    done = commands("ls")
+    assert done.returncode == 0 and [line.split()[0] for line in done.stdout.splitlines()[1:]] == ["other"]
+    assert done.stderr == (
+        f"martlet: p/m/m-F16.gguf is a link to {real}, which is not there: bring that back, or remove the link with: "
+        "martlet rm m\n")
+    assert commands("rm", "no", "--yes").returncode == 1
+    gone = commands("rm", name, "--yes")
+    assert (gone.returncode, gone.stdout) == (0, "m removed, of which only links were here\n"), gone.stderr
+    assert commands.files() == ["p/other/other.gguf"] and not (commands.models / "p/m").exists()
+    assert commands("ls").stderr == ""
+
+
 def test_what_lies_elsewhere_is_left_alone(commands):
     real = put(commands.home / "elsewhere/tiny.gguf")
     put(commands.models / "p/m/m.gguf")

@@ -141,16 +141,22 @@ package struct ModelStore: Sendable {
         }
     }
 
+    /// What finds each model, or found it when it was there, by ``ModelNames/Place/path``.
+    func spellingsByPlace() -> [String: [String]] {
+        Disk.resolved(root).map { look(under: $0).names.spellings } ?? [:]
+    }
+
+    private func look(under top: String) -> (found: [Weights], names: ModelNames) {
+        if let keeper { return keeper.named(under: top, { all(under: top) }, { $0.place(under: top) }) }
+        let found = all(under: top)
+        var names = ModelNames()
+        names.admit(found.map { $0.place(under: top) })
+        return (found, names)
+    }
+
     private func named() -> [(model: InstalledModel, names: [String])] {
         guard let top = Disk.resolved(root) else { return [] }
-        let found: [Weights]
-        var names = ModelNames()
-        if let keeper {
-            (found, names) = keeper.named(under: top, { all(under: top) }, { $0.place(under: top) })
-        } else {
-            found = all(under: top)
-            names.admit(found.map { $0.place(under: top) })
-        }
+        let (found, names) = look(under: top)
         let known = names.spellings
         return found.compactMap { weights in
             guard let names = known[weights.place(under: top).path], let id = names.first else { return nil }
@@ -184,7 +190,7 @@ package struct ModelStore: Sendable {
         }
     }
 
-    private func folders(in folder: String, under top: String) -> [String] {
+    func folders(in folder: String, under top: String) -> [String] {
         Disk.names(in: folder).filter { name in
             guard Self.isPlain(name), let entry = Disk.entry("\(folder)/\(name)"), entry.isFolder else { return false }
             guard entry.isLink else { return true }
@@ -211,7 +217,7 @@ package struct ModelStore: Sendable {
         return part.stem == first.stem && part.count == first.count && part.number >= 1 && part.number <= part.count
     }
 
-    private static func isProjector(_ name: String) -> Bool { name.lowercased().contains("mmproj") }
+    static func isProjector(_ name: String) -> Bool { name.lowercased().contains("mmproj") }
 
     /// The names of the projectors right in a folder.
     static func projectors(in folder: String) -> [String] {
