@@ -7,7 +7,8 @@
 // Closed loop by default: each connection asks again as soon as it has its answer. With -r an open loop: requests
 // start on a fixed schedule and latency counts from the scheduled time. -S asks for streams of -n events, one each
 // -g microseconds; the first requests of a closed loop are then spread over one such pace. A URL that ends in
-// /messages or /responses gets a request of that API. After -d seconds nothing new starts; -D waits for what is under way.
+// /messages, /responses or /api/v1/chat gets a request of that API. After -d seconds nothing new starts; -D waits for
+// what is under way.
 //
 // Prints one JSON line. cpu_us_* is user and system time of the processes, their children included, over the measured
 // time; ev_* the delay of the mock upstream's time stamps; rss_* in KiB, rss_mid half way; an error is a reply that
@@ -122,7 +123,7 @@ static void start_request(Connection *c, uint64_t at) {
     c->busy = true;
     c->sent = 0;
     c->started_at = at;
-    reply_start(&c->reply, asks_responses() ? options.events : INT_MAX);
+    reply_start(&c->reply, says_all_again() ? options.events : INT_MAX);
     run.started++;
     send_request(c);
 }

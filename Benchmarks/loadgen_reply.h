@@ -113,7 +113,7 @@ static inline size_t reply_take_head(Reply *reply, const char *data, size_t leng
 }
 
 // Reads the digits of a stamp; returns the bytes read. A stamp may be cut anywhere. Those behind the last expected one
-// are no events: Responses say the whole text again at the end.
+// are no events: Responses and LM Studio's own API say the whole text again at the end.
 static inline size_t reply_take_stamp(Reply *reply, const char *data, size_t length, uint64_t now, Samples *delays) {
     size_t i = 0;
     while (i < length && data[i] >= '0' && data[i] <= '9') {

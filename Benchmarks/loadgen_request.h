@@ -108,15 +108,30 @@ static bool asks_responses(void) {
     return path_ends("/responses");
 }
 
-// What stands before the user's message.
+// LM Studio's own API: its input is a text.
+static bool asks_native(void) {
+    return path_ends("/api/v1/chat");
+}
+
+// What stands before the user's text.
 static const char *body_opening(void) {
     if (asks_messages()) {
-        return "\"system\":\"You are a helpful assistant.\",\"messages\":[";
+        return "\"system\":\"You are a helpful assistant.\",\"messages\":[{\"role\":\"user\",\"content\":\"";
     }
     if (asks_responses()) {
-        return "\"instructions\":\"You are a helpful assistant.\",\"store\":false,\"input\":[";
+        return "\"instructions\":\"You are a helpful assistant.\",\"store\":false,"
+               "\"input\":[{\"role\":\"user\",\"content\":\"";
     }
-    return "\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},";
+    if (asks_native()) {
+        return "\"system_prompt\":\"You are a helpful assistant.\",\"store\":false,\"input\":\"";
+    }
+    return "\"messages\":[{\"role\":\"system\",\"content\":\"You are a helpful assistant.\"},"
+           "{\"role\":\"user\",\"content\":\"";
+}
+
+// Whether the last event of a stream has the whole text. These also call the limit of a reply's length by another name.
+static bool says_all_again(void) {
+    return asks_responses() || asks_native();
 }
 
 static void append_option(Bytes *body, const char *name, uint64_t value) {
@@ -145,12 +160,12 @@ static Bytes make_body(void) {
     bytes_text(&body, options.model);
     bytes_text(&body, "\",");
     bytes_text(&body, body_opening());
-    bytes_text(&body, "{\"role\":\"user\",\"content\":\"pace=");
+    bytes_text(&body, "pace=");
     bytes_number(&body, (uint64_t)options.pace_us, 10);
     bytes_text(&body, " ");
     append_filler(&body, options.body_bytes > settings_length ? options.body_bytes - settings_length : 0);
-    bytes_text(&body, "\"}],\"temperature\":0.7");
-    append_option(&body, asks_responses() ? "max_output_tokens" : "max_tokens", (uint64_t)options.events);
+    bytes_text(&body, asks_native() ? "\",\"temperature\":0.7" : "\"}],\"temperature\":0.7");
+    append_option(&body, says_all_again() ? "max_output_tokens" : "max_tokens", (uint64_t)options.events);
     bytes_text(&body, options.streams ? ",\"stream\":true}" : "}");
     return body;
 }

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 # What a target's name may end in, and where it is asked then.
-PATHS = {"": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses"}
+PATHS = {
+    "": "/v1/chat/completions", "messages": "/v1/messages", "responses": "/v1/responses", "native": "/api/v1/chat"}
 # What the mock is said to be, by the name of a Martlet before it: settings of an upstream.
 MARTLETS = {
     "martlet-exact": {"kind": "openai-compatible", "mode": "exact"},
@@ -12,11 +13,11 @@ MARTLETS = {
     "martlet-to-responses": {"kind": "openai", "mode": "repair", "dialect": "responses"},
 }
 MANAGED = ("nginx", *MARTLETS)
-# Every client's dialect before every upstream's.
+# Every client's dialect before every upstream's, and LM Studio's own API before one of Chat.
 RELAYED_PAIRS = ("martlet-repair", "martlet-to-messages:messages", "martlet-to-responses:responses")
 TRANSLATED_PAIRS = (
-    "martlet-repair:messages", "martlet-repair:responses", "martlet-to-messages", "martlet-to-messages:responses",
-    "martlet-to-responses", "martlet-to-responses:messages",
+    "martlet-repair:messages", "martlet-repair:responses", "martlet-repair:native", "martlet-to-messages",
+    "martlet-to-messages:responses", "martlet-to-responses", "martlet-to-responses:messages",
 )
 
 
@@ -37,7 +38,7 @@ class Target:
 
 
 def make_target(name, **place):
-    """A target by its name; one that ends in ":messages" or ":responses" is asked in that API's form."""
+    """A target by its name; one that ends in ":messages", ":responses" or ":native" is asked in that API's form."""
     service, _, client = name.partition(":")
     return Target(name, service, PATHS[client], **place)
 
