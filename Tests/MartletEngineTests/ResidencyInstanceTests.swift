@@ -22,16 +22,37 @@ struct ResidencyInstanceTests {
         #expect(line(load("a", 10, 10)) == ["launch a:3"])
     }
 
-    @Test("A request for a model gets no instance with a smaller window than the first of that model")
-    func smallerOne() throws {
+    /// Of the model `a`, with such a window.
+    private func demands() throws -> (Int, TensorType?) -> Residency.Demand {
         let facts = try Scratch().facts(.model("llama", layers: 8, [("ARCH.context_length", .uint32(131_072))]))
-        func demand(_ context: Int, _ keys: TensorType? = nil) -> Residency.Demand {
+        return { context, keys in
             var load = MemoryEstimate.Load(context: 0)
             load.slots = 1
             var settings = EffectiveLoad()
             settings.keyCache = keys.map { Chosen($0, .command) }
             return .init("a", size: LoadSize(facts, load, context: context), settings: settings)
         }
+    }
+
+    @Test("Who waited for a small instance gets a larger one that has become ready before it")
+    func largerMeanwhile() throws {
+        let demand = try demands()
+        var line = Line(budget: .max)
+        #expect(
+            line(.load(demand(2048, nil), .init(1), as: nil)) + line(.load(demand(512, nil), .init(2), as: nil)) == [
+                "launch a", "launch a:2",
+            ])
+        #expect(line(.cancelled(.init(1))) + line(.requested(demand(512, nil), .init(3))) == ["stop a"])
+        #expect(line(.requestedInstance("a:2", .init(4))) + line(.exited("a", nil)) == [])
+        #expect(line(.load(demand(4096, nil), .init(5), as: "a")) == ["launch a"])
+        #expect(line(.ready("a", bytes: nil)) == ["5 gets a"])
+        #expect(line(.ready("a:2", bytes: nil)) == ["2 gets a:2", "3 gets a", "4 gets a:2"])
+    }
+
+    @Test("A request for a model gets no instance with a smaller window than the first of that model")
+    func smallerOne() throws {
+        let all = try demands()
+        func demand(_ context: Int, _ keys: TensorType? = nil) -> Residency.Demand { all(context, keys) }
         var line = Line(budget: .max)
         _ = line(.requested(demand(2048), .init(1))) + line(.ready("a", bytes: nil))
         for (ticket, other) in [demand(512), demand(2048, .q8_0), demand(4096)].enumerated() {

@@ -29,7 +29,7 @@ extension Residency {
 
     mutating func request(instance id: String, _ ticket: Ticket, _ now: Instant, _ actions: inout [Action]) {
         if closed { return actions.append(.refuse(ticket, Self.closing)) }
-        let waiter = Waiter(ticket: ticket, uses: true, until: now + limits.wait)
+        let waiter = Waiter(ticket: ticket, uses: true, isBound: true, until: now + limits.wait)
         if let index = place(id), !instances[index].isLeaving { return join(index, [waiter], now, &actions) }
         if let index = line.firstIndex(where: { $0.returns?.id == id }) {
             guard line[index].waiters.count < limits.waiting else {
@@ -50,7 +50,7 @@ extension Residency {
         if let name, place(name) != nil || line.contains(where: { $0.name == name }) {
             return actions.append(.refuse(ticket, taken(name)))
         }
-        let waiter = Waiter(ticket: ticket, uses: false, demand: demand, until: now + limits.wait)
+        let waiter = Waiter(ticket: ticket, uses: false, demand: demand, isBound: true, until: now + limits.wait)
         lineUp(Waiting(demand: demand, isAdditional: true, name: name, waiters: [waiter]), now, &actions)
     }
 
@@ -139,7 +139,13 @@ extension Residency {
         instances[index].readySince = now
         instances[index].isReturn = false
         forget(id)
-        for waiter in waiters { grant(waiter, index, now, &actions) }
+        // One with a larger window may have become ready before it, and answers to the model by now.
+        let others = servers(of: instances[index].demand.model).filter { instances[$0].phase == .ready }
+        for waiter in waiters {
+            let isForModel = !waiter.isBound && !others.contains(index)
+            let other = isForModel ? others.min { instances[$0].users < instances[$1].users } : nil
+            grant(waiter, other ?? index, now, &actions)
+        }
     }
 
     mutating func exit(_ id: String, _ error: EngineError?, _ now: Instant, _ actions: inout [Action]) {

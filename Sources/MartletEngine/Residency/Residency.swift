@@ -129,6 +129,8 @@ package struct Residency: Sendable {
         package var uses: Bool
         /// Nil: it asks for an instance, which is not loaded for it.
         package var demand: Demand?
+        /// No other instance of the model will do: it asks for this one, or loads it.
+        package var isBound = false
         package var until: Instant
     }
 
